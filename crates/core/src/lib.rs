@@ -1,0 +1,39 @@
+//! Quorate's state machine.
+//!
+//! A [`Draft`] is checked once and becomes a [`Plan`]. A [`Run`] follows a plan: something happened goes in as an
+//! [`Input`], what follows comes out as [`Entry`]s for the journal, and the state is nothing but the fold of the
+//! entries. There are four kinds of calls:
+//!
+//! - [`Run::start`] and [`Run::load`] make a run, from nothing or from its journal;
+//! - [`Run::advance`] takes an input and gives the entries that follow from it;
+//! - [`Run::outstanding`], [`Run::next_ready`] and [`Run::wake_at`] say what the run is waiting for;
+//! - [`Run::status`], [`Run::tasks`], [`Run::decision`] and [`Run::output`] say how it stands.
+//!
+//! This crate never reads a clock, rolls dice, spawns, sleeps, or touches a file or a socket. Time comes in with the
+//! input, chance is a digest of names, and no map is walked whose order is not fixed: the same inputs give the same
+//! entries, byte for byte. No user code is run again to rebuild a state.
+
+mod bind;
+mod decide;
+mod decision;
+pub mod draft;
+mod event;
+mod facts;
+mod ids;
+mod payload;
+mod plan;
+mod run;
+mod work;
+
+pub use decide::{Input, Person, Refusal, Reply};
+pub use decision::{ACTIONS, Contributor, Decision, HIL_REVIEW, Look, NotTaken, Outcome, Rule};
+pub use draft::{Draft, Role};
+pub use event::{
+    AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Parent, Question, RunStatus, Said,
+    Signal, Start, TaskRef, Usage, Verdict,
+};
+pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
+pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};
+pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASKS, Plan, Problem};
+pub use run::{Corrupt, MAX_INSTANCES, NOBODY, Run, TaskStatus, TaskView};
+pub use work::{Asker, Offer, Request, Work};

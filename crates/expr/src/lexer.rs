@@ -62,13 +62,13 @@ impl Lexer<'_> {
         }
     }
 
-    /// A name may hold hyphens, as task ids do; a hyphen belongs to the name when a letter follows it directly.
+    /// A name may hold hyphens, as task ids do; a hyphen belongs to the name when it stands directly between its letters or digits.
     fn name(&mut self) -> Token {
         let start = self.at;
         loop {
             self.skip_while(|next| next.is_ascii_alphanumeric() || next == '_');
             let mut rest = self.source[self.at..].chars();
-            if rest.next() == Some('-') && rest.next().is_some_and(|next| next.is_ascii_alphabetic()) {
+            if rest.next() == Some('-') && rest.next().is_some_and(|next| next.is_ascii_alphanumeric()) {
                 self.at += 1;
             } else {
                 break;

@@ -1,0 +1,993 @@
+//! What follows from what happened.
+
+use std::sync::Arc;
+
+use quorate_expr::Truth;
+
+use crate::decision::{Contributor, Decision, Look, NotTaken, Outcome, Rule};
+use crate::draft::{Expiry, OnLate};
+use crate::event::{
+    AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Question, RunStatus, Said, Signal,
+    Start, TaskRef, Verdict,
+};
+use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
+use crate::run::{Agenda, Asking, JoinVerdict, NOBODY, NONE, Run, State, TaskStatus};
+use crate::{Digest, Millis, Payload, Role, RunId, Timestamp};
+
+/// Something that happened outside of the run.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// An agent with a free slot was found for a task that may start.
+    Dispatched {
+        /// The task.
+        task: TaskRef,
+        /// The agent.
+        agent: Arc<AgentRef>,
+        /// How long the agent may take, where the plan does not say.
+        timeout: Option<Millis>,
+        /// Why this agent.
+        choice: Option<Payload>,
+    },
+    /// A run of its own was found for a task that may start.
+    ChildDispatched {
+        /// The task.
+        task: TaskRef,
+    },
+    /// No agent can do a task, or its values cannot be put together.
+    Unfit {
+        /// The task.
+        task: TaskRef,
+        /// Why.
+        failure: Failure,
+    },
+    /// An attempt ended.
+    Ended {
+        /// The task.
+        task: TaskRef,
+        /// The attempt.
+        attempt: u32,
+        /// What came of it.
+        result: Result<Reply, Failure>,
+    },
+    /// An attempt that was told to stop does not; another one would overlap with it.
+    Stuck {
+        /// The task.
+        task: TaskRef,
+    },
+    /// Whoever called the agents stopped, and with it every attempt under way.
+    Restarted,
+    /// Somebody answered a question.
+    Answered {
+        /// The task, by name.
+        task: Arc<str>,
+        /// Who.
+        by: Person,
+        /// What.
+        choice: String,
+        /// Their note.
+        note: String,
+        /// The digest of the evidence that they saw; where it is given, it must be the one that was asked with.
+        evidence: Option<Digest>,
+        /// What the task returned, where the question is whether it happened.
+        output: Option<Payload>,
+    },
+    /// Somebody hands a question on.
+    Delegated {
+        /// The task, by name.
+        task: Arc<str>,
+        /// Who.
+        from: Person,
+        /// To whom.
+        to: Arc<str>,
+        /// Their note.
+        note: String,
+    },
+    /// A message came in.
+    Signal(Signal),
+    /// Time has passed.
+    Woke,
+    /// Somebody wants the run to end.
+    Cancel {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: String,
+        /// Whether what was done is to be undone.
+        rollback: bool,
+    },
+}
+
+/// What an agent returned.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Its output.
+    pub output: Payload,
+    /// What else it said.
+    pub said: Option<Box<Said>>,
+    /// Tasks of the catalogue that it asks for.
+    pub grow: Vec<String>,
+}
+
+impl Reply {
+    /// A reply that is nothing but an output.
+    #[must_use]
+    pub fn new(output: Payload) -> Reply {
+        Reply { output, said: None, grow: Vec::new() }
+    }
+}
+
+/// Somebody who acts, with the groups they belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Their name.
+    pub name: Arc<str>,
+    /// Their groups.
+    pub groups: Vec<String>,
+}
+
+/// Why an input was not taken. Nothing was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The run is over.
+    #[error("run {0} has ended")]
+    Ended(RunId),
+    /// There is no such task.
+    #[error("run {run} has no task `{task}`")]
+    NoTask {
+        /// The run.
+        run: RunId,
+        /// The task.
+        task: Arc<str>,
+    },
+    /// The task is not where the input says it is.
+    #[error("task `{task}` is {status}, so it cannot be {action}")]
+    NotNow {
+        /// The task.
+        task: Arc<str>,
+        /// How it stands.
+        status: TaskStatus,
+        /// What was asked.
+        action: &'static str,
+    },
+    /// They may not answer this question.
+    #[error("{by} may not answer `{task}`: {why}")]
+    NotPermitted {
+        /// The task.
+        task: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+        /// Why not.
+        why: String,
+    },
+    /// The question does not allow this answer.
+    #[error("`{choice}` is not an answer to `{task}`: {why}")]
+    BadAnswer {
+        /// The task.
+        task: Arc<str>,
+        /// The answer.
+        choice: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What was seen is not what was asked with.
+    #[error("the evidence of `{task}` is {actual}, not {seen}; look at it again")]
+    OtherEvidence {
+        /// The task.
+        task: Arc<str>,
+        /// What was seen.
+        seen: Digest,
+        /// What was asked with.
+        actual: Digest,
+    },
+}
+
+impl Run {
+    /// Begins a run.
+    ///
+    /// # Panics
+    /// Never: the entries that are decided can be folded.
+    #[must_use]
+    pub fn start(plan: &Arc<Plan>, id: RunId, at: Timestamp, start: Start) -> (Run, Vec<Entry>) {
+        let deadline = plan.timeout.map(|timeout| at.plus(timeout));
+        let start = Start { plan: plan.digest(), name: plan.name().clone(), deadline, ..start };
+        let mut run = Run::new(id, plan.clone());
+        let mut deciding = Deciding { run: &mut run, at, entries: Vec::with_capacity(2) };
+        deciding.record(Event::RunStarted(Box::new(start)));
+        deciding.settle();
+        let entries = deciding.entries;
+        (run, entries)
+    }
+
+    /// Decides what follows from an input, folds it into the state, and returns it for the journal.
+    ///
+    /// An input that repeats what is known, or comes too late, gives no entries. If the journal does not take the
+    /// entries, the run is ahead of its journal and has to be loaded again.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the input cannot be taken; the state is as it was.
+    pub fn advance(&mut self, at: Timestamp, input: Input) -> Result<Vec<Entry>, Refusal> {
+        if self.has_ended() {
+            return match input {
+                Input::Answered { .. } | Input::Delegated { .. } | Input::Signal(_) | Input::Cancel { .. } => Err(Refusal::Ended(self.id)),
+                // An agent may report after the end, and a timer may fire.
+                _ => Ok(Vec::new()),
+            };
+        }
+        let at = at.max(self.at);
+        let mut deciding = Deciding { run: self, at, entries: Vec::with_capacity(2) };
+        deciding.input(input)?;
+        deciding.settle();
+        Ok(deciding.entries)
+    }
+
+    fn task_named(&self, id: &Arc<str>) -> Result<u32, Refusal> {
+        self.task(id).map(|task| task.position()).ok_or_else(|| Refusal::NoTask { run: self.id, task: id.clone() })
+    }
+}
+
+struct Deciding<'r> {
+    run: &'r mut Run,
+    at: Timestamp,
+    entries: Vec<Entry>,
+}
+
+impl Deciding<'_> {
+    fn record(&mut self, event: Event) {
+        let entry = Entry { seq: self.run.seq + 1, at: self.at, event };
+        if let Err(corrupt) = self.run.apply(&entry) {
+            unreachable!("{corrupt}; it was decided from the state it does not fit: {:?}", entry.event);
+        }
+        self.entries.push(entry);
+    }
+
+    fn state(&self, ix: u32) -> &State {
+        &self.run.tasks[ix as usize].state
+    }
+
+    fn input(&mut self, input: Input) -> Result<(), Refusal> {
+        match input {
+            Input::Dispatched { task, agent, timeout, choice } => self.dispatched(task, agent, timeout, choice),
+            Input::ChildDispatched { task } => self.child_dispatched(task),
+            Input::Unfit { task, failure } => {
+                if matches!(self.state(task.ix), State::Ready) {
+                    self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) });
+                }
+                Ok(())
+            }
+            Input::Ended { task, attempt, result } => {
+                // A superseded attempt may still report, and an agent may answer twice.
+                if self.run.is_live(&task, attempt) {
+                    self.attempt_ended(task, attempt, result);
+                }
+                Ok(())
+            }
+            Input::Stuck { task } => {
+                if matches!(self.state(task.ix), State::Ready | State::Retrying { .. }) {
+                    let failure = Failure::new(FailureClass::Timeout, "the attempt before does not stop, and two must not overlap");
+                    self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) });
+                }
+                Ok(())
+            }
+            Input::Restarted => {
+                self.restarted();
+                Ok(())
+            }
+            Input::Answered { task, by, choice, note, evidence, output } => {
+                let ix = self.run.task_named(&task)?;
+                self.answered(ix, &by, Answer { by: by.name.clone(), choice, note, output }, evidence)
+            }
+            Input::Delegated { task, from, to, note } => self.delegated(&task, &from, to, note),
+            Input::Signal(signal) => {
+                // A signal with an id that is known has been received already.
+                if !signal.id.as_ref().is_some_and(|id| self.run.knows_signal(id)) {
+                    self.record(Event::SignalReceived(Box::new(signal)));
+                }
+                Ok(())
+            }
+            Input::Woke => {
+                self.woke();
+                Ok(())
+            }
+            Input::Cancel { by, reason, rollback } => {
+                if !self.run.cancel_requested {
+                    self.record(Event::CancelRequested { by, reason, rollback });
+                    if self.run.conclusion.is_none() {
+                        self.conclude(Conclusion::Cancelled { rollback });
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    // -- attempts
+
+    fn may_dispatch(&self, task: &TaskRef) -> Result<(), Refusal> {
+        let status = self.state(task.ix).status();
+        if status == TaskStatus::Ready { Ok(()) } else { Err(Refusal::NotNow { task: task.id.clone(), status, action: "started" }) }
+    }
+
+    fn dispatched(&mut self, task: TaskRef, agent: Arc<AgentRef>, timeout: Option<Millis>, choice: Option<Payload>) -> Result<(), Refusal> {
+        self.may_dispatch(&task)?;
+        let deadline = self.run.timeout_of(&task).or(timeout).map(|timeout| self.at.plus(timeout));
+        let attempt = self.run.tasks[task.ix as usize].attempt + 1;
+        self.record(Event::TaskStarted { task, attempt, agent, deadline, choice });
+        Ok(())
+    }
+
+    fn child_dispatched(&mut self, task: TaskRef) -> Result<(), Refusal> {
+        self.may_dispatch(&task)?;
+        let attempt = self.run.tasks[task.ix as usize].attempt + 1;
+        let run = self.run.id.child(&task.id, attempt);
+        let deadline = self.run.timeout_of(&task).map(|timeout| self.at.plus(timeout));
+        self.record(Event::ChildStarted { task, attempt, run, deadline });
+        Ok(())
+    }
+
+    fn attempt_ended(&mut self, task: TaskRef, attempt: u32, result: Result<Reply, Failure>) {
+        match result {
+            Ok(Reply { output, said, grow }) => {
+                self.record(Event::TaskSucceeded { task: task.clone(), attempt, output, said });
+                if !grow.is_empty() {
+                    self.grow_on_demand(task, grow);
+                }
+            }
+            Err(failure) => self.attempt_failed(task, attempt, failure),
+        }
+    }
+
+    fn attempt_failed(&mut self, task: TaskRef, attempt: u32, failure: Failure) {
+        let state = &self.run.tasks[task.ix as usize];
+        let once = state.agent.as_ref().is_some_and(|agent| agent.effect == Effect::Once);
+        if once && matches!(failure.class, FailureClass::Timeout | FailureClass::Internal | FailureClass::Unavailable) {
+            self.record(Event::OutcomeUnknown { task, attempt, failure: Box::new(failure) });
+            return;
+        }
+        // Of what must not be done twice, only a call that was turned away at the door is made again.
+        let may_retry = !once || failure.class == FailureClass::RateLimited;
+        let node = self.run.node(task.ix);
+        let delay = node.retry.as_ref().filter(|_| may_retry).and_then(|retry| {
+            let chance = Digest::of_parts(&[&self.run.id.0.to_be_bytes(), task.id.as_bytes(), &attempt.to_be_bytes()]).fraction();
+            retry.delay(state.failures + 1, failure.class, chance)
+        });
+        let retry_at = delay.map(|delay| self.at.plus(delay.max(failure.retry_after.unwrap_or_default())));
+        self.record(Event::AttemptFailed { task, attempt, failure: Box::new(failure), retry_at });
+    }
+
+    fn restarted(&mut self) {
+        for ix in 0..u32::try_from(self.run.tasks.len()).expect("MAX_INSTANCES fits") {
+            let task = &self.run.tasks[ix as usize];
+            let State::Running(running) = &task.state else { continue };
+            if running.child.is_some() {
+                // A run of its own has a journal of its own, and goes on by itself.
+                continue;
+            }
+            let attempt = task.attempt;
+            let once = task.agent.as_ref().is_some_and(|agent| agent.effect == Effect::Once);
+            let task = self.run.reference(ix);
+            if once {
+                let failure = Failure::new(FailureClass::Internal, "the engine stopped while it was under way");
+                self.record(Event::OutcomeUnknown { task, attempt, failure: Box::new(failure) });
+            } else {
+                self.record(Event::AttemptInterrupted { task, attempt });
+            }
+        }
+    }
+
+    // -- people
+
+    fn asking(&self, ix: u32, action: &'static str) -> Result<&Asking, Refusal> {
+        match self.state(ix) {
+            State::Asking(asking) => Ok(asking),
+            other => Err(Refusal::NotNow { task: self.run.tasks[ix as usize].id.clone(), status: other.status(), action }),
+        }
+    }
+
+    fn answered(&mut self, ix: u32, by: &Person, answer: Answer, seen: Option<Digest>) -> Result<(), Refusal> {
+        let asking = self.asking(ix, "answered")?;
+        let task = self.run.reference(ix);
+        let actual = asking.question.evidence_digest;
+        if let Some(seen) = seen
+            && seen != actual
+        {
+            return Err(Refusal::OtherEvidence { task: task.id, seen, actual });
+        }
+        let bad = |why: String| Refusal::BadAnswer { task: task.id.clone(), choice: answer.choice.clone(), why };
+        let verdict = if asking.outcome {
+            match answer.choice.as_str() {
+                "succeeded" => Verdict::Accepted,
+                "failed" => Verdict::Rejected,
+                "again" => Verdict::Again,
+                _ => return Err(bad("answer `succeeded`, `failed` or `again`".to_owned())),
+            }
+        } else if let Work::Approval(approval) = &self.run.node(ix).work {
+            self.may_answer(ix, approval, asking, by)?;
+            verdict_of(approval, asking, &answer).map_err(bad)?
+        } else {
+            return Err(bad("this task asks nothing".to_owned()));
+        };
+        self.record(Event::Answered { task, answer: Box::new(answer), verdict });
+        Ok(())
+    }
+
+    fn may_answer(&self, ix: u32, approval: &Approval, asking: &Asking, by: &Person) -> Result<(), Refusal> {
+        let refuse = |why: String| {
+            Err(Refusal::NotPermitted { task: self.run.tasks[ix as usize].id.clone(), by: by.name.clone(), why })
+        };
+        let starter = self.run.begun().is_some_and(|start| start.by == by.name);
+        if starter && !approval.starter_may_answer {
+            return refuse("they started the run".to_owned());
+        }
+        for node in &approval.not_by {
+            if self.acted_in(*node, &by.name) {
+                return refuse(format!("they acted in `{}`", self.run.plan.nodes[*node as usize].id));
+            }
+        }
+        if asking.answers.iter().any(|answer| answer.by == by.name) {
+            return refuse("they have answered already".to_owned());
+        }
+        let delegated = asking.delegations.iter().any(|(_, to)| *to == by.name);
+        let level = &approval.levels[..=asking.level as usize];
+        let named = level.iter().any(|level| {
+            (level.users.is_empty() && level.groups.is_empty())
+                || level.users.iter().any(|user| **user == *by.name)
+                || level.groups.iter().any(|group| by.groups.contains(group))
+        });
+        if named || delegated {
+            return Ok(());
+        }
+        let users = level.iter().flat_map(|level| level.users.iter().cloned());
+        let groups = level.iter().flat_map(|level| level.groups.iter().map(|group| format!("the group {group}")));
+        refuse(format!("it asks {}", users.chain(groups).collect::<Vec<_>>().join(", ")))
+    }
+
+    /// Whether somebody answered a question of this task: whoever proposed may not approve.
+    fn acted_in(&self, node: u32, name: &str) -> bool {
+        let output = match self.run.latest[node as usize] {
+            NONE => None,
+            ix => self.run.tasks[ix as usize].output.as_ref(),
+        };
+        #[derive(serde::Deserialize)]
+        struct Answers {
+            answers: Vec<Answer>,
+        }
+        output.and_then(|output| output.decode::<Answers>().ok()).is_some_and(|settled| settled.answers.iter().any(|answer| &*answer.by == name))
+    }
+
+    fn delegated(&mut self, task: &Arc<str>, from: &Person, to: Arc<str>, note: String) -> Result<(), Refusal> {
+        let ix = self.run.task_named(task)?;
+        let asking = self.asking(ix, "delegated")?;
+        if let Work::Approval(approval) = &self.run.node(ix).work
+            && !asking.outcome
+        {
+            self.may_answer(ix, approval, asking, from)?;
+            let next = Person { name: to.clone(), groups: Vec::new() };
+            let barred = Asking { delegations: vec![(from.name.clone(), to.clone())], ..asking.clone() };
+            self.may_answer(ix, approval, &barred, &next)?;
+        }
+        let task = self.run.reference(ix);
+        self.record(Event::Delegated { task, from: from.name.clone(), to, note });
+        Ok(())
+    }
+
+    // -- time
+
+    fn woke(&mut self) {
+        while let Some(ix) = self.run.due(self.at) {
+            if ix == NONE {
+                self.conclude(Conclusion::TimedOut);
+                continue;
+            }
+            let task = self.run.reference(ix);
+            match self.state(ix) {
+                State::Running(_) => {
+                    let attempt = self.run.tasks[ix as usize].attempt;
+                    self.attempt_failed(task, attempt, Failure::new(FailureClass::Timeout, "it took longer than it may"));
+                }
+                State::Retrying { .. } => self.record(Event::RetryDue { task }),
+                State::Sleeping { .. } => self.record(Event::Woken { task, signal: None }),
+                State::Asking(_) => self.question_expired(ix, task),
+                State::Waiting => self.join_late(ix, task),
+                State::Ready | State::Mapping(_) | State::Succeeded | State::Ended(..) => {
+                    unreachable!("{} has no timer", task.id)
+                }
+            }
+            // What follows from this one comes before the next one is due.
+            self.settle();
+        }
+    }
+
+    fn question_expired(&mut self, ix: u32, task: TaskRef) {
+        let (State::Asking(asking), Work::Approval(approval)) = (self.state(ix), &self.run.node(ix).work) else { return };
+        let next = asking.level + 1;
+        if let Some(level) = approval.levels.get(next as usize) {
+            let deadline = level.within.map(|within| self.at.plus(within));
+            return self.record(Event::Escalated { task, level: next, deadline });
+        }
+        match &approval.on_expiry {
+            Expiry::Fail => self.record(Event::TaskFailed { task, cause: Box::new(Cause::Expired) }),
+            Expiry::Choose(choice) => {
+                let rejects = approval.choices.iter().any(|known| known.name == *choice && known.rejects);
+                let verdict = if rejects { Verdict::Rejected } else { Verdict::Accepted };
+                let answer = Answer { by: NOBODY.into(), choice: choice.clone(), note: "nobody answered in time".into(), output: None };
+                self.record(Event::Answered { task, answer: Box::new(answer), verdict });
+            }
+        }
+    }
+
+    fn join_late(&mut self, ix: u32, task: TaskRef) {
+        match self.run.node(ix).join.on_late {
+            OnLate::Proceed => self.record(Event::JoinLate { task }),
+            OnLate::Skip => self.record(Event::TaskSkipped { task, cause: Box::new(Cause::Late) }),
+            OnLate::Fail => self.record(Event::TaskFailed { task, cause: Box::new(Cause::Late) }),
+        }
+    }
+
+    // -- coming to rest
+
+    /// Decides everything that follows from the state alone, until nothing more does.
+    fn settle(&mut self) {
+        while !self.run.has_ended() && self.step() {}
+        debug_assert!(self.run.agenda.is_empty(), "the run came to rest with work on its agenda");
+    }
+
+    fn step(&mut self) -> bool {
+        let agenda = &mut self.run.agenda;
+        if !agenda.checks.is_empty() {
+            let mut checks = std::mem::take(&mut agenda.checks);
+            checks.sort_unstable();
+            checks.dedup();
+            self.look_at(&checks);
+        } else if let Some(ix) = agenda.fatal.take() {
+            let task = self.run.reference(ix);
+            self.conclude(Conclusion::Failed(task));
+        } else if let Some(ix) = agenda.joins.pop_front() {
+            self.consider(ix);
+        } else if let Some(ix) = agenda.repeats.front().copied() {
+            self.repeat(ix);
+        } else if let Some(ix) = agenda.maps.pop_front() {
+            self.gather(ix);
+        } else if !self.run.listeners.is_empty() && self.deliver_signal() {
+        } else if let Some(ready) = self.run.ready_inside.peek().copied()
+            && self.run.is_first_in_line(ready.task())
+        {
+            self.start_inside(ready.task());
+        } else {
+            return self.finish();
+        }
+        true
+    }
+
+    fn consider(&mut self, ix: u32) {
+        if !matches!(self.state(ix), State::Waiting) || !self.run.may_start(ix) {
+            return;
+        }
+        match self.run.join_verdict(ix) {
+            JoinVerdict::Open => {}
+            JoinVerdict::Never => self.join_never(ix),
+            JoinVerdict::Fires => self.read_condition(ix),
+        }
+    }
+
+    fn join_never(&mut self, ix: u32) {
+        let task = self.run.reference(ix);
+        let tally = self.run.tasks[ix as usize].tally;
+        let node = self.run.node(ix);
+        let needed = match node.join.needs {
+            crate::draft::Needs::Any => 1,
+            crate::draft::Needs::AtLeast(count) => count,
+            _ => {
+                let culprit = node.deps.iter().find_map(|dep| match self.run.latest[*dep as usize] {
+                    NONE => None,
+                    dep => matches!(self.state(dep), State::Ended(..)).then(|| self.run.reference(dep)),
+                });
+                let cause = culprit.map_or(Cause::Stalled, Cause::Dependency);
+                return self.record(Event::TaskSkipped { task, cause: Box::new(cause) });
+            }
+        };
+        let cause = Box::new(Cause::JoinImpossible { succeeded: tally.succeeded, needed });
+        // Failures that this join was to judge must not vanish in a skip.
+        self.record(if tally.failed > 0 { Event::TaskFailed { task, cause } } else { Event::TaskSkipped { task, cause } });
+    }
+
+    fn read_condition(&mut self, ix: u32) {
+        let task = self.run.reference(ix);
+        let node = self.run.node(ix);
+        let mut seen = Vec::new();
+        if let Some(when) = &node.when {
+            let (truth, operands) = self.run.explain(when, Some(ix));
+            if !truth.holds() {
+                let cause = Box::new(Cause::Condition { text: when.text().to_owned(), operands });
+                return self.record(Event::TaskSkipped { task, cause });
+            }
+            seen = operands;
+        }
+        if let Some(skip_when) = &node.skip_when {
+            let (truth, operands) = self.run.explain(skip_when, Some(ix));
+            if truth.holds() {
+                let cause = Box::new(Cause::Condition { text: format!("not ({})", skip_when.text()), operands });
+                return self.record(Event::TaskSkipped { task, cause });
+            }
+            seen.extend(operands);
+        }
+        self.record(Event::TaskAdmitted { task, operands: seen });
+    }
+
+    fn repeat(&mut self, ix: u32) {
+        let task = self.run.reference(ix);
+        let node = self.run.node(ix);
+        let Some(repeat) = &node.repeat else { return };
+        let done = match self.run.tasks[ix as usize].origin {
+            crate::run::Origin::Iteration(iteration) => iteration,
+            _ => 1,
+        };
+        let (truth, operands) = self.run.explain(&repeat.again, Some(ix));
+        if truth.holds() && done < repeat.max {
+            self.record(Event::Repeated { task, iteration: done + 1, operands });
+        } else {
+            self.record(Event::RepeatEnded { task, iterations: done, exhausted: truth.holds() });
+        }
+    }
+
+    fn gather(&mut self, ix: u32) {
+        let State::Mapping(mapping) = self.state(ix) else { return };
+        let keep_going = self.run.node(ix).for_each.as_ref().is_some_and(|each| each.keep_going);
+        let task = self.run.reference(ix);
+        if let Some(item) = mapping.failed
+            && !keep_going
+        {
+            let cause = Box::new(Cause::Item(self.run.reference(item)));
+            return self.record(Event::TaskFailed { task, cause });
+        }
+        if mapping.open > 0 {
+            return;
+        }
+        match self.run.gather(mapping) {
+            Ok(_) => self.record(Event::Gathered { task }),
+            Err(why) => {
+                let failure = Failure::new(FailureClass::Invalid, format!("the results together: {why}"));
+                self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) });
+            }
+        }
+    }
+
+    fn deliver_signal(&mut self) -> bool {
+        for ix in self.run.listeners.clone() {
+            let Work::Wait { signal: Some(wanted), .. } = &self.run.node(ix).work else { continue };
+            let found = self.run.signals.iter().find(|received| !received.taken && received.signal.name == *wanted);
+            if let Some(seq) = found.map(|received| received.seq) {
+                let task = self.run.reference(ix);
+                self.record(Event::Woken { task, signal: Some(seq) });
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Starts what needs nobody outside to start it: a question, a wait, a list.
+    fn start_inside(&mut self, ix: u32) {
+        let begun = if self.run.is_map(ix) { self.map(ix) } else { self.ask_or_wait(ix) };
+        let task = self.run.reference(ix);
+        match begun {
+            Ok(event) => self.record(event),
+            Err(failure) => self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) }),
+        }
+    }
+
+    fn map(&self, ix: u32) -> Result<Event, Failure> {
+        let invalid = |why: String| Failure::new(FailureClass::Invalid, why);
+        let task = self.run.reference(ix);
+        let Some(each) = &self.run.node(ix).for_each else { return Err(invalid("it has no list".to_owned())) };
+        let text = each.items.text();
+        let json = self.run.json_of(&each.items, Some(ix)).map_err(|why| invalid(format!("its list `{text}` {why}")))?;
+        let items = Payload::parse(json).map_err(|wrong| invalid(format!("its list: {wrong}")))?;
+        let count = items.items().ok_or_else(|| invalid(format!("`{text}` is not a list")))?.len();
+        let room = crate::MAX_INSTANCES - self.run.tasks.len().min(crate::MAX_INSTANCES);
+        if count > room {
+            return Err(invalid(format!("its list has {count} items, and the run has room for {room} more tasks")));
+        }
+        Ok(Event::Mapped { task, items })
+    }
+
+    fn ask_or_wait(&self, ix: u32) -> Result<Event, Failure> {
+        let task = self.run.reference(ix);
+        match &self.run.node(ix).work {
+            Work::Approval(approval) => {
+                let text = self.run.render_plain(&approval.question, Some(ix))?;
+                let evidence = match &approval.evidence {
+                    Some(form) => self.run.render(form, Some(ix))?,
+                    None => self.evidence(ix)?,
+                };
+                let deadline = approval.levels[0].within.map(|within| self.at.plus(within));
+                let evidence_digest = Digest::of(evidence.json().as_bytes());
+                Ok(Event::Asked { task, question: Box::new(Question { text, evidence, evidence_digest, deadline }) })
+            }
+            Work::Wait { lasting, until, signal: _ } => {
+                let lasting = lasting.map(|length| self.at.plus(length));
+                let until = match until {
+                    None => None,
+                    Some(Until::Fixed(at)) => Some(*at),
+                    Some(Until::Computed(bound)) => {
+                        let json = self.run.json_of(bound, Some(ix));
+                        let text = json.ok().and_then(|json| serde_json::from_str::<String>(&json).ok()).unwrap_or_default();
+                        let wrong = |_| Failure::new(FailureClass::Invalid, format!("`{}` is not a point in time", bound.text()));
+                        Some(text.parse().map_err(wrong)?)
+                    }
+                };
+                Ok(Event::Slept { task, until: [lasting, until].into_iter().flatten().min() })
+            }
+            Work::Agent { .. } | Work::Workflow { .. } => Err(Failure::new(FailureClass::Internal, "an agent does this")),
+        }
+    }
+
+    /// What a question rests on where the plan does not say: what came before it, or the decision.
+    fn evidence(&self, ix: u32) -> Result<Payload, Failure> {
+        let too_large = |wrong: crate::BadValue| Failure::new(FailureClass::Invalid, format!("the evidence: {wrong}"));
+        if self.run.node(ix).role == Role::Review {
+            return Payload::of(&self.run.decision).map_err(too_large);
+        }
+        let outputs = self.run.request(&self.run.reference(ix))?.outputs;
+        let mut json = String::from("{");
+        for (position, (id, output)) in outputs.iter().enumerate() {
+            let comma = if position == 0 { "" } else { "," };
+            json.push_str(&format!("{comma}\"{id}\":{}", output.json()));
+        }
+        json.push('}');
+        Payload::parse(json).map_err(too_large)
+    }
+
+    // -- growth
+
+    fn grow_on_demand(&mut self, task: TaskRef, asked: Vec<String>) {
+        let plan = self.run.plan.clone();
+        let allowed = &self.run.node(task.ix).may_grow;
+        let (granted, refused): (Vec<String>, Vec<String>) =
+            asked.into_iter().partition(|id| plan.find(id).is_some_and(|node| allowed.contains(&node)));
+        if !refused.is_empty() {
+            self.record(Event::GrowthRefused { task: task.clone(), asked: refused });
+        }
+        let nodes: Vec<u32> = granted.iter().filter_map(|id| plan.find(id)).collect();
+        self.grow(Grower::Task(task), &nodes);
+    }
+
+    /// Adds those of the tasks that the run does not have yet.
+    fn grow(&mut self, by: Grower, nodes: &[u32]) {
+        let mut tasks: Vec<Arc<str>> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let id = &self.run.plan.nodes[*node as usize].id;
+            if self.run.latest[*node as usize] == NONE && !tasks.contains(id) {
+                tasks.push(id.clone());
+            }
+        }
+        let over = self.run.conclusion.is_some() && !matches!(by, Grower::Decision(_));
+        let checkpoint = matches!(by, Grower::Checkpoint { .. });
+        if !over && (checkpoint || !tasks.is_empty()) {
+            self.record(Event::Grew { by, tasks });
+        }
+    }
+
+    // -- decisions
+
+    fn look_at(&mut self, checks: &[u32]) {
+        let plan = self.run.plan.clone();
+        for ix in checks {
+            if self.run.decision.is_some() || self.run.conclusion.is_some() {
+                return;
+            }
+            let checkpoint = &plan.checkpoints[*ix as usize];
+            let open = !checkpoint.after.is_empty() && !self.run.fired[*ix as usize] && self.have_ended(&checkpoint.after);
+            if open && self.run.truth(&checkpoint.condition, None).holds() {
+                self.checkpoint_holds(&plan, *ix);
+            }
+        }
+    }
+
+    fn have_ended(&self, nodes: &[u32]) -> bool {
+        nodes.iter().all(|node| match self.run.latest[*node as usize] {
+            NONE => false,
+            ix => self.state(ix).status().is_end() && !self.run.agenda.repeats.contains(&ix),
+        })
+    }
+
+    /// A checkpoint holds. It follows only if no unknown one stands before it in its table.
+    fn checkpoint_holds(&mut self, plan: &Plan, ix: u32) {
+        let checkpoint = &plan.checkpoints[ix as usize];
+        let before = plan.checkpoints[..ix as usize].iter().zip(&self.run.fired);
+        let unknown = before.filter(|(other, fired)| other.table == checkpoint.table && !**fired).map(|(other, _)| other);
+        let unknown = unknown.into_iter().find(|other| matches!(self.run.truth(&other.condition, None), Truth::Unknown(_)));
+        if let Some(unknown) = unknown {
+            if !self.run.may_still_learn(&unknown.condition) {
+                let rule = Rule::Unknown { checkpoint: unknown.id.clone(), behind: checkpoint.id.clone() };
+                self.decide(plan, plan.on_unknown.to_string(), None, rule);
+            }
+            return;
+        }
+        let subject = checkpoint.after.first().copied();
+        match &checkpoint.then {
+            Then::Decide(action) => {
+                let confidence = subject.and_then(|node| self.run.confidence_of(node));
+                self.decide(plan, action.to_string(), confidence, Rule::Checkpoint(checkpoint.id.clone()));
+            }
+            Then::Follow(node) => self.follow(plan, checkpoint, *node),
+            Then::Grow(nodes) => {
+                let (_, operands) = self.run.explain(&checkpoint.condition, None);
+                self.grow(Grower::Checkpoint { id: checkpoint.id.clone(), operands }, nodes);
+            }
+        }
+    }
+
+    fn follow(&mut self, plan: &Plan, checkpoint: &Checkpoint, node: u32) {
+        let task = match self.run.latest[node as usize] {
+            NONE => TaskRef { ix: NONE, id: plan.nodes[node as usize].id.clone() },
+            ix => self.run.reference(ix),
+        };
+        let confidence = self.run.confidence_of(node);
+        let wrong = match self.run.text_field(node, "action") {
+            Ok(action) if plan.actions.contains(action.as_str()) => {
+                let rule = Rule::Followed { checkpoint: checkpoint.id.clone(), task };
+                return self.decide(plan, action, confidence, rule);
+            }
+            Ok(action) => format!("`{action}` is not an action of this plan"),
+            Err(why) => format!("its action {why}"),
+        };
+        let rule = Rule::NotFollowed { checkpoint: checkpoint.id.clone(), task, why: wrong };
+        self.decide(plan, crate::HIL_REVIEW.to_owned(), confidence, rule);
+    }
+
+    fn decide(&mut self, plan: &Plan, action: String, confidence: Option<quorate_expr::Decimal>, rule: Rule) {
+        let looks = self.looks(plan);
+        let not_taken = plan.actions.iter().filter(|other| ***other != *action).map(|other| not_taken(plan, other, &looks)).collect();
+        let contributors = self.run.tasks.iter().enumerate().filter_map(|(ix, task)| {
+            let agent = task.agent.clone().filter(|_| matches!(task.state, State::Succeeded))?;
+            Some(Contributor { task: self.run.reference(u32::try_from(ix).ok()?), agent })
+        });
+        let contributors = contributors.collect();
+        let decision = Decision { action: action.clone(), confidence, rule, looks, contributors, not_taken };
+        self.record(Event::Decided(Box::new(decision)));
+        if plan.early_exit && self.run.count.open > 0 {
+            self.conclude(Conclusion::Decided);
+        }
+        let reviews: Vec<u32> = plan.reviews.iter().filter(|(on, _)| **on == *action).map(|(_, node)| *node).collect();
+        if !reviews.is_empty() {
+            self.grow(Grower::Decision(action), &reviews);
+        }
+    }
+
+    fn looks(&self, plan: &Plan) -> Vec<Look> {
+        let reached = plan.checkpoints.iter().filter(|checkpoint| self.have_ended(&checkpoint.after));
+        let look = |checkpoint: &Checkpoint| {
+            let (truth, operands) = self.run.explain(&checkpoint.condition, None);
+            let outcome = match truth {
+                Truth::True => Outcome::Holds,
+                Truth::False => Outcome::Fails,
+                Truth::Unknown(_) => Outcome::Unknown,
+            };
+            Look { checkpoint: checkpoint.id.clone(), condition: checkpoint.condition.text().to_owned(), outcome, operands }
+        };
+        reached.map(look).collect()
+    }
+
+    // -- the end
+
+    fn conclude(&mut self, conclusion: Conclusion) {
+        self.record(Event::Concluded(Box::new(conclusion)));
+    }
+
+    /// Looks whether the main part, or the whole run, is over. Nothing is on the agenda.
+    fn finish(&mut self) -> bool {
+        let run = &*self.run;
+        if run.conclusion.is_some() {
+            return self.finish_after();
+        }
+        if run.count.open > 0 {
+            if run.count.active() > 0 {
+                return false;
+            }
+            let open = run.tasks.iter().enumerate().filter(|(_, task)| !task.state.status().is_end());
+            let stuck = open.filter(|(_, task)| matches!(run.plan.nodes[task.node as usize].role, Role::Main | Role::Catalogue));
+            let stuck = stuck.map(|(ix, _)| run.reference(u32::try_from(ix).expect("MAX_INSTANCES fits"))).collect();
+            self.conclude(Conclusion::Stalled(stuck));
+            return true;
+        }
+        if run.plan.decides && run.decision.is_none() {
+            self.decide_at_last();
+        } else {
+            let decided = run.decision.is_some();
+            self.conclude(if decided { Conclusion::Decided } else { Conclusion::Finished });
+        }
+        true
+    }
+
+    /// Everything has ended and nothing decided: the checkpoints that were kept for this are looked at.
+    fn decide_at_last(&mut self) {
+        let plan = self.run.plan.clone();
+        for (ix, checkpoint) in (0..).zip(&plan.checkpoints) {
+            let kept = checkpoint.after.is_empty() && !self.run.fired[ix as usize];
+            if kept && self.run.truth(&checkpoint.condition, None).holds() {
+                let before = self.entries.len();
+                self.checkpoint_holds(&plan, ix);
+                if self.entries.len() > before {
+                    return;
+                }
+            }
+        }
+        self.decide(&plan, plan.otherwise.to_string(), None, Rule::Otherwise);
+    }
+
+    fn finish_after(&mut self) -> bool {
+        let run = &*self.run;
+        if run.count.active() > 0 {
+            return false;
+        }
+        if run.count.open_after > 0 {
+            let waiting = |task: &crate::run::Task| matches!(task.state, State::Waiting) && run.plan.nodes[task.node as usize].role == Role::Finally;
+            let stuck = run.tasks.iter().position(waiting).expect("a final task that is open and not active waits");
+            let task = run.reference(u32::try_from(stuck).expect("MAX_INSTANCES fits"));
+            self.record(Event::TaskSkipped { task, cause: Box::new(Cause::Stalled) });
+            return true;
+        }
+        let failed: Vec<TaskRef> = (0..).zip(&run.tasks).filter(|(_, task)| self.counts_as_failed(task)).map(|(ix, _)| run.reference(ix)).collect();
+        let status = match run.conclusion.as_deref() {
+            Some(Conclusion::TimedOut) => RunStatus::TimedOut,
+            Some(Conclusion::Cancelled { .. }) => RunStatus::Cancelled,
+            Some(Conclusion::Finished | Conclusion::Decided) if failed.is_empty() => RunStatus::Succeeded,
+            _ => RunStatus::Failed,
+        };
+        self.record(Event::RunEnded { status, failed });
+        true
+    }
+
+    fn counts_as_failed(&self, task: &crate::run::Task) -> bool {
+        let node = &self.run.plan.nodes[task.node as usize];
+        let failed = matches!(task.state, State::Ended(TaskStatus::Failed | TaskStatus::TimedOut, _));
+        let item = matches!(task.origin, crate::run::Origin::Item { .. });
+        failed && !item && !node.optional && !node.absorbed
+    }
+}
+
+impl Agenda {
+    fn is_empty(&self) -> bool {
+        self.checks.is_empty() && self.fatal.is_none() && self.joins.is_empty() && self.repeats.is_empty() && self.maps.is_empty()
+    }
+}
+
+/// What an answer to a question of the plan comes to.
+fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer) -> Result<Verdict, String> {
+    let Some(choice) = approval.choices.iter().find(|choice| choice.name == answer.choice) else {
+        let names: Vec<&str> = approval.choices.iter().map(|choice| choice.name.as_str()).collect();
+        return Err(format!("choose one of {}", names.join(", ")));
+    };
+    if choice.needs_note && answer.note.trim().is_empty() {
+        return Err("it needs a note".to_owned());
+    }
+    if choice.rejects {
+        return Ok(Verdict::Rejected);
+    }
+    let same = asking.answers.iter().filter(|other| other.choice == answer.choice).count() + 1;
+    let needed = approval.levels[asking.level as usize].at_least.unwrap_or(1) as usize;
+    Ok(if same >= needed { Verdict::Accepted } else { Verdict::Counted })
+}
+
+fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look]) -> NotTaken {
+    let leads = |checkpoint: &&Checkpoint| matches!(&checkpoint.then, Then::Decide(taken) if taken == action);
+    let why = match plan.checkpoints.iter().find(leads) {
+        None => "no checkpoint of this plan takes it by itself".to_owned(),
+        Some(checkpoint) => match looks.iter().find(|look| look.checkpoint == checkpoint.id) {
+            None => {
+                let open: Vec<&str> = checkpoint.after.iter().map(|node| &*plan.nodes[*node as usize].id).collect();
+                format!("{} was not reached: it is looked at after {}", checkpoint.id, open.join(", "))
+            }
+            Some(look) => {
+                let outcome = match look.outcome {
+                    Outcome::Holds => "holds, but something else came first",
+                    Outcome::Fails => "does not hold",
+                    Outcome::Unknown => "is unknown",
+                };
+                let operands: Vec<String> = look.operands.iter().map(Operand::to_string).collect();
+                let seen = if operands.is_empty() { String::new() } else { format!(": {}", operands.join(", ")) };
+                format!("`{}` {outcome}{seen}", look.condition)
+            }
+        },
+    };
+    NotTaken { action: action.to_string(), why }
+}

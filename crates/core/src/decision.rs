@@ -1,0 +1,108 @@
+//! The decision of a run, with all that is needed to check it.
+
+use std::sync::Arc;
+
+use quorate_expr::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{AgentRef, Operand, TaskRef};
+
+/// The decision when nothing else decided, and whenever what was seen is not enough.
+pub const HIL_REVIEW: &str = "HIL_REVIEW";
+/// The actions that every plan knows.
+pub const ACTIONS: [&str; 4] = ["AUTO_RESOLVE", HIL_REVIEW, "ESCALATE", "REJECTED"];
+
+/// What was decided, on what, and why nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What is to be done.
+    pub action: String,
+    /// The confidence that was observed, not the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Decimal>,
+    /// What decided.
+    pub rule: Rule,
+    /// Every checkpoint that was looked at, with what it saw.
+    pub looks: Vec<Look>,
+    /// Whose output was there.
+    pub contributors: Vec<Contributor>,
+    /// The actions that were not taken.
+    pub not_taken: Vec<NotTaken>,
+}
+
+/// What decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// A checkpoint that holds.
+    Checkpoint(Arc<str>),
+    /// A checkpoint handed the decision to a task, which took it.
+    Followed {
+        /// The checkpoint.
+        checkpoint: Arc<str>,
+        /// The task.
+        task: TaskRef,
+    },
+    /// A checkpoint handed the decision to a task whose answer is no action of this plan.
+    NotFollowed {
+        /// The checkpoint.
+        checkpoint: Arc<str>,
+        /// The task.
+        task: TaskRef,
+        /// What is wrong with the answer.
+        why: String,
+    },
+    /// A checkpoint that stays unknown stands before one that holds.
+    Unknown {
+        /// The one that is unknown.
+        checkpoint: Arc<str>,
+        /// The one that holds.
+        behind: Arc<str>,
+    },
+    /// Nothing decided.
+    Otherwise,
+}
+
+/// A checkpoint that was looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Its name.
+    pub checkpoint: Arc<str>,
+    /// Its condition.
+    pub condition: String,
+    /// What it found.
+    pub outcome: Outcome,
+    /// What it saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operands: Vec<Operand>,
+}
+
+/// What a checkpoint found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    Holds,
+    /// It does not.
+    Fails,
+    /// A value is missing.
+    Unknown,
+}
+
+/// A task whose output was there when the decision was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contributor {
+    /// The task.
+    pub task: TaskRef,
+    /// Who did it.
+    pub agent: Arc<AgentRef>,
+}
+
+/// An action that was not taken, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotTaken {
+    /// The action.
+    pub action: String,
+    /// Why it was not taken.
+    pub why: String,
+}

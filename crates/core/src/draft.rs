@@ -1,0 +1,398 @@
+//! Plans as they are written down: plain data, nothing checked. [`Plan::compile`](crate::Plan::compile) checks.
+
+use quorate_expr::Type;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{Digest, Millis};
+
+/// A plan before it is checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Draft {
+    /// What people call it.
+    pub name: String,
+    /// Its tasks; of two that are equally urgent the earlier one goes first.
+    pub tasks: Vec<TaskDraft>,
+    /// Conditions that may decide, in the order in which they are looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<CheckpointDraft>,
+    /// Whether the run takes a decision even without checkpoints.
+    #[serde(skip_serializing_if = "is_false")]
+    pub decides: bool,
+    /// The decision when nothing else decided; `HIL_REVIEW` where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<String>,
+    /// The decision when an unknown rule stands before one that holds; `HIL_REVIEW` where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unknown: Option<String>,
+    /// Approvals that a decision opens: action, then the task that asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<(String, String)>,
+    /// Whether tasks go on after a decision instead of being skipped.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_early_exit: bool,
+    /// How many tasks run at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+    /// One task at a time, in the order of the file.
+    #[serde(skip_serializing_if = "is_false")]
+    pub one_at_a_time: bool,
+    /// Whether a failure leaves the other tasks alone.
+    #[serde(skip_serializing_if = "is_false")]
+    pub continue_on_failure: bool,
+    /// How long the run may take until its decision or end; what follows is not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
+    /// What the input looks like.
+    #[serde(skip_serializing_if = "is_any")]
+    pub input: Type,
+    /// What the profile looks like.
+    #[serde(skip_serializing_if = "is_any")]
+    pub profile: Type,
+    /// What the run returns: JSON with `{{ }}` in its strings. Without it, what its last tasks returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+}
+
+/// One task before it is checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskDraft {
+    /// Its name, unique in the plan.
+    pub id: String,
+    /// What is done.
+    pub work: WorkDraft,
+    /// Tasks that come before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// What it needs of them; `all`, or `settled` for a `finally` task, where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join: Option<JoinDraft>,
+    /// Runs only if this holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Does not run if this holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_when: Option<String>,
+    /// What the agent gets as input, instead of the input of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Json>,
+    /// What the agent gets as parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params: Option<Json>,
+    /// How failures are retried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryDraft>,
+    /// How long one attempt may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
+    /// Whether the run can do without it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub optional: bool,
+    /// 1 to 10, higher first; 5 where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// When it belongs to the run.
+    #[serde(skip_serializing_if = "Role::is_main")]
+    pub role: Role,
+    /// The task that undoes this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<String>,
+    /// Runs once for every item of a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEachDraft>,
+    /// Runs a section of the plan again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<RepeatDraft>,
+    /// Tasks of the catalogue that the agent of this task may add.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_grow: Vec<String>,
+    /// What it returns.
+    #[serde(skip_serializing_if = "is_any")]
+    pub output: Type,
+}
+
+/// When a task belongs to the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// From the start.
+    #[default]
+    Main,
+    /// When a checkpoint or an agent adds it.
+    Catalogue,
+    /// When a decision opens it.
+    Review,
+    /// When a task is undone that names it.
+    Compensation,
+    /// After the decision or the end, whatever it was.
+    Finally,
+}
+
+impl Role {
+    fn is_main(&self) -> bool {
+        *self == Role::Main
+    }
+}
+
+/// What a task does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum WorkDraft {
+    /// An agent is called: the one named, or one that has the capabilities.
+    Agent {
+        /// The agent's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// What the agent must be able to do.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        capabilities: Vec<String>,
+    },
+    /// People are asked.
+    Approval(ApprovalDraft),
+    /// Time passes, or a signal comes.
+    Wait(WaitDraft),
+    /// Another plan runs as a run of its own.
+    Workflow {
+        /// The digest of that plan.
+        plan: Digest,
+    },
+}
+
+impl Default for WorkDraft {
+    fn default() -> WorkDraft {
+        WorkDraft::Agent { id: None, capabilities: Vec::new() }
+    }
+}
+
+/// A question to people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalDraft {
+    /// The question; may hold `{{ }}`.
+    pub question: String,
+    /// What the answer rests on; may hold `{{ }}`. The outputs of the dependencies where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Json>,
+    /// The answers to choose from; `approve` and `reject` where none are given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+    /// Who may answer, first asked first; each next one is asked when the one before let its time pass.
+    pub levels: Vec<Level>,
+    /// What happens when the last level lets its time pass.
+    #[serde(skip_serializing_if = "Expiry::is_fail")]
+    pub on_expiry: Expiry,
+    /// Whether the one who started the run may answer.
+    #[serde(skip_serializing_if = "is_false")]
+    pub starter_may_answer: bool,
+    /// Tasks whose answers disqualify: whoever proposed may not approve.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_by: Vec<String>,
+}
+
+/// One answer to choose from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// What is answered.
+    pub name: String,
+    /// Whether one such answer rejects.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rejects: bool,
+    /// Whether a note is needed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub needs_note: bool,
+}
+
+/// People who may answer, how many it takes, and how long they have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Level {
+    /// By name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
+    /// By group. Nobody named and no group: anybody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// How many must agree; 1 where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<u32>,
+    /// How long they have; for ever where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Millis>,
+}
+
+/// What happens to a question that nobody answered in time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expiry {
+    /// The task times out.
+    #[default]
+    Fail,
+    /// This choice is taken, and marked as taken by nobody.
+    Choose(String),
+}
+
+impl Expiry {
+    fn is_fail(&self) -> bool {
+        *self == Expiry::Fail
+    }
+}
+
+/// What a wait waits for; whichever comes first where several are given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaitDraft {
+    /// A length of time.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<Millis>,
+    /// A point in time: an expression, or a time in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The name of a signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+}
+
+/// What a task needs of its dependencies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JoinDraft {
+    /// How many must have ended, and how.
+    pub needs: Needs,
+    /// How long it waits from when the first of them starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Millis>,
+    /// What it does when that time has passed.
+    #[serde(skip_serializing_if = "OnLate::is_fail")]
+    pub on_late: OnLate,
+    /// Whether dependencies that have not ended by then are cancelled.
+    #[serde(skip_serializing_if = "is_false")]
+    pub race: bool,
+}
+
+/// How many dependencies must have ended, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Needs {
+    /// Every one succeeded.
+    #[default]
+    All,
+    /// Every one ended, none of them failed.
+    NoneFailed,
+    /// Every one ended, however.
+    Settled,
+    /// One succeeded.
+    Any,
+    /// So many succeeded.
+    AtLeast(u32),
+}
+
+/// What a task does when its dependencies are late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLate {
+    /// It times out.
+    #[default]
+    Fail,
+    /// It goes on with what is there.
+    Proceed,
+    /// It is skipped.
+    Skip,
+}
+
+impl OnLate {
+    fn is_fail(&self) -> bool {
+        *self == OnLate::Fail
+    }
+}
+
+/// How failures are retried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryDraft {
+    /// Attempts after the first one.
+    pub max_retries: u32,
+    /// The wait before the second attempt.
+    pub initial_delay: Millis,
+    /// By how much each further wait grows.
+    pub multiplier: f64,
+    /// The longest wait.
+    pub max_delay: Millis,
+    /// Up to which part of it a wait is shortened, 0 to 1, so that many do not come back at once.
+    pub jitter: f64,
+    /// The classes that are retried; where none are given, `timeout`, `unavailable`, `rate_limited` and `internal`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<crate::FailureClass>,
+}
+
+impl Default for RetryDraft {
+    fn default() -> RetryDraft {
+        RetryDraft { max_retries: 3, initial_delay: Millis(1_000), multiplier: 2.0, max_delay: Millis(60_000), jitter: 0.0, on: Vec::new() }
+    }
+}
+
+/// Runs a task once for every item of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForEachDraft {
+    /// An expression that gives the list. In the task, `item` is the item and `index` its position.
+    pub items: String,
+    /// How many items run at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+    /// Whether an item that fails leaves the others alone; its place in the result is `null`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keep_going: bool,
+}
+
+/// Runs the section from `from` to this task again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RepeatDraft {
+    /// Where the section begins.
+    pub from: String,
+    /// Again while this holds; read when the task has succeeded.
+    #[serde(rename = "while")]
+    pub while_: String,
+    /// How often the section runs at the most.
+    pub max: u32,
+}
+
+/// A condition that is looked at when tasks end, and what follows when it holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointDraft {
+    /// What people call it; its position where it has no name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// The tasks that must have ended. None: looked at when all else has ended and nothing decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// The condition.
+    pub condition: String,
+    /// What follows.
+    pub then: ThenDraft,
+}
+
+/// What follows from a checkpoint that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ThenDraft {
+    /// This action is the decision.
+    Decide(String),
+    /// The decision is what this task returned as `action`.
+    Follow(String),
+    /// These tasks of the catalogue are added.
+    Grow(Vec<String>),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn is_any(kind: &Type) -> bool {
+    *kind == Type::Any
+}

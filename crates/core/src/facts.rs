@@ -1,0 +1,295 @@
+//! What conditions and templates read: the recorded facts of a run.
+
+use std::fmt::Write as _;
+
+use quorate_expr::{Decimal, Expr, Scope, Segment, Status, Trace, Truth, Value, Why};
+
+use crate::bind::{Bound, Form, Piece, Read};
+use crate::event::{Failure, Operand};
+use crate::payload::value;
+use crate::run::{NONE, Origin, Run, State, TaskStatus};
+use crate::{FailureClass, Payload};
+
+/// The facts as one condition reads them.
+pub(crate) struct Facts<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) bound: &'a Bound,
+    /// The task that reads, whose `item` is meant.
+    pub(crate) reader: Option<u32>,
+}
+
+impl Scope for Facts<'_> {
+    fn value(&self, slot: usize) -> Value<'_> {
+        self.run.read(&self.bound.reads[slot], self.reader)
+    }
+}
+
+impl Run {
+    fn facts<'a>(&'a self, bound: &'a Bound, reader: Option<u32>) -> Facts<'a> {
+        Facts { run: self, bound, reader }
+    }
+
+    pub(crate) fn truth(&self, bound: &Bound, reader: Option<u32>) -> Truth {
+        bound.checked.truth(&self.facts(bound, reader))
+    }
+
+    /// The outcome of a condition and everything that it read.
+    pub(crate) fn explain(&self, bound: &Bound, reader: Option<u32>) -> (Truth, Vec<Operand>) {
+        let (truth, trace) = bound.checked.explain(&self.facts(bound, reader));
+        (truth, operands(bound, &trace))
+    }
+
+    fn read(&self, read: &Read, reader: Option<u32>) -> Value<'_> {
+        match read {
+            Read::Status(node, status) => self.task_answer(*node, *status),
+            Read::Index => match reader.map(|ix| self.tasks[ix as usize].origin) {
+                Some(Origin::Item { index, .. }) => Value::Number(index.into()),
+                _ => Value::Unknown(Why::Missing),
+            },
+            Read::Output(node, path) => self.output_value(*node, path),
+            Read::FirstOf(places) => {
+                let mut missing = Value::Unknown(Why::Missing);
+                for place in places {
+                    match self.read(place, reader) {
+                        // A field that one place lacks may be in the next; any other reason is an answer.
+                        Value::Unknown(Why::Missing | Why::WrongType) => {}
+                        found => {
+                            missing = found;
+                            break;
+                        }
+                    }
+                }
+                missing
+            }
+            Read::Input(_) | Read::Profile(_) | Read::Session(_) | Read::Item(_) => {
+                self.text(read, reader).map_or_else(Value::Unknown, |text| value(text, 0))
+            }
+        }
+    }
+
+    /// The JSON text of a place that holds one.
+    fn text(&self, read: &Read, reader: Option<u32>) -> Result<&str, Why> {
+        let start = self.start.as_deref();
+        match read {
+            Read::Input(path) => start.map(|start| &start.input).ok_or(Why::Missing)?.at(path),
+            Read::Profile(path) => start.and_then(|start| start.profile.as_ref()).ok_or(Why::Missing)?.at(path),
+            Read::Session(path) => start.and_then(|start| start.session.as_ref()).ok_or(Why::Missing)?.at(path),
+            Read::Item(path) => self.item(reader.ok_or(Why::Missing)?).ok_or(Why::Missing)?.at(path),
+            Read::Output(node, path) => self.task_output(*node)?.at(path),
+            Read::FirstOf(places) => {
+                for place in places {
+                    match self.text(place, reader) {
+                        Err(Why::Missing | Why::WrongType) => {}
+                        found => return found,
+                    }
+                }
+                Err(Why::Missing)
+            }
+            Read::Status(..) | Read::Index => Err(Why::WrongType),
+        }
+    }
+
+    /// The item for which a task of a `for_each` runs.
+    pub(crate) fn item(&self, task: u32) -> Option<&Payload> {
+        let Origin::Item { map, index } = self.tasks[task as usize].origin else { return None };
+        match &self.tasks[map as usize].state {
+            State::Mapping(mapping) => mapping.items.get(index as usize),
+            _ => None,
+        }
+    }
+
+    /// The output of the newest instance of a task, or why there is none.
+    fn task_output(&self, node: u32) -> Result<&Payload, Why> {
+        let ix = self.latest[node as usize];
+        if ix == NONE {
+            return Err(Why::NotYet);
+        }
+        let task = &self.tasks[ix as usize];
+        match &task.state {
+            State::Succeeded => task.output.as_ref().ok_or(Why::Missing),
+            State::Ended(TaskStatus::Skipped, _) => Err(Why::Skipped),
+            State::Ended(TaskStatus::Cancelled, _) => Err(Why::Cancelled),
+            State::Ended(..) => Err(Why::Failed),
+            State::Waiting
+            | State::Ready
+            | State::Running(_)
+            | State::Retrying { .. }
+            | State::Asking(_)
+            | State::Sleeping { .. }
+            | State::Mapping(_) => Err(Why::NotYet),
+        }
+    }
+
+    fn output_value(&self, node: u32, path: &[Segment]) -> Value<'_> {
+        let output = match self.task_output(node) {
+            Ok(output) => output,
+            Err(why) => return Value::Unknown(why),
+        };
+        let confidence = matches!(path.last(), Some(Segment::Field(name)) if &**name == "confidence");
+        match output.value(path) {
+            // Models do answer 1000000000000.
+            Value::Number(number) if confidence && !quorate_expr::Range::UNIT.holds(number) => Value::Unknown(Why::OutOfRange),
+            Value::Unknown(Why::Missing | Why::WrongType) if confidence && path.len() == 1 => {
+                self.said_confidence(node).map_or(Value::Unknown(Why::Missing), Value::Number)
+            }
+            found => found,
+        }
+    }
+
+    fn said_confidence(&self, node: u32) -> Option<Decimal> {
+        self.tasks.get(self.latest[node as usize] as usize).and_then(|task| task.confidence)
+    }
+
+    /// The confidence that a task reported, in its output or beside it.
+    pub(crate) fn confidence_of(&self, node: u32) -> Option<Decimal> {
+        match self.output_value(node, &[Segment::Field("confidence".into())]) {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// A text field of what a task returned.
+    pub(crate) fn text_field(&self, node: u32, field: &str) -> Result<String, Why> {
+        match self.output_value(node, &[Segment::Field(field.into())]) {
+            Value::Text(text) => Ok(text.into_owned()),
+            Value::Unknown(why) => Err(why),
+            _ => Err(Why::WrongType),
+        }
+    }
+
+    fn task_answer(&self, node: u32, status: Status) -> Value<'_> {
+        let ix = self.latest[node as usize];
+        if ix == NONE {
+            return Value::Unknown(Why::NotYet);
+        }
+        let found = self.tasks[ix as usize].state.status();
+        if !found.is_end() {
+            return if status == Status::Ended { Value::Bool(false) } else { Value::Unknown(Why::NotYet) };
+        }
+        Value::Bool(match status {
+            Status::Completed => found == TaskStatus::Succeeded,
+            Status::Failed => matches!(found, TaskStatus::Failed | TaskStatus::TimedOut),
+            Status::Skipped => matches!(found, TaskStatus::Skipped | TaskStatus::Cancelled),
+            Status::Ended => true,
+        })
+    }
+
+    /// Whether a value that a condition reads can still come.
+    pub(crate) fn may_still_learn(&self, bound: &Bound) -> bool {
+        bound.tasks().any(|node| match self.latest[node as usize] {
+            NONE => false,
+            ix => !self.tasks[ix as usize].state.status().is_end(),
+        })
+    }
+
+    /// The value of an expression as JSON text, or why there is none.
+    pub(crate) fn json_of(&self, bound: &Bound, reader: Option<u32>) -> Result<String, Why> {
+        let ast = bound.checked.ast();
+        if let (Expr::Name(_), Some(slot)) = (ast.node(ast.root()), bound.checked.slot_of(ast.root()))
+            && !matches!(bound.reads[slot], Read::Index | Read::Status(..))
+        {
+            return self.text(&bound.reads[slot], reader).map(str::to_owned);
+        }
+        let mut json = String::new();
+        write_value(&mut json, &bound.checked.value(&self.facts(bound, reader)))?;
+        Ok(json)
+    }
+
+    pub(crate) fn render(&self, form: &Form, reader: Option<u32>) -> Result<Payload, Failure> {
+        if let Form::Fixed(fixed) = form {
+            return Ok(fixed.clone());
+        }
+        let mut json = String::new();
+        self.render_into(&mut json, form, reader)?;
+        Payload::parse(json).map_err(|wrong| Failure::new(FailureClass::Invalid, wrong.to_string()))
+    }
+
+    fn render_into(&self, json: &mut String, form: &Form, reader: Option<u32>) -> Result<(), Failure> {
+        match form {
+            Form::Fixed(fixed) => json.push_str(fixed.json()),
+            Form::Value(bound) => json.push_str(&self.json_of(bound, reader).map_err(|why| unknown(bound, why))?),
+            Form::Text(pieces) => {
+                let text = self.render_text(pieces, reader)?;
+                json.push_str(&quoted(&text));
+            }
+            Form::List(items) => {
+                json.push('[');
+                for (position, item) in items.iter().enumerate() {
+                    json.push_str(if position == 0 { "" } else { "," });
+                    self.render_into(json, item, reader)?;
+                }
+                json.push(']');
+            }
+            Form::Object(fields) => {
+                json.push('{');
+                for (position, (name, field)) in fields.iter().enumerate() {
+                    json.push_str(if position == 0 { "" } else { "," });
+                    json.push_str(&quoted(name));
+                    json.push(':');
+                    self.render_into(json, field, reader)?;
+                }
+                json.push('}');
+            }
+        }
+        Ok(())
+    }
+
+    fn render_text(&self, pieces: &[Piece], reader: Option<u32>) -> Result<String, Failure> {
+        let mut text = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Literal(literal) => text.push_str(literal),
+                Piece::Value(bound) => match bound.checked.value(&self.facts(bound, reader)) {
+                    Value::Unknown(why) => return Err(unknown(bound, why)),
+                    Value::Text(part) => text.push_str(&part),
+                    other => write_value(&mut text, &other).map_err(|why| unknown(bound, why))?,
+                },
+            }
+        }
+        Ok(text)
+    }
+
+    /// A text with values in it, such as a question.
+    pub(crate) fn render_plain(&self, form: &Form, reader: Option<u32>) -> Result<String, Failure> {
+        let rendered = self.render(form, reader)?;
+        Ok(rendered.decode::<String>().unwrap_or_else(|_| rendered.json().to_owned()))
+    }
+}
+
+fn unknown(bound: &Bound, why: Why) -> Failure {
+    Failure::new(FailureClass::Invalid, format!("`{}` {why}", bound.text().trim()))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is JSON")
+}
+
+fn write_value(json: &mut String, value: &Value<'_>) -> Result<(), Why> {
+    match value {
+        Value::Unknown(why) => return Err(*why),
+        Value::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
+        Value::Number(number) => write!(json, "{}", number.normalize()).expect("a String takes any text"),
+        Value::Text(text) => json.push_str(&quoted(text)),
+        Value::Object(object) => json.push_str(object),
+        Value::List(items) => {
+            json.push('[');
+            for (position, item) in items.iter().enumerate() {
+                json.push_str(if position == 0 { "" } else { "," });
+                write_value(json, item)?;
+            }
+            json.push(']');
+        }
+    }
+    Ok(())
+}
+
+fn operands(bound: &Bound, trace: &Trace) -> Vec<Operand> {
+    let shown = |operand: &quorate_expr::Operand| {
+        let name = bound.slot_name(operand.slot);
+        match &operand.value {
+            Value::Unknown(why) => Operand { name, value: why.to_string(), unknown: true },
+            value => Operand { name, value: value.to_string(), unknown: false },
+        }
+    };
+    trace.operands.iter().map(shown).collect()
+}

@@ -1,0 +1,821 @@
+//! Plans that can run: checked, immutable, named by their content.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use quorate_expr::{Type, closest};
+
+use crate::bind::{Bound, Form, Names, Reads};
+use crate::decision::{ACTIONS, HIL_REVIEW};
+use crate::draft::{
+    ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, WaitDraft, WorkDraft,
+};
+use crate::{Digest, FailureClass, Millis, Timestamp};
+
+/// Most tasks of one plan.
+pub const MAX_TASKS: usize = 100_000;
+/// Most dependencies of one plan, all tasks together.
+pub const MAX_DEPENDENCIES: usize = 1_000_000;
+/// Most checkpoints of one plan.
+pub const MAX_CHECKPOINTS: usize = 1_000;
+/// Longest name of a task.
+pub const MAX_ID_BYTES: usize = 128;
+/// Most attempts that a retry may add, and most times that a section may run.
+pub const MAX_REPEATS: u32 = 10_000;
+
+/// A plan that can run. One that exists is acyclic outside of its repeats, complete, and every join in it can fire.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) name: Arc<str>,
+    pub(crate) digest: Digest,
+    source: Arc<str>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) checkpoints: Vec<Checkpoint>,
+    pub(crate) decides: bool,
+    pub(crate) otherwise: Arc<str>,
+    pub(crate) on_unknown: Arc<str>,
+    pub(crate) reviews: Vec<(Arc<str>, u32)>,
+    pub(crate) actions: BTreeSet<Arc<str>>,
+    pub(crate) early_exit: bool,
+    pub(crate) max_parallel: u32,
+    pub(crate) one_at_a_time: bool,
+    pub(crate) continue_on_failure: bool,
+    pub(crate) timeout: Option<Millis>,
+    pub(crate) output: Option<Form>,
+    pub(crate) has_late_joins: bool,
+    pub(crate) lane_count: u32,
+    by_id: HashMap<Arc<str>, u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: Arc<str>,
+    pub(crate) work: Work,
+    /// Tasks that ask for the same agent share a lane.
+    pub(crate) lane: u32,
+    pub(crate) deps: Box<[u32]>,
+    pub(crate) succ: Box<[u32]>,
+    pub(crate) join: JoinDraft,
+    pub(crate) when: Option<Bound>,
+    pub(crate) skip_when: Option<Bound>,
+    pub(crate) input: Option<Form>,
+    pub(crate) params: Option<Form>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) timeout: Option<Millis>,
+    pub(crate) optional: bool,
+    /// Whether every task after it counts successes only, so that its failure is theirs to judge.
+    pub(crate) absorbed: bool,
+    pub(crate) priority: u8,
+    pub(crate) role: Role,
+    pub(crate) compensate: Option<u32>,
+    pub(crate) for_each: Option<ForEach>,
+    pub(crate) repeat: Option<Repeat>,
+    pub(crate) may_grow: Box<[u32]>,
+    pub(crate) output: Type,
+    /// The checkpoints to look at when this task ends.
+    pub(crate) watched_by: Vec<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Work {
+    Agent { id: Option<Arc<str>>, capabilities: Box<[Arc<str>]> },
+    Approval(Box<Approval>),
+    Wait { lasting: Option<Millis>, until: Option<Until>, signal: Option<Arc<str>> },
+    Workflow { plan: Digest },
+}
+
+#[derive(Debug)]
+pub(crate) enum Until {
+    Fixed(Timestamp),
+    Computed(Bound),
+}
+
+#[derive(Debug)]
+pub(crate) struct Approval {
+    pub(crate) question: Form,
+    pub(crate) evidence: Option<Form>,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) on_expiry: Expiry,
+    pub(crate) starter_may_answer: bool,
+    pub(crate) not_by: Box<[u32]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Retry {
+    pub(crate) draft: RetryDraft,
+}
+
+#[derive(Debug)]
+pub(crate) struct ForEach {
+    pub(crate) items: Bound,
+    pub(crate) max_parallel: usize,
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    /// The tasks of the section, in plan order, this one among them.
+    pub(crate) section: Box<[u32]>,
+    pub(crate) again: Bound,
+    pub(crate) max: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) id: Arc<str>,
+    pub(crate) after: Box<[u32]>,
+    pub(crate) condition: Bound,
+    pub(crate) then: Then,
+    /// Checkpoints after the same tasks form one first-match table.
+    pub(crate) table: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Then {
+    Decide(Arc<str>),
+    Follow(u32),
+    Grow(Box<[u32]>),
+}
+
+/// One mistake in a [`Draft`]: where, what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable code.
+    pub code: &'static str,
+    /// The place in the draft, such as `tasks.review.depends_on`.
+    pub at: String,
+    /// The range of bytes in the text at that place, where the mistake is in a condition.
+    pub span: Option<quorate_expr::Span>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do, where that is known.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} [{}]", self.at, self.message, self.code)?;
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Plan {
+    /// Checks a draft and makes it a plan.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the draft.
+    pub fn compile(draft: &Draft) -> Result<Plan, Vec<Problem>> {
+        let mut compiler = Compiler { draft, by_id: HashMap::new(), problems: Vec::new() };
+        let plan = compiler.plan();
+        match plan {
+            Some(plan) if compiler.problems.is_empty() => Ok(plan),
+            _ => Err(compiler.problems),
+        }
+    }
+
+    /// Reads a plan back from the text that [`Plan::source`] gave.
+    ///
+    /// # Errors
+    /// Why the text is not a plan.
+    pub fn read(source: &str) -> Result<Plan, Vec<Problem>> {
+        let draft: Draft = serde_json::from_str(source)
+            .map_err(|wrong| vec![Problem { code: "P000", at: "plan".into(), span: None, message: wrong.to_string(), help: None }])?;
+        Plan::compile(&draft)
+    }
+
+    /// The plan as text; its digest is [`Plan::digest`].
+    #[must_use]
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// The name of the plan by its content.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// How many tasks it has, of every role.
+    #[must_use]
+    pub fn task_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The names of its tasks and of the tasks that each depends on.
+    pub fn tasks(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        self.nodes.iter().map(|node| (&*node.id, node.deps.iter().map(|dep| &*self.nodes[*dep as usize].id)))
+    }
+
+    /// The plans that its tasks run as sub-workflows.
+    pub fn sub_plans(&self) -> impl Iterator<Item = Digest> {
+        self.nodes.iter().filter_map(|node| match node.work {
+            Work::Workflow { plan } => Some(plan),
+            Work::Agent { .. } | Work::Approval(_) | Work::Wait { .. } => None,
+        })
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<u32> {
+        self.by_id.get(id).copied()
+    }
+}
+
+struct Compiler<'a> {
+    draft: &'a Draft,
+    by_id: HashMap<Arc<str>, u32>,
+    problems: Vec<Problem>,
+}
+
+const RESERVED: [&str; 17] = [
+    "input", "profile", "session", "item", "index", "params", "and", "or", "not", "in", "true", "false", "always", "never", "starts_with",
+    "ends_with", "contains",
+];
+
+impl Compiler<'_> {
+    fn plan(&mut self) -> Option<Plan> {
+        let draft = self.draft;
+        self.check_size();
+        self.check_ids();
+        if !self.problems.is_empty() {
+            // Without sound names every further message would be a guess.
+            return None;
+        }
+        let deps: Vec<Box<[u32]>> = draft.tasks.iter().map(|task| self.dependencies(task)).collect();
+        let succ = successors(&deps);
+        self.check_cycles(&deps);
+        if !self.problems.is_empty() {
+            return None;
+        }
+        self.check_roles(&deps);
+        let sections = self.sections(&deps, &succ);
+        let names = Names { draft, by_id: &self.by_id.clone(), deps: &deps, sections: &sections };
+        let mut nodes: Vec<Node> = Vec::with_capacity(draft.tasks.len());
+        for (ix, task) in draft.tasks.iter().enumerate() {
+            let node = self.node(&names, ix, task, &deps, &succ, &sections);
+            nodes.push(node);
+        }
+        let lane_count = share_lanes(&mut nodes);
+        let checkpoints = self.checkpoints(&names, &mut nodes);
+        let output = draft.output.as_ref().map(|json| Form::compile(json, "output", &names.after_all(), &mut self.problems));
+        let reviews = self.reviews(&mut nodes);
+        let source: Arc<str> = serde_json::to_string(draft).expect("a draft is plain data").into();
+        let otherwise: Arc<str> = draft.otherwise.as_deref().unwrap_or(HIL_REVIEW).into();
+        let on_unknown: Arc<str> = draft.on_unknown.as_deref().unwrap_or(HIL_REVIEW).into();
+        let mut actions: BTreeSet<Arc<str>> = ACTIONS.into_iter().map(Arc::from).collect();
+        actions.extend([otherwise.clone(), on_unknown.clone()]);
+        actions.extend(checkpoints.iter().filter_map(|checkpoint| match &checkpoint.then {
+            Then::Decide(action) => Some(action.clone()),
+            Then::Follow(_) | Then::Grow(_) => None,
+        }));
+        Some(Plan {
+            name: draft.name.as_str().into(),
+            digest: Digest::of(source.as_bytes()),
+            source,
+            decides: draft.decides || draft.otherwise.is_some() || checkpoints.iter().any(|checkpoint| !matches!(checkpoint.then, Then::Grow(_))),
+            checkpoints,
+            otherwise,
+            on_unknown,
+            reviews,
+            actions,
+            early_exit: !draft.no_early_exit,
+            max_parallel: draft.max_parallel.unwrap_or(u32::MAX),
+            one_at_a_time: draft.one_at_a_time,
+            continue_on_failure: draft.continue_on_failure,
+            timeout: draft.timeout,
+            output,
+            has_late_joins: nodes.iter().any(|node| node.join.within.is_some()),
+            lane_count,
+            nodes,
+            by_id: std::mem::take(&mut self.by_id),
+        })
+    }
+
+    fn report(&mut self, code: &'static str, at: impl Into<String>, message: impl Into<String>, help: Option<String>) {
+        self.problems.push(Problem { code, at: at.into(), span: None, message: message.into(), help });
+    }
+
+    fn check_size(&mut self) {
+        let draft = self.draft;
+        let dependencies: usize = draft.tasks.iter().map(|task| task.depends_on.len()).sum();
+        for (what, count, most) in [
+            ("tasks", draft.tasks.len(), MAX_TASKS),
+            ("dependencies", dependencies, MAX_DEPENDENCIES),
+            ("checkpoints", draft.checkpoints.len(), MAX_CHECKPOINTS),
+        ] {
+            if count > most {
+                let help = "split the plan into sub-workflows".to_owned();
+                self.report("P001", what, format!("the plan has {count} {what}, more than the {most} allowed"), Some(help));
+            }
+        }
+        if draft.tasks.iter().all(|task| task.role != Role::Main) {
+            self.report("P002", "tasks", "the plan has no task to start with", None);
+        }
+        if draft.max_parallel == Some(0) {
+            self.report("P003", "max_parallel", "with no task at a time nothing would ever run", Some("leave it out, or allow 1".to_owned()));
+        }
+    }
+
+    fn check_ids(&mut self) {
+        for (ix, task) in self.draft.tasks.iter().enumerate() {
+            let at = format!("tasks[{ix}].id");
+            let id = task.id.as_str();
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if id.is_empty() || id.len() > MAX_ID_BYTES || !id.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !id.chars().all(plain) {
+                let help = format!("a name starts with a letter, goes on with letters, digits, `_` and `-`, and has up to {MAX_ID_BYTES} of them");
+                self.report("P004", at, format!("`{id}` cannot be the name of a task"), Some(help));
+            } else if RESERVED.contains(&id) {
+                self.report("P004", at, format!("`{id}` means something else in conditions"), Some("choose another name".to_owned()));
+            } else if let Some(first) = self.by_id.insert(id.into(), u32::try_from(ix).unwrap_or(u32::MAX)) {
+                self.report("P005", at, format!("there are two tasks called `{id}`, the first at tasks[{first}]"), None);
+            }
+        }
+    }
+
+    /// Looks a task up by name, and reports a name that is not there.
+    fn task(&mut self, id: &str, at: impl Fn() -> String) -> Option<u32> {
+        let found = self.by_id.get(id).copied();
+        if found.is_none() {
+            let help = closest(id, self.draft.tasks.iter().map(|task| task.id.as_str())).map(|near| format!("did you mean `{near}`?"));
+            self.report("P010", at(), format!("there is no task `{id}`"), help);
+        }
+        found
+    }
+
+    fn dependencies(&mut self, task: &TaskDraft) -> Box<[u32]> {
+        let mut found = Vec::with_capacity(task.depends_on.len());
+        let mut seen = BTreeSet::new();
+        for id in &task.depends_on {
+            let at = || format!("tasks.{}.depends_on", task.id);
+            if *id == task.id {
+                self.report("P011", at(), format!("`{id}` depends on itself"), None);
+            } else if !seen.insert(id) {
+                self.report("P012", at(), format!("`{id}` is named twice"), None);
+            } else if let Some(dep) = self.task(id, at) {
+                found.push(dep);
+            }
+        }
+        found.into()
+    }
+
+    fn check_cycles(&mut self, deps: &[Box<[u32]>]) {
+        let mut open: Vec<usize> = deps.iter().map(|deps| deps.len()).collect();
+        let succ = successors(deps);
+        let mut free: Vec<usize> = (0..deps.len()).filter(|ix| open[*ix] == 0).collect();
+        let mut done = 0;
+        while let Some(ix) = free.pop() {
+            done += 1;
+            for next in &succ[ix] {
+                open[*next as usize] -= 1;
+                if open[*next as usize] == 0 {
+                    free.push(*next as usize);
+                }
+            }
+        }
+        if done == deps.len() {
+            return;
+        }
+        // Going back along tasks that were never freed must come round.
+        let mut path = vec![open.iter().position(|open| *open > 0).unwrap_or(0)];
+        let round = loop {
+            let here = path[path.len() - 1];
+            let back = deps[here].iter().map(|dep| *dep as usize).find(|dep| open[*dep] > 0).unwrap_or(here);
+            if let Some(start) = path.iter().position(|seen| *seen == back) {
+                break path.split_off(start);
+            }
+            path.push(back);
+        };
+        let names: Vec<&str> = round.iter().rev().map(|ix| self.draft.tasks[*ix].id.as_str()).collect();
+        let shown = if names.len() > 12 { format!("{} → … ({} tasks)", names[..12].join(" → "), names.len()) } else { names.join(" → ") };
+        let at = format!("tasks.{}.depends_on", names[0]);
+        let help = "remove one of these dependencies, or write the loop as `repeat`".to_owned();
+        self.report("P013", at, format!("these tasks wait for each other: {shown} → {}", names[0]), Some(help));
+    }
+
+    fn check_roles(&mut self, deps: &[Box<[u32]>]) {
+        let draft = self.draft;
+        for (task, deps) in draft.tasks.iter().zip(deps) {
+            let at = format!("tasks.{}.depends_on", task.id);
+            if matches!(task.role, Role::Review | Role::Compensation) && !deps.is_empty() {
+                let why = if task.role == Role::Review { "a decision opens it" } else { "it runs when the task is undone that names it" };
+                self.report("P014", at.clone(), format!("`{}` cannot depend on other tasks: {why}", task.id), None);
+            }
+            for dep in deps {
+                let dep = &draft.tasks[*dep as usize];
+                let wrong = match (task.role, dep.role) {
+                    (_, Role::Compensation) => Some("runs only when something is undone"),
+                    (Role::Main | Role::Catalogue, Role::Finally) => Some("runs after the end"),
+                    (Role::Main | Role::Catalogue, Role::Review) => Some("runs after the decision"),
+                    _ => None,
+                };
+                if let Some(why) = wrong {
+                    self.report("P014", at.clone(), format!("`{}` cannot wait for `{}`, which {why}", task.id, dep.id), None);
+                }
+            }
+            self.check_join(task, deps);
+        }
+        self.check_catalogue();
+    }
+
+    fn check_join(&mut self, task: &TaskDraft, deps: &[u32]) {
+        let Some(join) = &task.join else {
+            self.check_join_fires(task, deps, Needs::All);
+            return;
+        };
+        let at = format!("tasks.{}.join", task.id);
+        if deps.is_empty() {
+            self.report("P015", at, format!("`{}` has a join but no dependencies to join", task.id), None);
+            return;
+        }
+        if join.needs == Needs::AtLeast(0) {
+            self.report("P015", at.clone(), "a join that needs no dependency would not wait for any", Some("leave the dependencies out".to_owned()));
+        }
+        if join.within.is_none() && join.on_late != OnLate::Fail {
+            self.report("P015", at.clone(), "`on_late` says what happens after `within`, which is missing", None);
+        }
+        if join.within.is_some() && task.role == Role::Finally {
+            self.report("P015", at.clone(), "when a final task runs, all before it has ended: nothing can be late", None);
+        }
+        self.check_join_fires(task, deps, join.needs);
+    }
+
+    fn check_join_fires(&mut self, task: &TaskDraft, deps: &[u32], needs: Needs) {
+        let there = deps.iter().filter(|dep| self.draft.tasks[**dep as usize].role != Role::Catalogue).count();
+        let needed = match needs {
+            Needs::All if task.role == Role::Main => deps.len(),
+            Needs::AtLeast(count) if task.role == Role::Main || count as usize > deps.len() => count as usize,
+            Needs::Any if task.role == Role::Main => 1,
+            _ => return,
+        };
+        if needed <= there || deps.is_empty() {
+            return;
+        }
+        let at = format!("tasks.{}.join", task.id);
+        let message = format!("this join cannot fire: it needs {needed} of its dependencies, and {there} of them run without being added");
+        let help = if needed > deps.len() { format!("it has {} dependencies", deps.len()) } else { "use `none_failed` or `settled` to wait for tasks of the catalogue only if they are added".to_owned() };
+        self.report("P016", at, message, Some(help));
+    }
+
+    /// Every task of the catalogue, and every compensation and review, must be reachable by what brings it in.
+    fn check_catalogue(&mut self) {
+        let draft = self.draft;
+        let grown = draft.tasks.iter().flat_map(|task| &task.may_grow).chain(draft.checkpoints.iter().flat_map(|checkpoint| match &checkpoint.then {
+            ThenDraft::Grow(tasks) => tasks.as_slice(),
+            ThenDraft::Decide(_) | ThenDraft::Follow(_) => &[],
+        }));
+        let grown: BTreeSet<&str> = grown.map(String::as_str).collect();
+        let undoing: BTreeSet<&str> = draft.tasks.iter().filter_map(|task| task.compensate.as_deref()).collect();
+        let reviewing: BTreeSet<&str> = draft.reviews.iter().map(|(_, task)| task.as_str()).collect();
+        for task in &draft.tasks {
+            let (known, how) = match task.role {
+                Role::Catalogue => (&grown, "no checkpoint and no agent can add it"),
+                Role::Compensation => (&undoing, "no task names it as its compensation"),
+                Role::Review => (&reviewing, "no decision opens it"),
+                Role::Main | Role::Finally => continue,
+            };
+            if !known.contains(task.id.as_str()) {
+                self.report("P017", format!("tasks.{}.role", task.id), format!("`{}` can never run: {how}", task.id), None);
+            }
+        }
+        for (names, role, at) in [(&grown, Role::Catalogue, "grow"), (&undoing, Role::Compensation, "compensate"), (&reviewing, Role::Review, "reviews")] {
+            for name in names.iter() {
+                if let Some(ix) = self.task(name, || at.to_owned())
+                    && draft.tasks[ix as usize].role != role
+                {
+                    self.report("P018", at, format!("`{name}` runs anyway; one that is added has the role {role:?}").to_lowercase(), None);
+                }
+            }
+        }
+    }
+
+    /// For each task with a `repeat`, the tasks that run again.
+    fn sections(&mut self, deps: &[Box<[u32]>], succ: &[Vec<u32>]) -> HashMap<u32, Box<[u32]>> {
+        let draft = self.draft;
+        let mut sections = HashMap::new();
+        let mut owner: HashMap<u32, &str> = HashMap::new();
+        for (ix, task) in (0..).zip(&draft.tasks) {
+            let Some(repeat) = &task.repeat else { continue };
+            let at = format!("tasks.{}.repeat", task.id);
+            let Some(from) = self.task(&repeat.from, || at.clone()) else { continue };
+            let forward = reachable(from, succ);
+            let backward = reachable(ix, deps);
+            let section: Box<[u32]> = forward.intersection(&backward).copied().collect();
+            if section.is_empty() {
+                let message = format!("`{}` does not come before `{}`, so there is no section to repeat", repeat.from, task.id);
+                self.report("P019", at, message, None);
+                continue;
+            }
+            if repeat.max == 0 || repeat.max > MAX_REPEATS {
+                self.report("P003", at.clone(), format!("a section runs 1 to {MAX_REPEATS} times, not {}", repeat.max), None);
+            }
+            if task.for_each.is_some() {
+                let help = "give the list to a task of the section instead".to_owned();
+                self.report("P019", at.clone(), "a task with `for_each` cannot end a repeated section", Some(help));
+            }
+            for member in &section {
+                let name = &draft.tasks[*member as usize].id;
+                if let Some(other) = owner.insert(*member, &task.id) {
+                    let help = "put the inner one into a sub-workflow".to_owned();
+                    self.report("P019", at.clone(), format!("`{name}` belongs to the section of `{other}` already"), Some(help));
+                }
+                let outside = succ[*member as usize].iter().find(|next| {
+                    **next != ix && !section.contains(next) && draft.tasks[**next as usize].role != Role::Finally && *member != ix
+                });
+                if let Some(next) = outside {
+                    let next = &draft.tasks[*next as usize].id;
+                    let help = format!("let `{next}` depend on `{}`; it can still read `{name}`", task.id);
+                    let message = format!("`{next}` waits for `{name}`, which may run several times");
+                    self.report("P019", format!("tasks.{next}.depends_on"), message, Some(help));
+                }
+            }
+            sections.insert(ix, section);
+        }
+        sections
+    }
+
+    fn node(
+        &mut self,
+        names: &Names<'_>,
+        ix: usize,
+        task: &TaskDraft,
+        deps: &[Box<[u32]>],
+        succ: &[Vec<u32>],
+        sections: &HashMap<u32, Box<[u32]>>,
+    ) -> Node {
+        let here = u32::try_from(ix).expect("MAX_TASKS fits");
+        let at = |field: &str| format!("tasks.{}.{field}", task.id);
+        let before = names.before(here);
+        let each = names.before(here).with_item(task.for_each.is_some());
+        let default_join = if task.role == Role::Finally { Needs::Settled } else { Needs::All };
+        let join = task.join.clone().unwrap_or(JoinDraft { needs: default_join, ..JoinDraft::default() });
+        let counts_successes = |next: &u32| {
+            let join = self.draft.tasks[*next as usize].join.as_ref();
+            matches!(join.map(|join| join.needs), Some(Needs::Any | Needs::AtLeast(_)))
+        };
+        let mut after = succ[ix].iter().filter(|next| self.draft.tasks[**next as usize].role != Role::Finally).peekable();
+        let absorbed = after.peek().is_some() && after.all(counts_successes);
+        let priority = task.priority.unwrap_or(5);
+        if !(1..=10).contains(&priority) {
+            self.report("P003", at("priority"), format!("a priority is 1 to 10, not {priority}"), None);
+        }
+        let problems = &mut self.problems;
+        let when = task.when.as_ref().and_then(|text| Bound::condition(text, &at("when"), &before, problems));
+        let skip_when = task.skip_when.as_ref().and_then(|text| Bound::condition(text, &at("skip_when"), &before, problems));
+        let input = task.input.as_ref().map(|json| Form::compile(json, &at("input"), &each, problems));
+        let params = task.params.as_ref().map(|json| Form::compile(json, &at("params"), &each, problems));
+        let for_each = task.for_each.as_ref().and_then(|draft| {
+            let items = Bound::expression(&draft.items, &at("for_each.items"), &before, problems)?;
+            Some(ForEach { items, max_parallel: draft.max_parallel.map_or(usize::MAX, |max| max as usize), keep_going: draft.keep_going })
+        });
+        let repeat = task.repeat.as_ref().zip(sections.get(&here)).and_then(|(draft, section)| {
+            let again = Bound::condition(&draft.while_, &at("repeat.while"), &names.at_end_of(here), problems)?;
+            Some(Repeat { section: section.clone(), again, max: draft.max })
+        });
+        if task.for_each.as_ref().is_some_and(|draft| draft.max_parallel == Some(0)) {
+            self.report("P003", at("for_each.max_parallel"), "with no item at a time nothing would ever run", None);
+        }
+        if task.compensate.is_some() && !matches!(task.work, WorkDraft::Agent { .. } | WorkDraft::Workflow { .. }) {
+            self.report("P020", at("compensate"), "only what an agent or a workflow did can be undone", None);
+        }
+        Node {
+            id: task.id.as_str().into(),
+            work: self.work(task, &each),
+            lane: 0,
+            deps: deps[ix].clone(),
+            succ: succ[ix].clone().into(),
+            join,
+            when,
+            skip_when,
+            input,
+            params,
+            retry: self.retry(task),
+            timeout: task.timeout,
+            optional: task.optional,
+            absorbed,
+            priority,
+            role: task.role,
+            compensate: task.compensate.as_ref().and_then(|id| self.by_id.get(id.as_str()).copied()),
+            for_each,
+            repeat,
+            may_grow: task.may_grow.iter().filter_map(|id| self.by_id.get(id.as_str()).copied()).collect(),
+            output: task.output.clone(),
+            watched_by: Vec::new(),
+        }
+    }
+
+    fn work(&mut self, task: &TaskDraft, reads: &Reads<'_>) -> Work {
+        let at = format!("tasks.{}.work", task.id);
+        match &task.work {
+            WorkDraft::Agent { id, capabilities } => {
+                if id.is_none() && capabilities.is_empty() {
+                    let help = "name an agent, or at least one capability".to_owned();
+                    self.report("P021", at, format!("nothing says who does `{}`", task.id), Some(help));
+                }
+                Work::Agent { id: id.as_deref().map(Arc::from), capabilities: capabilities.iter().map(|name| name.as_str().into()).collect() }
+            }
+            WorkDraft::Workflow { plan } => Work::Workflow { plan: *plan },
+            WorkDraft::Wait(wait) => self.wait(wait, &at, reads),
+            WorkDraft::Approval(approval) => Work::Approval(Box::new(self.approval(approval, task, &at, reads))),
+        }
+    }
+
+    fn wait(&mut self, wait: &WaitDraft, at: &str, reads: &Reads<'_>) -> Work {
+        if *wait == WaitDraft::default() {
+            self.report("P022", at, "this wait waits for nothing", Some("give it `for`, `until` or `signal`".to_owned()));
+        }
+        let until = wait.until.as_ref().and_then(|text| match text.parse() {
+            Ok(fixed) => Some(Until::Fixed(fixed)),
+            Err(_) => Bound::expression(text, &format!("{at}.until"), reads, &mut self.problems).map(Until::Computed),
+        });
+        Work::Wait { lasting: wait.lasting, until, signal: wait.signal.as_deref().map(Arc::from) }
+    }
+
+    fn approval(&mut self, draft: &ApprovalDraft, task: &TaskDraft, at: &str, reads: &Reads<'_>) -> Approval {
+        if draft.question.trim().is_empty() {
+            self.report("P023", format!("{at}.question"), format!("`{}` asks people, but has no question", task.id), None);
+        }
+        let mut choices = draft.choices.clone();
+        if choices.is_empty() {
+            let choice = |name: &str, rejects| Choice { name: name.to_owned(), rejects, needs_note: false };
+            choices = vec![choice("approve", false), choice("reject", task.role != Role::Review)];
+        }
+        if choices.iter().all(|choice| choice.rejects) {
+            self.report("P023", format!("{at}.choices"), "every choice rejects, so the question could as well not be asked", None);
+        }
+        if let Expiry::Choose(choice) = &draft.on_expiry
+            && !choices.iter().any(|known| known.name == *choice)
+        {
+            self.report("P023", format!("{at}.on_expiry"), format!("`{choice}` is not one of the choices"), None);
+        }
+        let levels = if draft.levels.is_empty() { vec![Level::default()] } else { draft.levels.clone() };
+        for (position, level) in levels.iter().enumerate() {
+            let people = level.users.len();
+            let needed = level.at_least.unwrap_or(1) as usize;
+            if needed == 0 || (level.groups.is_empty() && people > 0 && needed > people) {
+                let message = format!("{needed} people must agree, but {people} are named");
+                self.report("P023", format!("{at}.levels[{position}]"), message, None);
+            }
+            if position + 1 < levels.len() && level.within.is_none() {
+                let message = "the next level is never asked, because this one has all the time in the world";
+                self.report("P023", format!("{at}.levels[{position}]"), message, Some("give it `within`".to_owned()));
+            }
+        }
+        let not_by = draft.not_by.iter().filter_map(|id| self.task(id, || format!("{at}.not_by"))).collect();
+        let question = serde_json::Value::String(draft.question.clone());
+        Approval {
+            question: Form::compile(&question, &format!("{at}.question"), reads, &mut self.problems),
+            evidence: draft.evidence.as_ref().map(|json| Form::compile(json, &format!("{at}.evidence"), reads, &mut self.problems)),
+            choices,
+            levels,
+            on_expiry: draft.on_expiry.clone(),
+            starter_may_answer: draft.starter_may_answer,
+            not_by,
+        }
+    }
+
+    fn retry(&mut self, task: &TaskDraft) -> Option<Retry> {
+        let draft = task.retry.as_ref()?;
+        let at = format!("tasks.{}.retry", task.id);
+        if draft.max_retries > MAX_REPEATS {
+            self.report("P003", at.clone(), format!("{} retries are more than the {MAX_REPEATS} allowed", draft.max_retries), None);
+        }
+        if !(1.0..=1_000.0).contains(&draft.multiplier) {
+            self.report("P003", at.clone(), format!("the multiplier is 1 to 1000, not {}", draft.multiplier), None);
+        }
+        if !(0.0..=1.0).contains(&draft.jitter) {
+            self.report("P003", at, format!("the jitter is 0 to 1, not {}", draft.jitter), None);
+        }
+        Some(Retry { draft: draft.clone() })
+    }
+
+    fn checkpoints(&mut self, names: &Names<'_>, nodes: &mut [Node]) -> Vec<Checkpoint> {
+        let draft = self.draft;
+        let mut checkpoints = Vec::new();
+        let mut tables: Vec<BTreeSet<u32>> = Vec::new();
+        let mut ids = BTreeSet::new();
+        for (position, checkpoint) in draft.checkpoints.iter().enumerate() {
+            let at = format!("checkpoints[{position}]");
+            let id: Arc<str> = if checkpoint.id.is_empty() { format!("checkpoint-{}", position + 1).into() } else { checkpoint.id.as_str().into() };
+            if !ids.insert(id.clone()) {
+                self.report("P005", at.clone(), format!("there are two checkpoints called `{id}`"), None);
+            }
+            let after: Box<[u32]> = checkpoint.after.iter().filter_map(|id| self.task(id, || format!("{at}.after"))).collect();
+            for task in &after {
+                if matches!(draft.tasks[*task as usize].role, Role::Finally | Role::Review | Role::Compensation) {
+                    let name = &draft.tasks[*task as usize].id;
+                    self.report("P024", format!("{at}.after"), format!("`{name}` runs after the decision, so it cannot lead to one"), None);
+                }
+            }
+            let then = match &checkpoint.then {
+                ThenDraft::Decide(action) => Some(Then::Decide(action.as_str().into())),
+                ThenDraft::Follow(task) => self.task(task, || format!("{at}.then")).map(Then::Follow),
+                ThenDraft::Grow(tasks) => Some(Then::Grow(tasks.iter().filter_map(|id| self.by_id.get(id.as_str()).copied()).collect())),
+            };
+            let reads = names.after(&after);
+            let condition = Bound::condition(&checkpoint.condition, &format!("{at}.condition"), &reads, &mut self.problems);
+            let (Some(condition), Some(then)) = (condition, then) else { continue };
+            let set: BTreeSet<u32> = after.iter().copied().collect();
+            let table = tables.iter().position(|known| *known == set).unwrap_or_else(|| {
+                tables.push(set.clone());
+                tables.len() - 1
+            });
+            checkpoints.push(Checkpoint { id, after, condition, then, table });
+        }
+        watch(&checkpoints, nodes);
+        checkpoints
+    }
+
+    fn reviews(&mut self, nodes: &mut [Node]) -> Vec<(Arc<str>, u32)> {
+        let mut reviews = Vec::new();
+        for (action, task) in &self.draft.reviews {
+            let Some(ix) = self.by_id.get(task.as_str()).copied() else { continue };
+            if !matches!(nodes[ix as usize].work, Work::Approval(_)) {
+                self.report("P025", "reviews", format!("`{task}` reviews the decision {action}, but asks nobody"), None);
+            }
+            reviews.push((action.as_str().into(), ix));
+        }
+        reviews
+    }
+}
+
+impl Retry {
+    /// How long to wait after this attempt, or `None` where there is no further one.
+    pub(crate) fn delay(&self, failures: u32, class: FailureClass, chance: f64) -> Option<Millis> {
+        const USUAL: [FailureClass; 4] =
+            [FailureClass::Timeout, FailureClass::Unavailable, FailureClass::RateLimited, FailureClass::Internal];
+        let retry = &self.draft;
+        let classes = if retry.on.is_empty() { &USUAL[..] } else { &retry.on };
+        if failures > retry.max_retries || !classes.contains(&class) {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a wait, bounded just below")]
+        let millis = {
+            let grown = retry.initial_delay.0 as f64 * retry.multiplier.powf(f64::from(failures.saturating_sub(1)));
+            (grown.min(retry.max_delay.0 as f64) * (1.0 - retry.jitter * chance)) as u64
+        };
+        Some(Millis(millis))
+    }
+}
+
+/// Tells every task which checkpoints to look at when it ends: those of a table depend on what any of them reads.
+fn watch(checkpoints: &[Checkpoint], nodes: &mut [Node]) {
+    let tables = checkpoints.iter().map(|checkpoint| checkpoint.table + 1).max().unwrap_or(0);
+    let mut watched: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); tables];
+    for checkpoint in checkpoints {
+        watched[checkpoint.table].extend(checkpoint.after.iter().copied().chain(checkpoint.condition.tasks()));
+    }
+    for (ix, checkpoint) in (0..).zip(checkpoints) {
+        for node in &watched[checkpoint.table] {
+            nodes[*node as usize].watched_by.push(ix);
+        }
+    }
+}
+
+/// Gives tasks that ask for the same agent the same lane, and says how many lanes there are.
+fn share_lanes(nodes: &mut [Node]) -> u32 {
+    let mut lanes: HashMap<String, u32> = HashMap::new();
+    for node in nodes {
+        let asked = match &node.work {
+            Work::Agent { id: Some(id), .. } => format!("agent {id}"),
+            Work::Agent { id: None, capabilities } => format!("capabilities {}", capabilities.join(" ")),
+            Work::Workflow { plan } => format!("workflow {plan}"),
+            Work::Approval(_) | Work::Wait { .. } => continue,
+        };
+        let next = u32::try_from(lanes.len()).expect("MAX_TASKS fits");
+        node.lane = *lanes.entry(asked).or_insert(next);
+    }
+    u32::try_from(lanes.len()).expect("MAX_TASKS fits")
+}
+
+fn successors(deps: &[Box<[u32]>]) -> Vec<Vec<u32>> {
+    let mut succ = vec![Vec::new(); deps.len()];
+    for (ix, deps) in (0..).zip(deps) {
+        for dep in deps {
+            succ[*dep as usize].push(ix);
+        }
+    }
+    succ
+}
+
+/// Everything that can be reached from `start`, itself included.
+fn reachable<L: AsRef<[u32]>>(start: u32, edges: &[L]) -> BTreeSet<u32> {
+    let mut found = BTreeSet::from([start]);
+    let mut open = vec![start];
+    while let Some(ix) = open.pop() {
+        for next in edges[ix as usize].as_ref() {
+            if found.insert(*next) {
+                open.push(*next);
+            }
+        }
+    }
+    found
+}

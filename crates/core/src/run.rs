@@ -1,0 +1,1455 @@
+//! The state of a run: the fold of its entries.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::decision::Decision;
+use crate::draft::{Needs, Role};
+use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Signal, Start, TaskRef, Verdict};
+use crate::plan::{Node, Plan, Work};
+use crate::{FailureClass, Payload, RunId, Timestamp};
+
+/// Most tasks of one run, those included that it grew.
+pub const MAX_INSTANCES: usize = 1_000_000;
+/// Who answers when nobody does and the plan says what happens then.
+pub const NOBODY: &str = "(nobody)";
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// One execution of a plan for one input.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub(crate) id: RunId,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) seq: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) start: Option<Arc<Start>>,
+    pub(crate) tasks: Vec<Task>,
+    /// For each task of the plan the newest of its instances, or `NONE`.
+    pub(crate) latest: Vec<u32>,
+    names: Option<HashMap<Arc<str>, u32>>,
+    /// Tasks that may start, by lane: tasks that ask for the same agent stand in line together.
+    lanes: Vec<BinaryHeap<Ready>>,
+    /// The lanes in which somebody stands.
+    pub(crate) open_lanes: Vec<u32>,
+    /// Tasks that the run itself starts: questions, waits and lists.
+    pub(crate) ready_inside: BinaryHeap<Ready>,
+    wakes: BinaryHeap<Reverse<Wake>>,
+    pub(crate) agenda: Agenda,
+    pub(crate) count: Counts,
+    /// Tasks that can be undone, in the order in which they succeeded.
+    undoable: Vec<u32>,
+    pub(crate) undo: VecDeque<u32>,
+    pub(crate) signals: Vec<Received>,
+    signal_ids: HashSet<Arc<str>>,
+    pub(crate) listeners: Vec<u32>,
+    pub(crate) fired: Vec<bool>,
+    pub(crate) decision: Option<Arc<Decision>>,
+    pub(crate) conclusion: Option<Arc<Conclusion>>,
+    pub(crate) cancel_requested: bool,
+    pub(crate) ended: Option<RunStatus>,
+    /// Counts every attempt that the run itself stopped; see [`Run::stopped`].
+    pub(crate) stopped: u64,
+    /// Tasks whose race was won while an entry was folded, and whose rivals have still to be stopped.
+    won: Vec<u32>,
+    finally_begun: bool,
+}
+
+/// What has to be looked at before the run comes to rest. Empty between two calls of `advance`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agenda {
+    pub(crate) checks: Vec<u32>,
+    pub(crate) joins: VecDeque<u32>,
+    pub(crate) repeats: VecDeque<u32>,
+    pub(crate) maps: VecDeque<u32>,
+    pub(crate) fatal: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) ready: u32,
+    pub(crate) running: u32,
+    pub(crate) retrying: u32,
+    pub(crate) asking: u32,
+    pub(crate) sleeping: u32,
+    pub(crate) mapping: u32,
+    /// Tasks of the main part that have not ended.
+    pub(crate) open: u32,
+    /// Reviews and final tasks that have not ended.
+    pub(crate) open_after: u32,
+}
+
+impl Counts {
+    pub(crate) fn active(&self) -> u32 {
+        self.ready + self.running + self.retrying + self.asking + self.sleeping + self.mapping
+    }
+
+    fn of(&mut self, state: &State) -> Option<&mut u32> {
+        match state {
+            State::Ready => Some(&mut self.ready),
+            State::Running(_) => Some(&mut self.running),
+            State::Retrying { .. } => Some(&mut self.retrying),
+            State::Asking(_) => Some(&mut self.asking),
+            State::Sleeping { .. } => Some(&mut self.sleeping),
+            State::Mapping(_) => Some(&mut self.mapping),
+            State::Waiting | State::Succeeded | State::Ended(..) => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) id: Arc<str>,
+    pub(crate) node: u32,
+    pub(crate) origin: Origin,
+    pub(crate) state: State,
+    pub(crate) attempt: u32,
+    pub(crate) failures: u32,
+    /// Whether the condition was read, or the join was let go.
+    pub(crate) admitted: bool,
+    pub(crate) late: bool,
+    pub(crate) tally: Tally,
+    pub(crate) late_at: Option<Timestamp>,
+    pub(crate) output: Option<Payload>,
+    pub(crate) agent: Option<Arc<AgentRef>>,
+    pub(crate) confidence: Option<quorate_expr::Decimal>,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) ended: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Plan,
+    Grown,
+    Item { map: u32, index: u32 },
+    Iteration(u32),
+    Undoes(u32),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) open: u32,
+    pub(crate) succeeded: u32,
+    pub(crate) failed: u32,
+    pub(crate) skipped: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    Waiting,
+    Ready,
+    Running(Running),
+    Retrying { until: Timestamp },
+    Asking(Box<Asking>),
+    Sleeping { until: Option<Timestamp> },
+    Mapping(Box<Mapping>),
+    Succeeded,
+    Ended(TaskStatus, Arc<Cause>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) child: Option<RunId>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pub(crate) question: Question,
+    /// Whether the question is if an attempt happened, rather than the one of the plan.
+    pub(crate) outcome: bool,
+    pub(crate) level: u32,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) delegations: Vec<(Arc<str>, Arc<str>)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Mapping {
+    pub(crate) items: Vec<Payload>,
+    pub(crate) instances: Vec<u32>,
+    pub(crate) open: u32,
+    pub(crate) failed: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) seq: u64,
+    pub(crate) signal: Signal,
+    pub(crate) taken: bool,
+}
+
+/// How a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum TaskStatus {
+    Waiting,
+    Ready,
+    Running,
+    Retrying,
+    Asking,
+    Sleeping,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Skipped,
+    Cancelled,
+}
+
+impl TaskStatus {
+    /// Whether nothing more will happen to the task.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        matches!(self, TaskStatus::Succeeded | TaskStatus::Failed | TaskStatus::TimedOut | TaskStatus::Skipped | TaskStatus::Cancelled)
+    }
+}
+
+impl std::fmt::Display for TaskStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            TaskStatus::Waiting => "waiting",
+            TaskStatus::Ready => "ready",
+            TaskStatus::Running => "running",
+            TaskStatus::Retrying => "retrying",
+            TaskStatus::Asking => "asking",
+            TaskStatus::Sleeping => "sleeping",
+            TaskStatus::Succeeded => "succeeded",
+            TaskStatus::Failed => "failed",
+            TaskStatus::TimedOut => "timed_out",
+            TaskStatus::Skipped => "skipped",
+            TaskStatus::Cancelled => "cancelled",
+        })
+    }
+}
+
+impl State {
+    pub(crate) fn status(&self) -> TaskStatus {
+        match self {
+            State::Waiting => TaskStatus::Waiting,
+            State::Ready => TaskStatus::Ready,
+            State::Running(_) | State::Mapping(_) => TaskStatus::Running,
+            State::Retrying { .. } => TaskStatus::Retrying,
+            State::Asking(_) => TaskStatus::Asking,
+            State::Sleeping { .. } => TaskStatus::Sleeping,
+            State::Succeeded => TaskStatus::Succeeded,
+            State::Ended(status, _) => *status,
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self, State::Succeeded | State::Ended(..))
+    }
+}
+
+/// A task that may start: the most urgent one first, then the one that stands first in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ready {
+    priority: u8,
+    first: Reverse<u32>,
+}
+
+impl Ready {
+    pub(crate) fn task(self) -> u32 {
+        self.first.0
+    }
+
+    pub(crate) fn priority(self) -> u8 {
+        self.priority
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wake {
+    at: Timestamp,
+    task: u32,
+}
+
+/// A journal that does not tell a possible story. The run cannot be trusted, and nothing is repaired.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq} of run {run} cannot have happened: {why}")]
+pub struct Corrupt {
+    /// The run.
+    pub run: RunId,
+    /// The entry.
+    pub seq: u64,
+    /// What is impossible about it.
+    pub why: String,
+}
+
+/// A task as others see it.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskView<'a> {
+    run: &'a Run,
+    ix: u32,
+}
+
+impl<'a> TaskView<'a> {
+    fn task(self) -> &'a Task {
+        &self.run.tasks[self.ix as usize]
+    }
+
+    pub(crate) fn position(self) -> u32 {
+        self.ix
+    }
+
+    /// Its name; those of grown tasks say where they came from, as `score[3]` and `draft#2` do.
+    #[must_use]
+    pub fn id(self) -> &'a str {
+        &self.task().id
+    }
+
+    /// The name of the task in the plan.
+    #[must_use]
+    pub fn plan_id(self) -> &'a str {
+        &self.run.node(self.ix).id
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(self) -> TaskStatus {
+        self.task().state.status()
+    }
+
+    /// How many attempts have started.
+    #[must_use]
+    pub fn attempts(self) -> u32 {
+        self.task().attempt
+    }
+
+    /// Why it did not succeed, once it has ended without.
+    #[must_use]
+    pub fn cause(self) -> Option<&'a Cause> {
+        match &self.task().state {
+            State::Ended(_, cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// What it returned.
+    #[must_use]
+    pub fn output(self) -> Option<&'a Payload> {
+        self.task().output.as_ref()
+    }
+
+    /// Who did it, or is doing it.
+    #[must_use]
+    pub fn agent(self) -> Option<&'a AgentRef> {
+        self.task().agent.as_deref()
+    }
+
+    /// When its first attempt, question or wait began.
+    #[must_use]
+    pub fn started(self) -> Option<Timestamp> {
+        self.task().started
+    }
+
+    /// When it ended.
+    #[must_use]
+    pub fn ended(self) -> Option<Timestamp> {
+        self.task().ended
+    }
+
+    /// Whether the plan did not have it at the start.
+    #[must_use]
+    pub fn grown(self) -> bool {
+        self.task().origin != Origin::Plan
+    }
+
+    /// When it belongs to the run.
+    #[must_use]
+    pub fn role(self) -> Role {
+        self.run.node(self.ix).role
+    }
+}
+
+impl Run {
+    /// A run of `plan` that has not begun.
+    pub(crate) fn new(id: RunId, plan: Arc<Plan>) -> Run {
+        Run {
+            id,
+            seq: 0,
+            at: Timestamp::default(),
+            start: None,
+            tasks: Vec::new(),
+            latest: Vec::new(),
+            names: None,
+            lanes: Vec::new(),
+            open_lanes: Vec::new(),
+            ready_inside: BinaryHeap::new(),
+            wakes: BinaryHeap::new(),
+            agenda: Agenda::default(),
+            count: Counts::default(),
+            undoable: Vec::new(),
+            undo: VecDeque::new(),
+            signals: Vec::new(),
+            signal_ids: HashSet::new(),
+            listeners: Vec::new(),
+            fired: Vec::new(),
+            decision: None,
+            conclusion: None,
+            cancel_requested: false,
+            ended: None,
+            stopped: 0,
+            won: Vec::new(),
+            finally_begun: false,
+            plan,
+        }
+    }
+
+    /// Rebuilds a run from its journal.
+    ///
+    /// # Errors
+    /// [`Corrupt`] at the first entry that cannot have happened.
+    pub fn load<'e>(id: RunId, plan: Arc<Plan>, entries: impl IntoIterator<Item = &'e Entry>) -> Result<Run, Corrupt> {
+        let mut run = Run::new(id, plan);
+        for entry in entries {
+            run.apply(entry)?;
+        }
+        Ok(run)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// Its plan.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The last entry that was folded.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// When the last entry happened.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// How it began, once it has.
+    #[must_use]
+    pub fn begun(&self) -> Option<&Start> {
+        self.start.as_deref()
+    }
+
+    /// The decision, once it is taken.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Arc<Decision>> {
+        self.decision.as_ref()
+    }
+
+    /// How its main part ended, once it has.
+    #[must_use]
+    pub fn conclusion(&self) -> Option<&Conclusion> {
+        self.conclusion.as_deref()
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        match self.ended {
+            Some(status) => status,
+            None if !self.undo.is_empty() => RunStatus::Compensating,
+            None if self.count.ready + self.count.running + self.count.retrying > 0 => RunStatus::Running,
+            None if self.count.asking + self.count.sleeping > 0 => RunStatus::Waiting,
+            None => RunStatus::Running,
+        }
+    }
+
+    /// Whether its last entry was folded.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Its tasks: those of the plan in its order, then those that grew.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskView<'_>> {
+        (0..self.tasks.len()).map(|ix| TaskView { run: self, ix: u32::try_from(ix).expect("MAX_INSTANCES fits") })
+    }
+
+    /// The task of this name.
+    #[must_use]
+    pub fn task(&self, id: &str) -> Option<TaskView<'_>> {
+        let ix = match &self.names {
+            Some(names) => *names.get(id)?,
+            None => u32::try_from(self.tasks.iter().position(|task| &*task.id == id)?).ok()?,
+        };
+        Some(TaskView { run: self, ix })
+    }
+
+    pub(crate) fn node(&self, ix: u32) -> &Node {
+        &self.plan.nodes[self.tasks[ix as usize].node as usize]
+    }
+
+    pub(crate) fn reference(&self, ix: u32) -> TaskRef {
+        TaskRef { ix, id: self.tasks[ix as usize].id.clone() }
+    }
+
+    fn state(&self, ix: u32) -> &State {
+        &self.tasks[ix as usize].state
+    }
+
+    /// Folds one recorded entry into the state.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where the entry cannot have happened. The run is not to be used any more.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        let corrupt = |why: String| Corrupt { run: self.id, seq: entry.seq, why };
+        if entry.seq != self.seq + 1 {
+            return Err(corrupt(format!("it follows entry {}", self.seq)));
+        }
+        if entry.at < self.at {
+            return Err(corrupt(format!("it is earlier ({}) than the entry before it ({})", entry.at, self.at)));
+        }
+        if self.ended.is_some() {
+            return Err(corrupt("the run had ended".to_owned()));
+        }
+        if self.start.is_none() != matches!(entry.event, Event::RunStarted(_)) {
+            return Err(corrupt("the first entry, and only the first one, starts the run".to_owned()));
+        }
+        self.seq = entry.seq;
+        self.at = entry.at;
+        self.fold(&entry.event).map_err(|why| Corrupt { run: self.id, seq: entry.seq, why })?;
+        while let Some(winner) = self.won.pop() {
+            self.stop_rivals(winner);
+        }
+        self.drop_stale_wakes();
+        debug_assert_eq!(self.check_invariants(), Ok(()));
+        Ok(())
+    }
+
+    fn fold(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::RunStarted(start) => return self.on_started(start),
+            Event::TaskAdmitted { task, .. } => {
+                let ix = self.expect(task, |state| matches!(state, State::Waiting))?;
+                self.tasks[ix as usize].admitted = true;
+                self.fire(ix);
+            }
+            Event::TaskStarted { task, attempt, agent, deadline, .. } => {
+                let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.tasks[ix as usize].agent = Some(agent.clone());
+                self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: None })?;
+            }
+            Event::ChildStarted { task, attempt, run, deadline } => {
+                let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: Some(*run) })?;
+            }
+            Event::TaskSucceeded { task, attempt, output, said } => {
+                let ix = self.expect_attempt(task, *attempt)?;
+                self.tasks[ix as usize].output = Some(output.clone());
+                self.tasks[ix as usize].confidence = said.as_ref().and_then(|said| said.confidence);
+                self.succeed(ix);
+            }
+            Event::AttemptFailed { task, attempt, failure, retry_at } => {
+                let ix = self.expect_attempt(task, *attempt)?;
+                self.stopped += u64::from(failure.class == FailureClass::Timeout);
+                self.tasks[ix as usize].failures += 1;
+                match retry_at {
+                    Some(until) => {
+                        self.set(ix, State::Retrying { until: *until });
+                        self.wake(ix, *until);
+                    }
+                    None => {
+                        let status = if failure.class == FailureClass::Timeout { TaskStatus::TimedOut } else { TaskStatus::Failed };
+                        self.end(ix, status, Cause::Attempt((**failure).clone()));
+                    }
+                }
+            }
+            Event::RetryDue { task } => {
+                let ix = self.expect(task, |state| matches!(state, State::Retrying { .. }))?;
+                self.make_ready(ix);
+            }
+            Event::AttemptInterrupted { task, attempt } => {
+                let ix = self.expect_attempt(task, *attempt)?;
+                self.make_ready(ix);
+            }
+            Event::OutcomeUnknown { task, attempt, failure } => {
+                let ix = self.expect_attempt(task, *attempt)?;
+                self.stopped += u64::from(failure.class == FailureClass::Timeout);
+                self.ask_for_outcome(ix, &failure.message);
+            }
+            Event::TaskFailed { task, cause } => {
+                let ix = self.expect(task, |state| !state.is_end())?;
+                let status = if matches!(**cause, Cause::Expired | Cause::Late) { TaskStatus::TimedOut } else { TaskStatus::Failed };
+                self.stop_items(ix, cause);
+                self.end(ix, status, (**cause).clone());
+            }
+            Event::TaskSkipped { task, cause } => {
+                let ix = self.expect(task, |state| matches!(state, State::Waiting))?;
+                self.end(ix, TaskStatus::Skipped, (**cause).clone());
+            }
+            Event::JoinLate { task } => {
+                let ix = self.expect(task, |state| matches!(state, State::Waiting))?;
+                self.tasks[ix as usize].late = true;
+                self.fire(ix);
+            }
+            Event::Mapped { task, items } => {
+                let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.on_mapped(ix, items)?;
+            }
+            Event::Gathered { task } => {
+                let ix = self.expect(task, |state| matches!(state, State::Mapping(_)))?;
+                self.on_gathered(ix)?;
+            }
+            Event::Repeated { task, iteration, .. } => {
+                let ix = self.expect(task, |state| matches!(state, State::Succeeded))?;
+                self.on_repeated(ix, *iteration)?;
+            }
+            Event::RepeatEnded { task, .. } => {
+                let ix = self.expect(task, |state| matches!(state, State::Succeeded))?;
+                self.agenda.repeats.retain(|open| *open != ix);
+                self.spread(ix);
+            }
+            Event::Asked { task, question } => {
+                let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                let asking = Asking {
+                    question: (**question).clone(),
+                    outcome: false,
+                    level: 0,
+                    deadline: question.deadline,
+                    answers: Vec::new(),
+                    delegations: Vec::new(),
+                };
+                self.begin(ix);
+                self.ask(ix, asking);
+            }
+            Event::Escalated { task, level, deadline } => {
+                let ix = self.expect(task, |state| matches!(state, State::Asking(_)))?;
+                if let State::Asking(asking) = &mut self.tasks[ix as usize].state {
+                    asking.level = *level;
+                    asking.deadline = *deadline;
+                }
+                if let Some(deadline) = deadline {
+                    self.wake(ix, *deadline);
+                }
+            }
+            Event::Delegated { task, from, to, .. } => {
+                let ix = self.expect(task, |state| matches!(state, State::Asking(_)))?;
+                if let State::Asking(asking) = &mut self.tasks[ix as usize].state {
+                    asking.delegations.push((from.clone(), to.clone()));
+                }
+            }
+            Event::Answered { task, answer, verdict } => {
+                let ix = self.expect(task, |state| matches!(state, State::Asking(_)))?;
+                self.on_answered(ix, answer, *verdict);
+            }
+            Event::Slept { task, until } => {
+                let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.begin(ix);
+                self.set(ix, State::Sleeping { until: *until });
+                if let Some(until) = until {
+                    self.wake(ix, *until);
+                }
+                if matches!(self.node(ix).work, Work::Wait { signal: Some(_), .. }) {
+                    self.listeners.push(ix);
+                }
+            }
+            Event::Woken { task, signal } => {
+                let ix = self.expect(task, |state| matches!(state, State::Sleeping { .. }))?;
+                self.on_woken(ix, *signal)?;
+            }
+            Event::SignalReceived(signal) => {
+                if let Some(id) = &signal.id
+                    && !self.signal_ids.insert(id.clone())
+                {
+                    return Err(format!("signal {id} had been received"));
+                }
+                self.signals.push(Received { seq: self.seq, signal: (**signal).clone(), taken: false });
+            }
+            Event::Grew { by, tasks } => self.on_grew(by, tasks)?,
+            Event::GrowthRefused { task, .. } => {
+                self.resolve(task)?;
+            }
+            Event::Decided(decision) => {
+                if self.decision.replace(Arc::new((**decision).clone())).is_some() {
+                    return Err("the run had decided".to_owned());
+                }
+                self.agenda.checks.clear();
+            }
+            Event::CancelRequested { .. } => {
+                self.cancel_requested = true;
+                if self.conclusion.is_some() {
+                    self.cancel_reviews();
+                }
+            }
+            Event::Concluded(conclusion) => self.on_concluded(conclusion)?,
+            Event::RunEnded { status, .. } => {
+                if self.conclusion.is_none() || self.count.active() > 0 || self.count.open_after > 0 {
+                    return Err("tasks had not ended".to_owned());
+                }
+                self.ended = Some(*status);
+            }
+        }
+        Ok(())
+    }
+
+    // -- looking tasks up
+
+    fn resolve(&mut self, task: &TaskRef) -> Result<u32, String> {
+        if let Some(known) = self.tasks.get(task.ix as usize)
+            && (Arc::ptr_eq(&known.id, &task.id) || known.id == task.id)
+        {
+            return Ok(task.ix);
+        }
+        let tasks = &self.tasks;
+        let names = self.names.get_or_insert_with(|| (0..).zip(tasks).map(|(ix, task)| (task.id.clone(), ix)).collect());
+        names.get(&task.id).copied().ok_or_else(|| format!("there is no task {}", task.id))
+    }
+
+    fn expect(&mut self, task: &TaskRef, possible: impl Fn(&State) -> bool) -> Result<u32, String> {
+        let ix = self.resolve(task)?;
+        let state = self.state(ix);
+        if possible(state) { Ok(ix) } else { Err(format!("task {} was {}", task.id, state.status())) }
+    }
+
+    fn expect_attempt(&mut self, task: &TaskRef, attempt: u32) -> Result<u32, String> {
+        let ix = self.expect(task, |state| matches!(state, State::Running(_)))?;
+        let current = self.tasks[ix as usize].attempt;
+        if attempt == current { Ok(ix) } else { Err(format!("task {} was in attempt {current}, not {attempt}", task.id)) }
+    }
+
+    // -- the life of a task
+
+    fn set(&mut self, ix: u32, state: State) {
+        let task = &mut self.tasks[ix as usize];
+        let before = std::mem::replace(&mut task.state, state);
+        if let Some(count) = self.count.of(&before) {
+            *count -= 1;
+        }
+        let after = &self.tasks[ix as usize].state;
+        if let Some(count) = self.count.of(after) {
+            *count += 1;
+        }
+        if matches!(before, State::Ready) {
+            self.leave_line(ix);
+        }
+    }
+
+    /// Takes those off the head of a line who do not stand in it any more.
+    fn leave_line(&mut self, ix: u32) {
+        let gone = |tasks: &[Task], first: &Ready| !matches!(tasks[first.task() as usize].state, State::Ready);
+        while self.ready_inside.peek().is_some_and(|first| gone(&self.tasks, first)) {
+            self.ready_inside.pop();
+        }
+        let lane = self.node(ix).lane;
+        let Some(line) = self.lanes.get_mut(lane as usize) else { return };
+        while line.peek().is_some_and(|first| gone(&self.tasks, first)) {
+            line.pop();
+        }
+        if line.is_empty() {
+            self.open_lanes.retain(|open| *open != lane);
+        }
+    }
+
+    /// Who stands first in a lane.
+    pub(crate) fn first_in(&self, lane: u32) -> Option<Ready> {
+        self.lanes.get(lane as usize).and_then(|line| line.peek().copied())
+    }
+
+    fn begin(&mut self, ix: u32) {
+        let at = self.at;
+        self.tasks[ix as usize].started.get_or_insert(at);
+        if self.plan.has_late_joins {
+            self.start_late_joins(ix);
+        }
+    }
+
+    fn on_attempt(&mut self, ix: u32, attempt: u32, running: Running) -> Result<(), String> {
+        let task = &mut self.tasks[ix as usize];
+        if attempt != task.attempt + 1 {
+            return Err(format!("attempt {attempt} of task {} follows attempt {}", task.id, task.attempt));
+        }
+        task.attempt = attempt;
+        self.begin(ix);
+        self.set(ix, State::Running(running));
+        if let Some(deadline) = running.deadline {
+            self.wake(ix, deadline);
+        }
+        Ok(())
+    }
+
+    fn make_ready(&mut self, ix: u32) {
+        self.set(ix, State::Ready);
+        let node = self.node(ix);
+        let ready = Ready { priority: if self.plan.one_at_a_time { 0 } else { node.priority }, first: Reverse(ix) };
+        let inside = match node.work {
+            Work::Approval(_) | Work::Wait { .. } => true,
+            Work::Agent { .. } | Work::Workflow { .. } => self.is_map(ix),
+        };
+        if inside {
+            self.ready_inside.push(ready);
+            return;
+        }
+        let lane = node.lane;
+        let line = &mut self.lanes[lane as usize];
+        if line.is_empty() {
+            self.open_lanes.push(lane);
+        }
+        line.push(ready);
+    }
+
+    /// Whether the task stands for all items of a list, rather than for one of them.
+    pub(crate) fn is_map(&self, ix: u32) -> bool {
+        self.node(ix).for_each.is_some() && !matches!(self.tasks[ix as usize].origin, Origin::Item { .. })
+    }
+
+    fn succeed(&mut self, ix: u32) {
+        self.set(ix, State::Succeeded);
+        self.tasks[ix as usize].ended = Some(self.at);
+        let node = self.node(ix);
+        let (undoable, repeats) = (node.compensate.is_some() && !self.is_map(ix), node.repeat.is_some());
+        if undoable {
+            self.undoable.push(ix);
+        }
+        if repeats && self.conclusion.is_none() {
+            self.settle_count(ix);
+            self.agenda.repeats.push_back(ix);
+        } else {
+            self.settle_count(ix);
+            self.spread(ix);
+        }
+    }
+
+    fn end(&mut self, ix: u32, status: TaskStatus, cause: Cause) {
+        self.set(ix, State::Ended(status, Arc::new(cause)));
+        self.tasks[ix as usize].ended = Some(self.at);
+        self.settle_count(ix);
+        self.spread(ix);
+    }
+
+    /// Takes an ended task off the counts of what is open.
+    fn settle_count(&mut self, ix: u32) {
+        if matches!(self.tasks[ix as usize].origin, Origin::Item { .. }) {
+            return;
+        }
+        match self.node(ix).role {
+            Role::Main | Role::Catalogue => self.count.open -= 1,
+            Role::Review | Role::Finally => self.count.open_after -= 1,
+            Role::Compensation => {}
+        }
+    }
+
+    /// Tells everything that waits for an ended task.
+    fn spread(&mut self, ix: u32) {
+        let task = &self.tasks[ix as usize];
+        let node_ix = task.node as usize;
+        let status = task.state.status();
+        match task.origin {
+            Origin::Item { map, .. } => return self.item_ended(map, ix),
+            Origin::Undoes(_) => return self.undo_next(),
+            Origin::Plan | Origin::Grown | Origin::Iteration(_) => {}
+        }
+        let plan = self.plan.clone();
+        let node = &plan.nodes[node_ix];
+        if self.decision.is_none() && self.conclusion.is_none() {
+            self.agenda.checks.extend(&node.watched_by);
+        }
+        let failed = matches!(status, TaskStatus::Failed | TaskStatus::TimedOut);
+        if failed && self.conclusion.is_none() && !node.optional && !node.absorbed && !plan.continue_on_failure {
+            self.agenda.fatal.get_or_insert(ix);
+        }
+        for next in &node.succ {
+            let waiting = self.latest[*next as usize];
+            if waiting == NONE || !matches!(self.state(waiting), State::Waiting) {
+                continue;
+            }
+            let tally = &mut self.tasks[waiting as usize].tally;
+            tally.open -= 1;
+            tally.count(status);
+            self.look_at_join(waiting);
+        }
+    }
+
+    // -- joins
+
+    pub(crate) fn join_verdict(&self, ix: u32) -> JoinVerdict {
+        let task = &self.tasks[ix as usize];
+        let tally = task.tally;
+        if task.late {
+            return JoinVerdict::Fires;
+        }
+        let needed = match self.node(ix).join.needs {
+            Needs::All if tally.failed + tally.skipped > 0 => return JoinVerdict::Never,
+            Needs::NoneFailed if tally.failed > 0 => return JoinVerdict::Never,
+            Needs::All | Needs::NoneFailed | Needs::Settled => {
+                return if tally.open == 0 { JoinVerdict::Fires } else { JoinVerdict::Open };
+            }
+            Needs::Any => 1,
+            Needs::AtLeast(count) => count,
+        };
+        if tally.succeeded >= needed {
+            JoinVerdict::Fires
+        } else if tally.succeeded + tally.open < needed {
+            JoinVerdict::Never
+        } else {
+            JoinVerdict::Open
+        }
+    }
+
+    fn look_at_join(&mut self, ix: u32) {
+        match self.join_verdict(ix) {
+            JoinVerdict::Open => {}
+            JoinVerdict::Fires => self.fire(ix),
+            JoinVerdict::Never if self.may_start(ix) => self.agenda.joins.push_back(ix),
+            JoinVerdict::Never => {}
+        }
+    }
+
+    /// Whether the part of the run has come to which the task belongs.
+    pub(crate) fn may_start(&self, ix: u32) -> bool {
+        match self.node(ix).role {
+            Role::Main | Role::Catalogue => self.conclusion.is_none(),
+            Role::Review => true,
+            Role::Finally => self.finally_begun,
+            Role::Compensation => self.undo.front() == Some(&ix),
+        }
+    }
+
+    fn fire(&mut self, ix: u32) {
+        if !self.may_start(ix) {
+            return;
+        }
+        let node = self.node(ix);
+        let asks = !self.tasks[ix as usize].admitted && (node.when.is_some() || node.skip_when.is_some());
+        if asks {
+            self.agenda.joins.push_back(ix);
+            return;
+        }
+        if node.join.race {
+            self.won.push(ix);
+        }
+        self.make_ready(ix);
+    }
+
+    fn stop_rivals(&mut self, winner: u32) {
+        let plan = self.plan.clone();
+        let node = &plan.nodes[self.tasks[winner as usize].node as usize];
+        let by = self.reference(winner);
+        for dep in &node.deps {
+            let rival = self.latest[*dep as usize];
+            if rival != NONE && !self.state(rival).is_end() {
+                self.stop(rival, &Cause::LostRace(by.clone()));
+            }
+        }
+    }
+
+    /// Ends a task that was under way as cancelled, and one that was not as skipped.
+    fn stop(&mut self, ix: u32, cause: &Cause) {
+        self.stop_items(ix, cause);
+        let status = match self.state(ix) {
+            State::Waiting | State::Ready if self.tasks[ix as usize].attempt == 0 => TaskStatus::Skipped,
+            _ => TaskStatus::Cancelled,
+        };
+        self.stopped += u64::from(matches!(self.state(ix), State::Running(_)));
+        self.end(ix, status, cause.clone());
+    }
+
+    fn start_late_joins(&mut self, ix: u32) {
+        let plan = self.plan.clone();
+        for next in &plan.nodes[self.tasks[ix as usize].node as usize].succ {
+            let waiting = self.latest[*next as usize];
+            let Some(within) = plan.nodes[*next as usize].join.within else { continue };
+            if waiting != NONE && self.tasks[waiting as usize].late_at.is_none() && matches!(self.state(waiting), State::Waiting) {
+                let late_at = self.at.plus(within);
+                self.tasks[waiting as usize].late_at = Some(late_at);
+                self.wake(waiting, late_at);
+            }
+        }
+    }
+
+    // -- growth
+
+    fn on_started(&mut self, start: &Start) -> Result<(), String> {
+        if start.plan != self.plan.digest {
+            return Err(format!("it follows the plan {}, not {}", start.plan, self.plan.digest));
+        }
+        let plan = self.plan.clone();
+        self.start = Some(Arc::new(start.clone()));
+        self.latest = vec![NONE; plan.nodes.len()];
+        self.lanes = vec![BinaryHeap::new(); plan.lane_count as usize];
+        self.fired = vec![false; plan.checkpoints.len()];
+        self.tasks.reserve(plan.nodes.len());
+        for (node, ix) in plan.nodes.iter().zip(0..) {
+            if matches!(node.role, Role::Main | Role::Finally) {
+                self.latest[ix as usize] = self.instance(node.id.clone(), ix, Origin::Plan)?;
+            }
+        }
+        for ix in 0..self.tasks.len() {
+            self.recount(u32::try_from(ix).expect("MAX_INSTANCES fits"));
+        }
+        for ix in 0..self.tasks.len() {
+            self.look_at_join(u32::try_from(ix).expect("MAX_INSTANCES fits"));
+        }
+        if let Some(deadline) = start.deadline {
+            self.wake(NONE, deadline);
+        }
+        Ok(())
+    }
+
+    fn instance(&mut self, id: Arc<str>, node: u32, origin: Origin) -> Result<u32, String> {
+        if self.tasks.len() >= MAX_INSTANCES {
+            return Err(format!("a run has at most {MAX_INSTANCES} tasks"));
+        }
+        let ix = u32::try_from(self.tasks.len()).expect("MAX_INSTANCES fits");
+        match self.plan.nodes[node as usize].role {
+            _ if matches!(origin, Origin::Item { .. }) => {}
+            Role::Main | Role::Catalogue => self.count.open += 1,
+            Role::Review | Role::Finally => self.count.open_after += 1,
+            Role::Compensation => {}
+        }
+        if let Some(names) = &mut self.names {
+            names.insert(id.clone(), ix);
+        }
+        self.tasks.push(Task {
+            id,
+            node,
+            origin,
+            state: State::Waiting,
+            attempt: 0,
+            failures: 0,
+            admitted: false,
+            late: false,
+            tally: Tally::default(),
+            late_at: None,
+            output: None,
+            agent: None,
+            confidence: None,
+            started: None,
+            ended: None,
+        });
+        Ok(ix)
+    }
+
+    /// Counts the dependencies of a task as they stand. One that the run does not have counts as skipped.
+    fn recount(&mut self, ix: u32) {
+        let node = &self.plan.nodes[self.tasks[ix as usize].node as usize];
+        let mut tally = Tally::default();
+        for dep in &node.deps {
+            match self.latest[*dep as usize] {
+                NONE => tally.skipped += 1,
+                dep => {
+                    let state = &self.tasks[dep as usize].state;
+                    let looping = self.agenda.repeats.contains(&dep);
+                    if state.is_end() && !looping { tally.count(state.status()) } else { tally.open += 1 }
+                }
+            }
+        }
+        self.tasks[ix as usize].tally = tally;
+    }
+
+    fn on_grew(&mut self, by: &Grower, ids: &[Arc<str>]) -> Result<(), String> {
+        let plan = self.plan.clone();
+        if let Grower::Checkpoint { id, .. } = by
+            && let Some(position) = plan.checkpoints.iter().position(|checkpoint| checkpoint.id == *id)
+        {
+            self.fired[position] = true;
+        }
+        let mut grown = Vec::with_capacity(ids.len());
+        for id in ids {
+            let node = plan.find(id).ok_or_else(|| format!("the plan has no task {id}"))?;
+            if self.latest[node as usize] != NONE {
+                return Err(format!("task {id} had been added"));
+            }
+            let ix = self.instance(id.clone(), node, Origin::Grown)?;
+            self.latest[node as usize] = ix;
+            grown.push(ix);
+        }
+        self.enter(&plan, &grown);
+        Ok(())
+    }
+
+    /// Lets new instances take their places: they count what they depend on, and those that wait for them count them.
+    fn enter(&mut self, plan: &Plan, grown: &[u32]) {
+        for ix in grown {
+            self.recount(*ix);
+            for next in &plan.nodes[self.tasks[*ix as usize].node as usize].succ {
+                let waiting = self.latest[*next as usize];
+                if waiting != NONE && matches!(self.state(waiting), State::Waiting) {
+                    self.recount(waiting);
+                }
+            }
+        }
+        for ix in grown {
+            if matches!(self.state(*ix), State::Waiting) {
+                self.look_at_join(*ix);
+            }
+        }
+    }
+
+    fn on_repeated(&mut self, ix: u32, iteration: u32) -> Result<(), String> {
+        let plan = self.plan.clone();
+        let node = &plan.nodes[self.tasks[ix as usize].node as usize];
+        let Some(repeat) = &node.repeat else {
+            return Err(format!("task {} does not repeat anything", node.id));
+        };
+        if !self.agenda.repeats.contains(&ix) {
+            return Err(format!("the section of task {} was not at its end", node.id));
+        }
+        self.agenda.repeats.retain(|open| *open != ix);
+        for member in &repeat.section {
+            let old = self.latest[*member as usize];
+            if old != NONE && !self.state(old).is_end() {
+                self.stop(old, &Cause::Superseded);
+            }
+        }
+        let mut grown = Vec::with_capacity(repeat.section.len());
+        for member in &repeat.section {
+            let id = format!("{}#{iteration}", plan.nodes[*member as usize].id).into();
+            let new = self.instance(id, *member, Origin::Iteration(iteration))?;
+            self.latest[*member as usize] = new;
+            grown.push(new);
+        }
+        // What the stopped tasks of the last time had put on the agenda concerns instances that are gone.
+        self.agenda.joins.retain(|open| self.latest[self.tasks[*open as usize].node as usize] == *open);
+        self.enter(&plan, &grown);
+        Ok(())
+    }
+
+    fn on_mapped(&mut self, ix: u32, items: &Payload) -> Result<(), String> {
+        let texts = items.items().ok_or_else(|| "its items are not a list".to_owned())?;
+        let items: Vec<Payload> = texts.into_iter().map(|item| Payload::of(item).map_err(|wrong| wrong.to_string())).collect::<Result<_, _>>()?;
+        self.begin(ix);
+        let open = u32::try_from(items.len()).map_err(|_| "it has too many items".to_owned())?;
+        self.set(ix, State::Mapping(Box::new(Mapping { items, instances: Vec::new(), open, failed: None })));
+        let parallel = self.node(ix).for_each.as_ref().map_or(usize::MAX, |each| each.max_parallel);
+        for _ in 0..parallel.min(open as usize) {
+            self.next_item(ix)?;
+        }
+        if open == 0 {
+            self.agenda.maps.push_back(ix);
+        }
+        Ok(())
+    }
+
+    fn next_item(&mut self, map: u32) -> Result<(), String> {
+        let task = &self.tasks[map as usize];
+        let State::Mapping(mapping) = &task.state else { return Ok(()) };
+        let index = mapping.instances.len();
+        if index == mapping.items.len() {
+            return Ok(());
+        }
+        let id = format!("{}[{index}]", task.id).into();
+        let index = u32::try_from(index).expect("counted as u32");
+        let item = self.instance(id, task.node, Origin::Item { map, index })?;
+        if let State::Mapping(mapping) = &mut self.tasks[map as usize].state {
+            mapping.instances.push(item);
+        }
+        self.make_ready(item);
+        Ok(())
+    }
+
+    fn item_ended(&mut self, map: u32, item: u32) {
+        let succeeded = matches!(self.state(item), State::Succeeded);
+        let State::Mapping(mapping) = &mut self.tasks[map as usize].state else { return };
+        mapping.open -= 1;
+        if !succeeded {
+            mapping.failed.get_or_insert(item);
+        }
+        self.agenda.maps.push_back(map);
+        // An item of which the plan allows too many is found when the list is read, not here.
+        let _ = self.next_item(map);
+    }
+
+    fn stop_items(&mut self, ix: u32, cause: &Cause) {
+        let State::Mapping(mapping) = self.state(ix) else { return };
+        for item in mapping.instances.clone() {
+            if !self.state(item).is_end() {
+                self.stopped += u64::from(matches!(self.state(item), State::Running(_)));
+                let begun = self.tasks[item as usize].attempt > 0;
+                let status = if begun { TaskStatus::Cancelled } else { TaskStatus::Skipped };
+                self.set(item, State::Ended(status, Arc::new(cause.clone())));
+                self.tasks[item as usize].ended = Some(self.at);
+            }
+        }
+    }
+
+    fn on_gathered(&mut self, ix: u32) -> Result<(), String> {
+        let State::Mapping(mapping) = self.state(ix) else { return Ok(()) };
+        if mapping.open > 0 {
+            return Err(format!("{} items had not ended", mapping.open));
+        }
+        let output = self.gather(mapping)?;
+        self.tasks[ix as usize].output = Some(output);
+        self.succeed(ix);
+        Ok(())
+    }
+
+    /// The outputs of the items, in their order; `null` for one that has none.
+    pub(crate) fn gather(&self, mapping: &Mapping) -> Result<Payload, String> {
+        let outputs = mapping.instances.iter().map(|item| self.tasks[*item as usize].output.as_ref().map_or("null", Payload::json));
+        let mut text = String::from("[");
+        for (position, output) in outputs.enumerate() {
+            if position > 0 {
+                text.push(',');
+            }
+            text.push_str(output);
+            if text.len() > crate::MAX_VALUE_BYTES {
+                break;
+            }
+        }
+        text.push(']');
+        Payload::parse(text).map_err(|wrong| wrong.to_string())
+    }
+
+    // -- people, time and signals
+
+    fn ask(&mut self, ix: u32, asking: Asking) {
+        if let Some(deadline) = asking.deadline {
+            self.wake(ix, deadline);
+        }
+        self.set(ix, State::Asking(Box::new(asking)));
+    }
+
+    fn ask_for_outcome(&mut self, ix: u32, why: &str) {
+        let task = &self.tasks[ix as usize];
+        let text = format!("Did attempt {} of {} take effect? It is not known: {why}", task.attempt, task.id);
+        let evidence = Payload::null();
+        let question = Question { text, evidence_digest: crate::Digest::of(evidence.json().as_bytes()), evidence, deadline: None };
+        let asking = Asking { question, outcome: true, level: 0, deadline: None, answers: Vec::new(), delegations: Vec::new() };
+        self.ask(ix, asking);
+    }
+
+    fn on_answered(&mut self, ix: u32, answer: &Answer, verdict: Verdict) {
+        let State::Asking(asking) = &mut self.tasks[ix as usize].state else { return };
+        asking.answers.push(answer.clone());
+        let outcome = asking.outcome;
+        match verdict {
+            Verdict::Counted => {}
+            Verdict::Accepted => {
+                let output = if outcome { answer.output.clone().unwrap_or_else(Payload::null) } else { settled(answer, &asking.answers) };
+                self.tasks[ix as usize].output = Some(output);
+                self.succeed(ix);
+            }
+            Verdict::Rejected => {
+                let by = answer.by.clone();
+                let cause = if outcome { Cause::NotDone { by } } else { Cause::Rejected { by, note: answer.note.clone() } };
+                self.end(ix, TaskStatus::Failed, cause);
+            }
+            Verdict::Again => self.make_ready(ix),
+        }
+    }
+
+    fn on_woken(&mut self, ix: u32, signal: Option<u64>) -> Result<(), String> {
+        let output = match signal {
+            None => Payload::null(),
+            Some(seq) => {
+                let received = self.signals.iter_mut().find(|received| received.seq == seq && !received.taken);
+                let received = received.ok_or_else(|| format!("entry {seq} is no signal that was there to take"))?;
+                received.taken = true;
+                received.signal.payload.clone()
+            }
+        };
+        self.listeners.retain(|listener| *listener != ix);
+        self.tasks[ix as usize].output = Some(output);
+        self.succeed(ix);
+        Ok(())
+    }
+
+    fn wake(&mut self, task: u32, at: Timestamp) {
+        self.wakes.push(Reverse(Wake { at, task }));
+    }
+
+    /// When the run wants to be woken next, if it does.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.wakes.peek().map(|wake| wake.0.at)
+    }
+
+    /// The next task, `NONE` for the run itself, whose time has come.
+    pub(crate) fn due(&self, at: Timestamp) -> Option<u32> {
+        self.wakes.peek().filter(|wake| wake.0.at <= at).map(|wake| wake.0.task)
+    }
+
+    /// Forgets wake-ups that nothing waits for any more, so that the first one is always wanted.
+    fn drop_stale_wakes(&mut self) {
+        while let Some(Reverse(wake)) = self.wakes.peek() {
+            if self.wants(*wake) {
+                return;
+            }
+            self.wakes.pop();
+        }
+    }
+
+    fn wants(&self, wake: Wake) -> bool {
+        if wake.task == NONE {
+            return self.conclusion.is_none();
+        }
+        let task = &self.tasks[wake.task as usize];
+        match &task.state {
+            State::Waiting => task.late_at == Some(wake.at) && !task.late && self.may_start(wake.task),
+            State::Running(running) => running.deadline == Some(wake.at),
+            State::Retrying { until } => *until == wake.at,
+            State::Asking(asking) => asking.deadline == Some(wake.at),
+            State::Sleeping { until } => *until == Some(wake.at),
+            State::Ready | State::Mapping(_) | State::Succeeded | State::Ended(..) => false,
+        }
+    }
+
+    // -- the end
+
+    fn on_concluded(&mut self, conclusion: &Conclusion) -> Result<(), String> {
+        if self.conclusion.is_some() {
+            return Err("the run had concluded".to_owned());
+        }
+        self.conclusion = Some(Arc::new(conclusion.clone()));
+        let cause = match conclusion {
+            Conclusion::Finished => Cause::Stalled,
+            Conclusion::Decided => Cause::EarlyDecision,
+            Conclusion::Failed(task) => Cause::RunFailed(task.clone()),
+            Conclusion::Stalled(_) => Cause::Stalled,
+            Conclusion::TimedOut => Cause::RunTimedOut,
+            Conclusion::Cancelled { .. } => Cause::RunCancelled,
+        };
+        let mut cut_off = Vec::new();
+        for ix in 0..u32::try_from(self.tasks.len()).expect("MAX_INSTANCES fits") {
+            if self.state(ix).is_end() || !matches!(self.node(ix).role, Role::Main | Role::Catalogue) {
+                continue;
+            }
+            let took_effect = matches!(self.state(ix), State::Running(_) | State::Asking(_))
+                && self.node(ix).compensate.is_some()
+                && self.tasks[ix as usize].agent.as_ref().is_some_and(|agent| agent.effect != Effect::None);
+            if took_effect {
+                cut_off.push(ix);
+            }
+            self.stop(ix, &cause);
+        }
+        self.agenda = Agenda::default();
+        let undo = match conclusion {
+            Conclusion::Finished | Conclusion::Decided | Conclusion::Cancelled { rollback: false } => false,
+            Conclusion::Failed(_) | Conclusion::Stalled(_) | Conclusion::TimedOut | Conclusion::Cancelled { rollback: true } => true,
+        };
+        if undo {
+            let undoable = std::mem::take(&mut self.undoable);
+            for ix in cut_off.into_iter().rev().chain(undoable.into_iter().rev()) {
+                let Some(compensation) = self.node(ix).compensate else { continue };
+                let id = format!("{}({})", self.plan.nodes[compensation as usize].id, self.tasks[ix as usize].id).into();
+                let new = self.instance(id, compensation, Origin::Undoes(ix))?;
+                self.undo.push_back(new);
+            }
+        }
+        match self.undo.front() {
+            Some(first) => self.make_ready(*first),
+            None => self.begin_finally(),
+        }
+        Ok(())
+    }
+
+    fn undo_next(&mut self) {
+        self.undo.pop_front();
+        match self.undo.front() {
+            Some(next) => self.make_ready(*next),
+            None => self.begin_finally(),
+        }
+    }
+
+    fn begin_finally(&mut self) {
+        self.finally_begun = true;
+        for ix in 0..u32::try_from(self.tasks.len()).expect("MAX_INSTANCES fits") {
+            if self.node(ix).role == Role::Finally && matches!(self.state(ix), State::Waiting) {
+                self.recount(ix);
+                self.look_at_join(ix);
+            }
+        }
+    }
+
+    fn cancel_reviews(&mut self) {
+        for ix in 0..u32::try_from(self.tasks.len()).expect("MAX_INSTANCES fits") {
+            if self.node(ix).role == Role::Review && !self.state(ix).is_end() {
+                self.stop(ix, &Cause::RunCancelled);
+            }
+        }
+    }
+
+    /// Counts every attempt that the run itself stopped: by a timeout, a lost race, a decision, an end.
+    /// Whoever calls agents compares it with what it was, and asks [`Run::is_live`] about its calls when it grew.
+    #[must_use]
+    pub fn stopped(&self) -> u64 {
+        self.stopped
+    }
+
+    /// Whether this attempt is the one that the run waits for.
+    #[must_use]
+    pub fn is_live(&self, task: &TaskRef, attempt: u32) -> bool {
+        let task = &self.tasks[task.ix as usize];
+        matches!(task.state, State::Running(_)) && task.attempt == attempt
+    }
+
+    pub(crate) fn knows_signal(&self, id: &str) -> bool {
+        self.signal_ids.contains(id)
+    }
+
+    /// What must always be so. Cheap enough to stay on in tests and simulations; see the list in ARCHITECTURE.md.
+    ///
+    /// # Errors
+    /// What is not so.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        // A whole count after every entry would make long runs quadratic: large runs are counted now and then.
+        if self.tasks.len() > 64 && !self.seq.is_multiple_of(256) {
+            return Ok(());
+        }
+        let mut count = Counts::default();
+        for (ix, task) in (0..).zip(&self.tasks) {
+            if let Some(counted) = count.of(&task.state) {
+                *counted += 1;
+            }
+            let item = matches!(task.origin, Origin::Item { .. });
+            match self.plan.nodes[task.node as usize].role {
+                _ if item || task.state.is_end() => {}
+                Role::Main | Role::Catalogue => count.open += 1,
+                Role::Review | Role::Finally => count.open_after += 1,
+                Role::Compensation => {}
+            }
+            let left = matches!(task.state, State::Ready | State::Running(_)) && matches!(task.origin, Origin::Plan) && !task.late;
+            if left && self.latest[task.node as usize] == ix && self.join_verdict(ix) != JoinVerdict::Fires && self.conclusion.is_none() {
+                return Err(format!("task {} started before its join", task.id));
+            }
+            if matches!(task.state, State::Succeeded) != task.output.is_some() {
+                return Err(format!("task {} is {} and {} output", task.id, task.state.status(), if task.output.is_some() { "has an" } else { "has no" }));
+            }
+        }
+        if count != self.count {
+            return Err(format!("the counts {:?} should be {count:?}", self.count));
+        }
+        if self.ended.is_some() && (count.active() > 0 || count.open + count.open_after > 0) {
+            return Err("the run ended before its tasks".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// What a join has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinVerdict {
+    Open,
+    Fires,
+    Never,
+}
+
+impl Tally {
+    fn count(&mut self, status: TaskStatus) {
+        match status {
+            TaskStatus::Succeeded => self.succeeded += 1,
+            TaskStatus::Failed | TaskStatus::TimedOut => self.failed += 1,
+            _ => self.skipped += 1,
+        }
+    }
+}
+
+/// What an approval returns.
+fn settled(last: &Answer, answers: &[Answer]) -> Payload {
+    #[derive(serde::Serialize)]
+    struct Settled<'a> {
+        choice: &'a str,
+        expired: bool,
+        answers: &'a [Answer],
+    }
+    Payload::of(&Settled { choice: &last.choice, expired: &*last.by == NOBODY, answers }).unwrap_or_else(|_| Payload::null())
+}

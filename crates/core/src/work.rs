@@ -1,0 +1,262 @@
+//! What a run is waiting for, derived from its state.
+
+use std::sync::Arc;
+
+use crate::event::{Failure, Question, TaskRef};
+use crate::plan::{Node, Work as NodeWork};
+use crate::run::{NONE, Origin, Ready, Run, State};
+use crate::{Digest, FailureClass, Millis, Payload, RunId, Timestamp};
+
+/// Something that has to come from outside before the run goes on.
+#[derive(Clone, Debug)]
+pub enum Work<'a> {
+    /// An attempt may start.
+    Dispatch {
+        /// The task.
+        task: TaskRef,
+        /// Who may do it.
+        asker: Asker<'a>,
+    },
+    /// An attempt is under way.
+    Await {
+        /// The task.
+        task: TaskRef,
+        /// The attempt.
+        attempt: u32,
+        /// The run that does it, where it is a sub-workflow.
+        child: Option<RunId>,
+    },
+    /// People have been asked.
+    Ask {
+        /// The task.
+        task: TaskRef,
+        /// The question.
+        question: &'a Question,
+    },
+    /// A signal is awaited.
+    Listen {
+        /// The task.
+        task: TaskRef,
+        /// The name of the signal.
+        signal: Arc<str>,
+    },
+    /// Time has to pass.
+    WakeAt(Timestamp),
+}
+
+/// A task that may start.
+#[derive(Clone, Debug)]
+pub struct Offer<'a> {
+    /// The task.
+    pub task: TaskRef,
+    /// Tasks of one lane ask for the same agent: if there is none for one, there is none for the others.
+    pub lane: u32,
+    /// Higher goes first.
+    pub priority: u8,
+    /// Who may do it.
+    pub asker: Asker<'a>,
+}
+
+/// Who may do a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker<'a> {
+    /// The agent of this name.
+    Agent(&'a Arc<str>),
+    /// Any agent with these capabilities.
+    Capabilities(&'a [Arc<str>]),
+    /// A run of this plan.
+    Workflow(Digest),
+}
+
+/// What an agent gets.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The run.
+    pub run: RunId,
+    /// The task.
+    pub task: Arc<str>,
+    /// The attempt, counted from 1.
+    pub attempt: u32,
+    /// When the attempt times out.
+    pub deadline: Option<Timestamp>,
+    /// What the task is about.
+    pub input: Payload,
+    /// Its parameters.
+    pub params: Payload,
+    /// What its dependencies returned, by name.
+    pub outputs: Vec<(Arc<str>, Payload)>,
+    /// For whom the run acts.
+    pub session: Option<Payload>,
+}
+
+impl Request {
+    /// The key that is the same for all attempts of this task, and for no other task.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}", self.run, self.task)
+    }
+}
+
+impl Run {
+    /// Everything that the run waits for. Walks the whole run; after `advance`, ask [`Run::next_ready`] instead.
+    pub fn outstanding(&self) -> impl Iterator<Item = Work<'_>> {
+        let tasks = (0..self.tasks.len()).map(|ix| u32::try_from(ix).expect("MAX_INSTANCES fits"));
+        let waiting = tasks.filter_map(|ix| {
+            let task = &self.tasks[ix as usize];
+            match &task.state {
+                State::Ready => Some(Work::Dispatch { task: self.reference(ix), asker: self.node(ix).asker()? }),
+                State::Running(running) => {
+                    Some(Work::Await { task: self.reference(ix), attempt: task.attempt, child: running.child })
+                }
+                State::Asking(asking) => Some(Work::Ask { task: self.reference(ix), question: &asking.question }),
+                State::Sleeping { .. } => match &self.node(ix).work {
+                    NodeWork::Wait { signal: Some(signal), .. } => {
+                        Some(Work::Listen { task: self.reference(ix), signal: signal.clone() })
+                    }
+                    _ => None,
+                },
+                // These wait for other tasks, or for time.
+                State::Waiting | State::Retrying { .. } | State::Mapping(_) | State::Succeeded | State::Ended(..) => None,
+            }
+        });
+        waiting.chain(self.wake_at().map(Work::WakeAt))
+    }
+
+    /// The most urgent task that may start now, if the limits of the run let one start.
+    #[must_use]
+    pub fn next_ready(&self) -> Option<Offer<'_>> {
+        self.next_ready_except(&[])
+    }
+
+    /// The same, leaving out lanes for which there is no free agent at the moment.
+    #[must_use]
+    pub fn next_ready_except(&self, full: &[u32]) -> Option<Offer<'_>> {
+        if self.count.running >= self.plan.max_parallel {
+            return None;
+        }
+        let first = self.open_lanes.iter().filter(|lane| !full.contains(lane)).filter_map(|lane| self.first_in(*lane)).max()?;
+        let ix = first.task();
+        if self.plan.one_at_a_time && !self.is_first_in_line(ix) {
+            return None;
+        }
+        let node = self.node(ix);
+        Some(Offer { task: self.reference(ix), lane: node.lane, priority: first.priority(), asker: node.asker()? })
+    }
+
+    /// Whether a plan that runs one task at a time has come to this one.
+    pub(crate) fn is_first_in_line(&self, ix: u32) -> bool {
+        if !self.plan.one_at_a_time {
+            return true;
+        }
+        let busy = self.count.running + self.count.retrying + self.count.asking + self.count.sleeping;
+        let item = matches!(self.tasks[ix as usize].origin, Origin::Item { .. });
+        let before = |first: Option<Ready>| first.is_some_and(|first| first.task() < ix);
+        busy == 0
+            && (item || self.count.mapping == 0)
+            && !before(self.ready_inside.peek().copied())
+            && !self.open_lanes.iter().any(|lane| before(self.first_in(*lane)))
+    }
+
+    /// What the agent gets for the next attempt of a task.
+    ///
+    /// # Errors
+    /// A failure, where a value that its input or its parameters need is unknown. The task cannot run.
+    pub fn request(&self, task: &TaskRef) -> Result<Request, Failure> {
+        let ix = task.ix;
+        let node = self.node(ix);
+        let start = self.start.as_deref().ok_or_else(|| Failure::new(FailureClass::Internal, "the run has not begun"))?;
+        let reader = Some(ix);
+        let input = match (&node.input, self.item(ix)) {
+            (Some(form), _) => self.render(form, reader)?,
+            (None, Some(item)) => item.clone(),
+            (None, None) => start.input.clone(),
+        };
+        let params = node.params.as_ref().map_or_else(|| Ok(Payload::null()), |form| self.render(form, reader))?;
+        let of = |node: &u32| {
+            let ix = self.latest[*node as usize];
+            let task = if ix == NONE { None } else { self.tasks.get(ix as usize) };
+            task.and_then(|task| Some((task.id.clone(), task.output.clone()?)))
+        };
+        let mut outputs: Vec<_> = node.deps.iter().filter_map(of).collect();
+        if let Origin::Undoes(done) = self.tasks[ix as usize].origin {
+            let done = &self.tasks[done as usize];
+            outputs.extend(done.output.clone().map(|output| (done.id.clone(), output)));
+        }
+        let task = &self.tasks[ix as usize];
+        Ok(Request {
+            run: self.id,
+            task: task.id.clone(),
+            attempt: task.attempt + u32::from(!matches!(task.state, State::Running(_))),
+            deadline: match &task.state {
+                State::Running(running) => running.deadline,
+                _ => None,
+            },
+            input,
+            params,
+            outputs,
+            session: start.session.clone(),
+        })
+    }
+
+    /// Checks what an agent returned against what the plan says it returns.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check_output(&self, task: &TaskRef, output: &Payload) -> Result<(), String> {
+        output.check(&self.node(task.ix).output)
+    }
+
+    /// How long one attempt of this task may take, if the plan says so.
+    #[must_use]
+    pub fn timeout_of(&self, task: &TaskRef) -> Option<Millis> {
+        self.node(task.ix).timeout
+    }
+
+    /// What the run returned, once its main part is over: what the plan says, else what its last tasks returned.
+    ///
+    /// # Errors
+    /// Why it cannot be put together.
+    pub fn output(&self) -> Result<Payload, Failure> {
+        if let Some(form) = &self.plan.output {
+            return self.render(form, None);
+        }
+        let last = |node: &Node| node.succ.iter().all(|next| self.latest[*next as usize] == NONE || !self.is_main(*next));
+        let mut outputs = Vec::new();
+        for (node_ix, node) in (0..).zip(&self.plan.nodes) {
+            let ix = self.latest.get(node_ix as usize).copied().unwrap_or(NONE);
+            if ix != NONE && self.is_main(node_ix) && last(node) {
+                outputs.push((&node.id, self.tasks[ix as usize].output.as_ref()));
+            }
+        }
+        if let [(_, Some(only))] = outputs[..] {
+            return Ok(only.clone());
+        }
+        let mut json = String::from("{");
+        for (id, output) in outputs.iter().filter_map(|(id, output)| output.map(|output| (id, output))) {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            json.push('"');
+            json.push_str(id);
+            json.push_str("\":");
+            json.push_str(output.json());
+        }
+        json.push('}');
+        Payload::parse(json).map_err(|wrong| Failure::new(FailureClass::Invalid, format!("the output of the run: {wrong}")))
+    }
+
+    fn is_main(&self, node: u32) -> bool {
+        matches!(self.plan.nodes[node as usize].role, crate::Role::Main | crate::Role::Catalogue)
+    }
+}
+
+impl Node {
+    fn asker(&self) -> Option<Asker<'_>> {
+        match &self.work {
+            NodeWork::Agent { id: Some(id), .. } => Some(Asker::Agent(id)),
+            NodeWork::Agent { id: None, capabilities } => Some(Asker::Capabilities(capabilities)),
+            NodeWork::Workflow { plan } => Some(Asker::Workflow(*plan)),
+            NodeWork::Approval(_) | NodeWork::Wait { .. } => None,
+        }
+    }
+}

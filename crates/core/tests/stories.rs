@@ -1,0 +1,366 @@
+//! How runs behave, as stories: a plan, a script of what happens, and the journal that comes of it.
+
+mod story;
+
+use insta::assert_snapshot;
+use quorate_core::draft::{
+    ApprovalDraft, CheckpointDraft, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft, Role, ThenDraft,
+    WaitDraft, WorkDraft,
+};
+use quorate_core::{Effect, FailureClass, Millis};
+use serde_json::json;
+use story::{Story, plan};
+
+fn join(needs: Needs) -> JoinDraft {
+    JoinDraft { needs, ..JoinDraft::default() }
+}
+
+#[test]
+fn a_chain_runs_in_order_and_returns_what_its_last_task_returned() {
+    assert_snapshot!(Story::new(plan("a; b < a")).play("ok a; ok b 7"), @"");
+}
+
+#[test]
+fn a_task_starts_the_moment_its_join_is_satisfied() {
+    // `slow` does not hold up what depends on `quick` alone.
+    assert_snapshot!(Story::new(plan("quick; slow; next < quick; last < next slow")).play("ok quick; ok next; ok slow; ok last"), @"");
+}
+
+#[test]
+fn the_more_urgent_task_goes_first_and_the_limit_holds() {
+    let mut draft = plan("low; high; middle; other");
+    draft.max_parallel = Some(2);
+    for (ix, priority) in [1, 10, 5, 5].into_iter().enumerate() {
+        draft.tasks[ix].priority = Some(priority);
+    }
+    assert_snapshot!(Story::new(draft).play("ok middle; ok high; ok other; ok low"), @"");
+}
+
+#[test]
+fn one_task_at_a_time_follows_the_file_even_past_a_question() {
+    let mut draft = plan("a; ask; b");
+    draft.one_at_a_time = true;
+    draft.tasks[1].work = WorkDraft::Approval(ApprovalDraft { question: "Go on?".into(), ..ApprovalDraft::default() });
+    assert_snapshot!(Story::new(draft).play("ok a; answer ask ann approve; ok b"), @"");
+}
+
+#[test]
+fn a_retry_waits_out_its_backoff_and_its_attempts_never_overlap() {
+    let mut draft = plan("a");
+    draft.tasks[0].retry = Some(RetryDraft { max_retries: 5, max_delay: Millis(30_000), ..RetryDraft::default() });
+    let script = "fail a unavailable; at 999; at 1000; ok a! late; fail a unavailable; at 3000; fail a internal; at 7000; \
+                  fail a timeout; at 15000; fail a rate_limited; at 31000; fail a unavailable";
+    assert_snapshot!(Story::new(draft).play(script), @"");
+}
+
+#[test]
+fn what_is_invalid_or_refused_is_not_tried_again() {
+    let mut draft = plan("a; b");
+    draft.continue_on_failure = true;
+    for task in &mut draft.tasks {
+        task.retry = Some(RetryDraft::default());
+    }
+    assert_snapshot!(Story::new(draft).play("fail a invalid; fail b refused"), @"");
+}
+
+#[test]
+fn a_timeout_ends_an_attempt_that_says_nothing() {
+    let mut draft = plan("a");
+    draft.tasks[0].timeout = Some(Millis(500));
+    draft.tasks[0].retry = Some(RetryDraft { max_retries: 1, ..RetryDraft::default() });
+    assert_snapshot!(Story::new(draft).play("at 500; ok a! too late; at 1500; at 2000"), @"");
+}
+
+#[test]
+fn what_must_not_be_done_twice_becomes_a_question_when_its_outcome_is_unknown() {
+    let mut draft = plan("pay; after < pay");
+    draft.tasks[0].retry = Some(RetryDraft::default());
+    let story = || Story::new(draft.clone()).effect(Effect::Once);
+    assert_snapshot!(story().play("restart; answer pay ann succeeded; ok after"), @"");
+    assert_snapshot!(story().play("fail pay timeout; answer pay ann failed"), @"");
+    assert_snapshot!(story().play("fail pay unavailable; answer pay ann again; ok pay; ok after"), @"");
+    assert_snapshot!(story().play("fail pay rate_limited; at 1000; ok pay; ok after"), @"");
+}
+
+#[test]
+fn after_a_restart_interrupted_attempts_are_made_again_and_finished_ones_are_not() {
+    assert_snapshot!(Story::new(plan("a; b; c < a b")).play("ok a; restart; ok b; ok c"), @"");
+}
+
+#[test]
+fn a_failure_cancels_the_others_and_fails_the_run() {
+    assert_snapshot!(Story::new(plan("a; b; c < b")).play("fail a internal; ok b! late"), @"");
+}
+
+#[test]
+fn the_run_can_do_without_an_optional_task() {
+    let mut draft = plan("a; b; c < a b; d < a b");
+    draft.tasks[0].optional = true;
+    draft.tasks[3].join = Some(join(Needs::Settled));
+    assert_snapshot!(Story::new(draft).play("fail a internal; ok b; ok d"), @"");
+}
+
+#[test]
+fn continuing_after_a_failure_still_ends_failed_and_says_which() {
+    let mut draft = plan("a; b; c < a");
+    draft.continue_on_failure = true;
+    assert_snapshot!(Story::new(draft).play("fail a internal; ok b"), @"");
+}
+
+#[test]
+fn a_skipped_dependency_skips_unless_the_join_lets_it_pass() {
+    let mut draft = plan("a; b < a; strict < b; lenient < b a");
+    draft.tasks[1].when = Some("a.score > 10".into());
+    draft.tasks[3].join = Some(join(Needs::NoneFailed));
+    assert_snapshot!(Story::new(draft).play(r#"ok a {"score": 3}; ok lenient"#), @"");
+}
+
+#[test]
+fn a_condition_on_a_value_that_is_missing_does_not_hold() {
+    let mut draft = plan("a; b < a; c < a");
+    draft.tasks[1].when = Some("confidence > 0.9".into());
+    draft.tasks[2].skip_when = Some("confidence > 0.9".into());
+    assert_snapshot!(Story::new(draft).play(r#"ok a {"confidence": 1000000000000}; ok c"#), @"");
+}
+
+#[test]
+fn a_quorum_needs_so_many_and_judges_the_failures_of_its_voices() {
+    let mut draft = plan("a; b; c; decide < a b c");
+    draft.tasks[3].join = Some(join(Needs::AtLeast(2)));
+    assert_snapshot!(Story::new(draft.clone()).play("fail a internal; ok b; ok c; ok decide"), @"");
+    assert_snapshot!(Story::new(draft).play("fail a internal; fail b internal; ok c"), @"");
+}
+
+#[test]
+fn the_first_success_wins_the_race_and_the_losers_are_cancelled() {
+    let mut draft = plan("a; b; c < b; first < a c");
+    draft.tasks[3].join = Some(JoinDraft { needs: Needs::Any, race: true, ..JoinDraft::default() });
+    assert_snapshot!(Story::new(draft).play("ok a; ok first; ok b"), @"");
+}
+
+#[test]
+fn a_late_join_goes_on_with_what_is_there() {
+    let mut draft = plan("a; b; join < a b");
+    let late = |on_late| Some(JoinDraft { needs: Needs::All, within: Some(Millis(300)), on_late, race: true });
+    draft.tasks[2].join = late(OnLate::Proceed);
+    assert_snapshot!(Story::new(draft.clone()).play("ok a; at 300; ok join; ok b! late"), @"");
+    draft.tasks[2].join = late(OnLate::Skip);
+    assert_snapshot!(Story::new(draft.clone()).play("ok a; at 300; ok b"), @"");
+    draft.tasks[2].join = late(OnLate::Fail);
+    assert_snapshot!(Story::new(draft).play("ok a; at 300"), @"");
+}
+
+#[test]
+fn what_was_done_is_undone_in_reverse_order() {
+    let mut draft = plan("book; charge < book; ship < charge; unbook; refund; tell");
+    draft.tasks[0].compensate = Some("unbook".into());
+    draft.tasks[1].compensate = Some("refund".into());
+    draft.tasks[3].role = Role::Compensation;
+    draft.tasks[4].role = Role::Compensation;
+    draft.tasks[4].retry = Some(RetryDraft { max_retries: 1, ..RetryDraft::default() });
+    draft.tasks[5].role = Role::Finally;
+    let story = || Story::new(draft.clone());
+    assert_snapshot!(story().play("ok book; ok charge; fail ship refused; fail refund(charge) internal; at 1000; ok refund(charge); ok unbook(book); ok tell"), @"");
+    assert_snapshot!(story().play("ok book; cancel; ok tell"), @"");
+    assert_snapshot!(story().effect(Effect::Idempotent).play("ok book; cancel rollback; ok refund(charge); ok unbook(book); ok tell"), @"");
+}
+
+#[test]
+fn final_tasks_run_whatever_the_end_was() {
+    let mut draft = plan("a; clean; report < clean");
+    draft.tasks[1].role = Role::Finally;
+    draft.tasks[2].role = Role::Finally;
+    assert_snapshot!(Story::new(draft).play("fail a internal; fail clean internal; ok report"), @"");
+}
+
+#[test]
+fn a_list_is_worked_off_with_so_many_at_once_and_gathered_in_order() {
+    let mut draft = plan("list; score < list; sum < score");
+    draft.tasks[1].for_each = Some(ForEachDraft { items: "list.names".into(), max_parallel: Some(2), keep_going: false });
+    draft.tasks[1].params = Some(json!({"name": "{{ item }}", "nr": "{{ index }}"}));
+    draft.tasks[2].input = Some(json!("{{ score }}"));
+    let story = || Story::new(draft.clone());
+    assert_snapshot!(story().play(r#"ok list {"names": ["x", "y", "z"]}; ok score[1] 2; ok score[0] 1; ok score[2] 3; show sum; ok sum"#), @"");
+    assert_snapshot!(story().play(r#"ok list {"names": ["x", "y", "z"]}; fail score[0] internal"#), @"");
+    assert_snapshot!(story().play(r#"ok list {"names": []}; show sum; ok sum"#), @"");
+    assert_snapshot!(story().play(r#"ok list {"names": 7}"#), @"");
+}
+
+#[test]
+fn an_item_may_fail_where_the_plan_says_so() {
+    let mut draft = plan("score; sum < score");
+    draft.tasks[0].for_each = Some(ForEachDraft { items: "input.list".into(), max_parallel: None, keep_going: true });
+    draft.tasks[1].input = Some(json!("{{ score }}"));
+    assert_snapshot!(Story::new(draft).input(r#"{"list": [1, 2]}"#).play("fail score[0] internal; ok score[1] 2; show sum; ok sum"), @"");
+}
+
+#[test]
+fn a_section_repeats_until_its_condition_fails_or_it_had_its_turns() {
+    let mut draft = plan("draft; review < draft; publish < review");
+    draft.tasks[1].repeat = Some(RepeatDraft { from: "draft".into(), while_: "score < 0.8".into(), max: 3 });
+    draft.tasks[2].input = Some(json!({"text": "{{ draft }}", "score": "{{ review.score }}"}));
+    let story = || Story::new(draft.clone());
+    assert_snapshot!(story().play(r#"ok draft 1; ok review {"score": 0.5}; ok draft#2 2; ok review#2 {"score": 0.8}; show publish; ok publish"#), @"");
+    assert_snapshot!(story().play(r#"ok draft; ok review {"score": 0}; ok draft#2; ok review#2 {"score": 0}; ok draft#3; ok review#3 {"score": 0}; ok publish"#), @"");
+}
+
+#[test]
+fn time_and_signals_end_waits_and_an_early_signal_is_not_lost() {
+    let mut draft = plan("pause; hear < pause; both; end < hear both");
+    draft.tasks[0].work = WorkDraft::Wait(WaitDraft { lasting: Some(Millis(100)), ..WaitDraft::default() });
+    draft.tasks[1].work = WorkDraft::Wait(WaitDraft { signal: Some("go".into()), ..WaitDraft::default() });
+    draft.tasks[2].work = WorkDraft::Wait(WaitDraft { lasting: Some(Millis(5000)), signal: Some("stop".into()), ..WaitDraft::default() });
+    assert_snapshot!(Story::new(draft).play("signal go 1; signal go 1; at 100; at 5000; ok end"), @"");
+}
+
+fn asking(levels: Vec<Level>) -> ApprovalDraft {
+    ApprovalDraft { question: "Pay {{ input.amount }}?".into(), levels, ..ApprovalDraft::default() }
+}
+
+#[test]
+fn people_answer_by_the_rules() {
+    let mut draft = plan("pay");
+    let group = |name: &str, at_least| Level { groups: vec![name.into()], at_least: Some(at_least), ..Level::default() };
+    draft.tasks[0].work = WorkDraft::Approval(asking(vec![group("leads", 2)]));
+    let story = || Story::new(draft.clone()).input(r#"{"amount": 12.50}"#);
+    let script = "answer pay eve approve; answer pay starter approve; answer pay ann maybe; answer pay ann approve; answer pay ann approve; \
+                  answer pay bob approve; answer pay cid approve";
+    assert_snapshot!(story().play(script), @"");
+    assert_snapshot!(story().play("answer pay ann reject no receipt"), @"");
+    assert_snapshot!(story().play("delegate pay eve dan; delegate pay ann starter; delegate pay ann dan; answer pay dan approve; answer pay bob approve"), @"");
+}
+
+#[test]
+fn a_question_that_nobody_answers_climbs_and_then_fails_closed() {
+    let mut draft = plan("pay");
+    let user = |name: &str| Level { users: vec![name.into()], within: Some(Millis(100)), ..Level::default() };
+    draft.tasks[0].work = WorkDraft::Approval(asking(vec![user("ann"), user("boss")]));
+    let story = |draft| Story::new(draft).input(r#"{"amount": 1}"#);
+    assert_snapshot!(story(draft.clone()).play("answer pay boss approve; at 100; answer pay ann approve; at 200"), @"");
+    assert_snapshot!(story(draft.clone()).play("at 100; at 200"), @"");
+    if let WorkDraft::Approval(approval) = &mut draft.tasks[0].work {
+        approval.on_expiry = Expiry::Choose("approve".into());
+    }
+    assert_snapshot!(story(draft).play("at 200"), @"");
+}
+
+#[test]
+fn who_proposed_may_not_approve() {
+    let mut draft = plan("propose; approve < propose");
+    for task in &mut draft.tasks {
+        task.work = WorkDraft::Approval(ApprovalDraft { question: "?".into(), ..ApprovalDraft::default() });
+    }
+    if let WorkDraft::Approval(approval) = &mut draft.tasks[1].work {
+        approval.not_by = vec!["propose".into()];
+    }
+    assert_snapshot!(Story::new(draft).play("answer propose ann approve; answer approve ann approve; answer approve bob approve"), @"");
+}
+
+fn checkpoint(after: &str, condition: &str, then: ThenDraft) -> CheckpointDraft {
+    let after = after.split_whitespace().map(str::to_owned).collect();
+    CheckpointDraft { id: String::new(), after, condition: condition.into(), then }
+}
+
+fn decide(action: &str) -> ThenDraft {
+    ThenDraft::Decide(action.into())
+}
+
+/// Document 000, example 3: rules first, and more agents only if the rules do not settle it.
+fn expanding() -> quorate_core::Draft {
+    let mut draft = plan("N1; N2 < N1; N3 < N2; N4; N5; N6 < N4 N5; N7");
+    for ix in [3, 4, 5] {
+        draft.tasks[ix].role = Role::Catalogue;
+    }
+    draft.tasks[6].role = Role::Finally;
+    draft.checkpoints = vec![
+        checkpoint("N3", "within_tolerance and confidence > 0.85", decide("AUTO_RESOLVE")),
+        checkpoint("N3", "rules_failed or confidence < 0.85", ThenDraft::Grow(vec!["N4".into(), "N5".into(), "N6".into()])),
+        checkpoint("N6", "always", ThenDraft::Follow("N6".into())),
+    ];
+    draft
+}
+
+#[test]
+fn a_checkpoint_that_holds_decides_early() {
+    let script = r#"ok N1; ok N2; ok N3 {"within_tolerance": true, "rules_failed": false, "confidence": 0.97}; ok N7; show decision"#;
+    assert_snapshot!(Story::new(expanding()).play(script), @"");
+}
+
+#[test]
+fn the_plan_grows_when_the_rules_do_not_settle_it() {
+    let script = r#"ok N1; ok N2; ok N3 {"within_tolerance": false, "rules_failed": true, "confidence": 0.4}; ok N5; ok N4; ok N6 {"action": "ESCALATE", "confidence": 0.7}; ok N7; show decision"#;
+    assert_snapshot!(Story::new(expanding()).play(script), @"");
+}
+
+#[test]
+fn what_is_left_undecided_goes_to_people() {
+    let script = r#"ok N1; ok N2; ok N3 {"within_tolerance": true, "rules_failed": false, "confidence": 0.85}; ok N7; show decision"#;
+    assert_snapshot!(Story::new(expanding()).play(script), @"");
+}
+
+#[test]
+fn an_agent_that_answers_nonsense_does_not_decide() {
+    let script = r#"ok N1; ok N2; ok N3 {"within_tolerance": false, "rules_failed": true, "confidence": 0.4}; ok N5; ok N4; ok N6 {"action": "SELL_ALL", "confidence": 2}; ok N7; show decision"#;
+    assert_snapshot!(Story::new(expanding()).play(script), @"");
+}
+
+#[test]
+fn an_unknown_rule_before_one_that_holds_leaves_the_table_undecided() {
+    let mut draft = plan("rules; slow; end < rules slow");
+    draft.checkpoints = vec![
+        checkpoint("rules", "slow.fraud > 0.8", decide("ESCALATE")),
+        checkpoint("rules", "within_tolerance", decide("AUTO_RESOLVE")),
+    ];
+    let story = || Story::new(draft.clone());
+    assert_snapshot!(story().play(r#"ok rules {"within_tolerance": true}; ok slow {"fraud": 0.1}; show decision"#), @"");
+    assert_snapshot!(story().play(r#"ok rules {"within_tolerance": true}; ok slow {"fraud": null}; show decision"#), @"");
+}
+
+#[test]
+fn a_decision_opens_the_review_that_the_plan_names() {
+    let mut draft = plan("a; review; tell < review");
+    draft.tasks[1].role = Role::Review;
+    draft.tasks[1].work = WorkDraft::Approval(ApprovalDraft { question: "Agree?".into(), ..ApprovalDraft::default() });
+    draft.tasks[2].role = Role::Finally;
+    draft.decides = true;
+    draft.reviews = vec![("HIL_REVIEW".into(), "review".into())];
+    assert_snapshot!(Story::new(draft.clone()).play("ok a; answer review ann reject; ok tell"), @"");
+    assert_snapshot!(Story::new(draft).play("ok a; cancel; ok tell"), @"");
+}
+
+#[test]
+fn an_agent_adds_only_what_the_plan_lets_it_add() {
+    let mut draft = plan("lead; extra < lead; other");
+    draft.tasks[0].may_grow = vec!["extra".into()];
+    draft.tasks[1].role = Role::Catalogue;
+    assert_snapshot!(Story::new(draft).play("grow lead extra other nothing; ok extra; ok other"), @"");
+}
+
+#[test]
+fn a_run_that_runs_out_of_time_says_so() {
+    let mut draft = plan("a; b < a; clean");
+    draft.timeout = Some(Millis(1000));
+    draft.tasks[2].role = Role::Finally;
+    assert_snapshot!(Story::new(draft).play("at 1000; ok clean"), @"");
+}
+
+#[test]
+fn values_are_put_together_from_facts_or_the_task_does_not_run() {
+    let mut draft = plan("a; b < a; c < a");
+    draft.continue_on_failure = true;
+    draft.tasks[1].params = Some(json!({"whole": "{{ a }}", "sum": "{{ a.x + 0.2 }}", "text": "x is {{ a.x }} of {{ input.name }}", "fixed": [1, true]}));
+    draft.tasks[2].params = Some(json!({"gone": "{{ a.nothing }}"}));
+    assert_snapshot!(Story::new(draft).input(r#"{"name": "Ann \"A\""}"#).play(r#"ok a {"x": 0.1}; show b; ok b"#), @"");
+}
+
+#[test]
+fn nothing_more_happens_to_a_run_that_has_ended() {
+    assert_snapshot!(Story::new(plan("a")).play("ok a; ok a! again; at 99; signal go; cancel; answer a ann approve"), @"");
+}
+
+#[test]
+fn classes_have_names_that_people_write() {
+    for class in [FailureClass::Invalid, FailureClass::Unavailable, FailureClass::Timeout, FailureClass::RateLimited, FailureClass::Internal, FailureClass::Refused] {
+        assert_eq!(serde_json::to_value(class).unwrap(), json!(class.to_string()));
+    }
+}

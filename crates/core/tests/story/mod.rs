@@ -1,0 +1,233 @@
+//! One way to tell a story about a run, so that a hundred tests do not know the API.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use quorate_core::draft::{TaskDraft, WorkDraft};
+use quorate_core::{
+    AgentRef, Cause, Draft, Effect, Entry, Event, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Reply, Run, RunId, Signal,
+    Start, TaskRef, Timestamp,
+};
+
+/// A draft from `"a; b < a; c < a b"`: tasks and what they depend on. Every task asks for an agent of its own name.
+pub fn plan(text: &str) -> Draft {
+    let task = |text: &str| {
+        let (id, deps) = text.split_once('<').unwrap_or((text, ""));
+        TaskDraft {
+            id: id.trim().to_owned(),
+            depends_on: deps.split_whitespace().map(str::to_owned).collect(),
+            work: WorkDraft::Agent { id: Some(id.trim().to_owned()), capabilities: Vec::new() },
+            ..TaskDraft::default()
+        }
+    };
+    Draft { name: "story".to_owned(), tasks: text.split(';').map(task).collect(), ..Draft::default() }
+}
+
+/// A plan, its input, and agents that do nothing until the script says so.
+pub struct Story {
+    plan: Arc<Plan>,
+    input: Payload,
+    effect: Effect,
+}
+
+impl Story {
+    pub fn new(draft: Draft) -> Story {
+        let plan = Plan::compile(&draft).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        Story { plan: Arc::new(plan), input: Payload::null(), effect: Effect::None }
+    }
+
+    pub fn input(mut self, json: &str) -> Story {
+        self.input = Payload::parse(json.to_owned()).unwrap();
+        self
+    }
+
+    pub fn effect(mut self, effect: Effect) -> Story {
+        self.effect = effect;
+        self
+    }
+
+    /// Plays a script and shows the journal. Whatever may start is started at once.
+    pub fn play(self, script: &str) -> String {
+        let start = Start {
+            plan: self.plan.digest(),
+            name: self.plan.name().clone(),
+            input: self.input.clone(),
+            profile: None,
+            session: None,
+            by: "starter".into(),
+            parent: None,
+            deadline: None,
+        };
+        let (run, entries) = Run::start(&self.plan, RunId(7), Timestamp::default(), start);
+        let mut telling = Telling { story: self, run, journal: Vec::new(), shown: String::new(), at: Timestamp::default() };
+        telling.tell(entries);
+        telling.dispatch();
+        for line in script.split(';').map(str::trim).filter(|line| !line.is_empty()) {
+            telling.line(line);
+            telling.dispatch();
+        }
+        telling.check_replay();
+        telling.shown
+    }
+}
+
+struct Telling {
+    story: Story,
+    run: Run,
+    journal: Vec<Entry>,
+    shown: String,
+    at: Timestamp,
+}
+
+impl Telling {
+    fn advance(&mut self, input: Input) {
+        match self.run.advance(self.at, input) {
+            Ok(entries) => self.tell(entries),
+            Err(refusal) => writeln!(self.shown, "  refused: {refusal}").unwrap(),
+        }
+    }
+
+    fn tell(&mut self, entries: Vec<Entry>) {
+        for entry in &entries {
+            writeln!(self.shown, "{:>5} {}", entry.at.micros() / 1000, told(&entry.event)).unwrap();
+        }
+        self.journal.extend(entries);
+    }
+
+    fn dispatch(&mut self) {
+        while let Some(offer) = self.run.next_ready() {
+            let task = offer.task;
+            match self.run.request(&task) {
+                Err(failure) => self.advance(Input::Unfit { task, failure }),
+                Ok(_) => {
+                    let agent = AgentRef { id: "agent".into(), version: "1".into(), effect: self.story.effect };
+                    self.advance(Input::Dispatched { task, agent: Arc::new(agent), timeout: None, choice: None });
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        let mut words = line.splitn(3, ' ');
+        let (verb, who, rest) = (words.next().unwrap(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        match verb {
+            "ok" | "grow" => {
+                let grow = if verb == "grow" { rest.split_whitespace().map(str::to_owned).collect() } else { Vec::new() };
+                let json = if verb == "grow" || rest.is_empty() || who.ends_with('!') { "null" } else { rest };
+                let reply = Reply { grow, ..Reply::new(Payload::parse(json.to_owned()).unwrap()) };
+                self.ended(who, Ok(reply));
+            }
+            "fail" => {
+                let class: FailureClass = serde_json::from_value(rest.into()).unwrap();
+                self.ended(who, Err(Failure::new(class, "boom")));
+            }
+            "at" => {
+                self.at = Timestamp::from_micros(who.parse::<i64>().unwrap() * 1000);
+                self.advance(Input::Woke);
+            }
+            "restart" => self.advance(Input::Restarted),
+            "cancel" => self.advance(Input::Cancel { by: "starter".into(), reason: "changed my mind".into(), rollback: who == "rollback" }),
+            "signal" => {
+                let id = (!rest.is_empty()).then(|| rest.into());
+                self.advance(Input::Signal(Signal { name: who.into(), id, payload: Payload::of(who).unwrap(), by: "sender".into() }));
+            }
+            "answer" => {
+                let (name, answer) = rest.split_once(' ').unwrap();
+                let (choice, note) = answer.split_once(' ').unwrap_or((answer, ""));
+                self.advance(Input::Answered {
+                    task: who.into(),
+                    by: person(name),
+                    choice: choice.into(),
+                    note: note.into(),
+                    evidence: None,
+                    output: None,
+                });
+            }
+            "delegate" => {
+                let (from, to) = rest.split_once(' ').unwrap();
+                self.advance(Input::Delegated { task: who.into(), from: person(from), to: to.into(), note: String::new() });
+            }
+            "show" if who == "decision" => {
+                let decision = serde_json::to_string_pretty(self.run.decision().unwrap()).unwrap();
+                writeln!(self.shown, "{decision}").unwrap();
+            }
+            "show" => {
+                let request = self.run.request(&self.reference(who)).unwrap();
+                writeln!(self.shown, "  {who} gets input {} params {}", request.input.json(), request.params.json()).unwrap();
+            }
+            _ => panic!("the script says `{line}`"),
+        }
+    }
+
+    /// A `!` after the name: the report of an attempt that is not the current one.
+    fn ended(&mut self, who: &str, result: Result<Reply, Failure>) {
+        let task = self.reference(who.trim_end_matches('!'));
+        let stale = u32::from(who.ends_with('!'));
+        let attempt = self.run.task(task.id()).unwrap().attempts();
+        self.advance(Input::Ended { task, attempt: attempt.saturating_sub(stale).max(1), result });
+    }
+
+    fn reference(&self, id: &str) -> TaskRef {
+        let named = |entry: &Entry| entry.event.task().filter(|task| task.id() == id).cloned();
+        self.journal.iter().find_map(named).unwrap_or_else(|| panic!("{id} is not in the journal:\n{}", self.shown))
+    }
+
+    /// The journal, written and read again, gives the same run.
+    fn check_replay(&self) {
+        let text: Vec<String> = self.journal.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
+        let read: Vec<Entry> = text.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|wrong| panic!("{wrong}: {line}"))).collect();
+        assert_eq!(read, self.journal);
+        let replayed = Run::load(self.run.id(), self.run.plan().clone(), &read).unwrap();
+        let state = |run: &Run| {
+            let tasks: Vec<String> = run.tasks().map(|task| format!("{} {} {:?} {:?}", task.id(), task.status(), task.output(), task.cause())).collect();
+            (run.status(), run.seq(), run.wake_at(), tasks)
+        };
+        assert_eq!(state(&replayed), state(&self.run));
+    }
+}
+
+fn person(name: &str) -> Person {
+    let groups = if ["ann", "bob", "cid"].contains(&name) { vec!["leads".to_owned()] } else { Vec::new() };
+    Person { name: name.into(), groups }
+}
+
+fn told(event: &Event) -> String {
+    let cause = |cause: &Cause| cause.to_string();
+    match event {
+        Event::RunStarted(start) => format!("run of {} starts", start.name),
+        Event::TaskStarted { task, attempt, deadline, .. } => {
+            let until = deadline.map(|at| format!(", until {}", at.micros() / 1000)).unwrap_or_default();
+            format!("{} starts #{attempt}{until}", task.id())
+        }
+        Event::TaskSucceeded { task, attempt, .. } => format!("{} succeeds #{attempt}", task.id()),
+        Event::AttemptFailed { task, attempt, failure, retry_at: None } => format!("{} fails #{attempt}: {}", task.id(), failure.class),
+        Event::AttemptFailed { task, attempt, failure, retry_at: Some(at) } => {
+            format!("{} fails #{attempt}: {}, again at {}", task.id(), failure.class, at.micros() / 1000)
+        }
+        Event::TaskFailed { task, cause: why } => format!("{} fails: {}", task.id(), cause(why)),
+        Event::TaskSkipped { task, cause: why } => format!("{} is skipped: {}", task.id(), cause(why)),
+        Event::TaskAdmitted { task, operands } => {
+            let seen: Vec<String> = operands.iter().map(ToString::to_string).collect();
+            format!("{} may run: {}", task.id(), seen.join(", "))
+        }
+        Event::Asked { task, question } => format!("{} asks: {}", task.id(), question.text),
+        Event::Answered { task, answer, verdict } => format!("{} answers {}: {} ({verdict:?})", answer.by, task.id(), answer.choice),
+        Event::Concluded(conclusion) => format!("concluded: {conclusion:?}"),
+        Event::Decided(decision) => format!("decided: {} {:?}", decision.action, decision.rule),
+        Event::RunEnded { status, failed } => format!("run ends {status} {failed:?}"),
+        Event::Grew { by, tasks } => format!("{by:?} adds {tasks:?}"),
+        Event::OutcomeUnknown { task, attempt, failure } => format!("{} #{attempt}: nobody knows: {}", task.id(), failure.message),
+        Event::CancelRequested { by, reason, rollback } => format!("{by} cancels: {reason} (rollback: {rollback})"),
+        Event::SignalReceived(signal) => format!("signal {}", signal.name),
+        other => match other.task() {
+            Some(task) => format!("{} {}", task.id(), other.name()),
+            None => other.name().to_owned(),
+        },
+    }
+}
+
+/// A length of time, for readability.
+pub fn ms(millis: u64) -> Option<Millis> {
+    Some(Millis(millis))
+}
