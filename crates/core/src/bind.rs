@@ -121,7 +121,11 @@ impl Form {
         match json {
             Json::String(text) if text.contains("{{") => Form::text(text, at, reads, problems),
             Json::Array(items) if has_template(json) => Form::List(
-                items.iter().enumerate().map(|(position, item)| Form::compile(item, &format!("{at}[{position}]"), reads, problems)).collect(),
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(position, item)| Form::compile(item, &format!("{at}[{position}]"), reads, problems))
+                    .collect(),
             ),
             Json::Object(fields) if has_template(json) => Form::Object(
                 fields.iter().map(|(name, field)| (name.clone(), Form::compile(field, &format!("{at}.{name}"), reads, problems))).collect(),
@@ -218,7 +222,8 @@ impl<'a> Names<'a> {
             return true;
         }
         let role = |ix: u32| self.draft.tasks[ix as usize].role;
-        if matches!(role(later), Role::Finally | Role::Review | Role::Compensation) && matches!(role(earlier), Role::Main | Role::Catalogue) {
+        if matches!(role(later), Role::Finally | Role::Review | Role::Compensation) && matches!(role(earlier), Role::Main | Role::Catalogue)
+        {
             return true;
         }
         let mut seen = vec![false; self.deps.len()];

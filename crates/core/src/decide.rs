@@ -411,9 +411,7 @@ impl Deciding<'_> {
     }
 
     fn may_answer(&self, ix: u32, approval: &Approval, asking: &Asking, by: &Person) -> Result<(), Refusal> {
-        let refuse = |why: String| {
-            Err(Refusal::NotPermitted { task: self.run.tasks[ix as usize].id.clone(), by: by.name.clone(), why })
-        };
+        let refuse = |why: String| Err(Refusal::NotPermitted { task: self.run.tasks[ix as usize].id.clone(), by: by.name.clone(), why });
         let starter = self.run.begun().is_some_and(|start| start.by == by.name);
         if starter && !approval.starter_may_answer {
             return refuse("they started the run".to_owned());
@@ -451,7 +449,9 @@ impl Deciding<'_> {
         struct Answers {
             answers: Vec<Answer>,
         }
-        output.and_then(|output| output.decode::<Answers>().ok()).is_some_and(|settled| settled.answers.iter().any(|answer| &*answer.by == name))
+        output
+            .and_then(|output| output.decode::<Answers>().ok())
+            .is_some_and(|settled| settled.answers.iter().any(|answer| &*answer.by == name))
     }
 
     fn delegated(&mut self, task: &Arc<str>, from: &Person, to: Arc<str>, note: String) -> Result<(), Refusal> {
@@ -597,7 +597,7 @@ impl Deciding<'_> {
         if let Some(when) = &node.when {
             let (truth, operands) = self.run.explain(when, Some(ix));
             if !truth.holds() {
-                let cause = Box::new(Cause::Condition { text: when.text().to_owned(), operands });
+                let cause = Box::new(Cause::Condition { text: when.text().to_owned(), operands, unknown: truth != Truth::False });
                 return self.record(Event::TaskSkipped { task, cause });
             }
             seen = operands;
@@ -605,7 +605,7 @@ impl Deciding<'_> {
         if let Some(skip_when) = &node.skip_when {
             let (truth, operands) = self.run.explain(skip_when, Some(ix));
             if truth.holds() {
-                let cause = Box::new(Cause::Condition { text: format!("not ({})", skip_when.text()), operands });
+                let cause = Box::new(Cause::Condition { text: format!("not ({})", skip_when.text()), operands, unknown: false });
                 return self.record(Event::TaskSkipped { task, cause });
             }
             seen.extend(operands);
@@ -920,13 +920,15 @@ impl Deciding<'_> {
             return false;
         }
         if run.count.open_after > 0 {
-            let waiting = |task: &crate::run::Task| matches!(task.state, State::Waiting) && run.plan.nodes[task.node as usize].role == Role::Finally;
+            let waiting =
+                |task: &crate::run::Task| matches!(task.state, State::Waiting) && run.plan.nodes[task.node as usize].role == Role::Finally;
             let stuck = run.tasks.iter().position(waiting).expect("a final task that is open and not active waits");
             let task = run.reference(u32::try_from(stuck).expect("MAX_INSTANCES fits"));
             self.record(Event::TaskSkipped { task, cause: Box::new(Cause::Stalled) });
             return true;
         }
-        let failed: Vec<TaskRef> = (0..).zip(&run.tasks).filter(|(_, task)| self.counts_as_failed(task)).map(|(ix, _)| run.reference(ix)).collect();
+        let failed: Vec<TaskRef> =
+            (0..).zip(&run.tasks).filter(|(_, task)| self.counts_as_failed(task)).map(|(ix, _)| run.reference(ix)).collect();
         let status = match run.conclusion.as_deref() {
             Some(Conclusion::TimedOut) => RunStatus::TimedOut,
             Some(Conclusion::Cancelled { .. }) => RunStatus::Cancelled,

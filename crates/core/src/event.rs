@@ -567,6 +567,9 @@ pub enum Cause {
         text: String,
         /// What it saw.
         operands: Vec<Operand>,
+        /// Whether a value was missing on which it depends.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unknown: bool,
     },
     /// A dependency did not succeed.
     Dependency(TaskRef),
@@ -618,8 +621,8 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cause::Condition { text, operands } => {
-                write!(f, "`{text}` does not hold")?;
+            Cause::Condition { text, operands, unknown } => {
+                write!(f, "`{text}` {}", if *unknown { "is unknown" } else { "does not hold" })?;
                 for (position, operand) in operands.iter().enumerate() {
                     let lead = if position == 0 { ": " } else { ", " };
                     write!(f, "{lead}{operand}")?;

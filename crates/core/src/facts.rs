@@ -268,7 +268,7 @@ fn write_value(json: &mut String, value: &Value<'_>) -> Result<(), Why> {
     match value {
         Value::Unknown(why) => return Err(*why),
         Value::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => write!(json, "{}", number.normalize()).expect("a String takes any text"),
+        Value::Number(number) => write!(json, "{number}").expect("a String takes any text"),
         Value::Text(text) => json.push_str(&quoted(text)),
         Value::Object(object) => json.push_str(object),
         Value::List(items) => {

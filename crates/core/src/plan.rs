@@ -237,8 +237,23 @@ struct Compiler<'a> {
 }
 
 const RESERVED: [&str; 17] = [
-    "input", "profile", "session", "item", "index", "params", "and", "or", "not", "in", "true", "false", "always", "never", "starts_with",
-    "ends_with", "contains",
+    "input",
+    "profile",
+    "session",
+    "item",
+    "index",
+    "params",
+    "and",
+    "or",
+    "not",
+    "in",
+    "true",
+    "false",
+    "always",
+    "never",
+    "starts_with",
+    "ends_with",
+    "contains",
 ];
 
 impl Compiler<'_> {
@@ -281,7 +296,9 @@ impl Compiler<'_> {
             name: draft.name.as_str().into(),
             digest: Digest::of(source.as_bytes()),
             source,
-            decides: draft.decides || draft.otherwise.is_some() || checkpoints.iter().any(|checkpoint| !matches!(checkpoint.then, Then::Grow(_))),
+            decides: draft.decides
+                || draft.otherwise.is_some()
+                || checkpoints.iter().any(|checkpoint| !matches!(checkpoint.then, Then::Grow(_))),
             checkpoints,
             otherwise,
             on_unknown,
@@ -321,7 +338,12 @@ impl Compiler<'_> {
             self.report("P002", "tasks", "the plan has no task to start with", None);
         }
         if draft.max_parallel == Some(0) {
-            self.report("P003", "max_parallel", "with no task at a time nothing would ever run", Some("leave it out, or allow 1".to_owned()));
+            self.report(
+                "P003",
+                "max_parallel",
+                "with no task at a time nothing would ever run",
+                Some("leave it out, or allow 1".to_owned()),
+            );
         }
     }
 
@@ -330,8 +352,13 @@ impl Compiler<'_> {
             let at = format!("tasks[{ix}].id");
             let id = task.id.as_str();
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if id.is_empty() || id.len() > MAX_ID_BYTES || !id.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !id.chars().all(plain) {
-                let help = format!("a name starts with a letter, goes on with letters, digits, `_` and `-`, and has up to {MAX_ID_BYTES} of them");
+            if id.is_empty()
+                || id.len() > MAX_ID_BYTES
+                || !id.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                || !id.chars().all(plain)
+            {
+                let help =
+                    format!("a name starts with a letter, goes on with letters, digits, `_` and `-`, and has up to {MAX_ID_BYTES} of them");
                 self.report("P004", at, format!("`{id}` cannot be the name of a task"), Some(help));
             } else if RESERVED.contains(&id) {
                 self.report("P004", at, format!("`{id}` means something else in conditions"), Some("choose another name".to_owned()));
@@ -395,7 +422,8 @@ impl Compiler<'_> {
             path.push(back);
         };
         let names: Vec<&str> = round.iter().rev().map(|ix| self.draft.tasks[*ix].id.as_str()).collect();
-        let shown = if names.len() > 12 { format!("{} → … ({} tasks)", names[..12].join(" → "), names.len()) } else { names.join(" → ") };
+        let shown =
+            if names.len() > 12 { format!("{} → … ({} tasks)", names[..12].join(" → "), names.len()) } else { names.join(" → ") };
         let at = format!("tasks.{}.depends_on", names[0]);
         let help = "remove one of these dependencies, or write the loop as `repeat`".to_owned();
         self.report("P013", at, format!("these tasks wait for each other: {shown} → {}", names[0]), Some(help));
@@ -437,7 +465,12 @@ impl Compiler<'_> {
             return;
         }
         if join.needs == Needs::AtLeast(0) {
-            self.report("P015", at.clone(), "a join that needs no dependency would not wait for any", Some("leave the dependencies out".to_owned()));
+            self.report(
+                "P015",
+                at.clone(),
+                "a join that needs no dependency would not wait for any",
+                Some("leave the dependencies out".to_owned()),
+            );
         }
         if join.within.is_none() && join.on_late != OnLate::Fail {
             self.report("P015", at.clone(), "`on_late` says what happens after `within`, which is missing", None);
@@ -461,17 +494,24 @@ impl Compiler<'_> {
         }
         let at = format!("tasks.{}.join", task.id);
         let message = format!("this join cannot fire: it needs {needed} of its dependencies, and {there} of them run without being added");
-        let help = if needed > deps.len() { format!("it has {} dependencies", deps.len()) } else { "use `none_failed` or `settled` to wait for tasks of the catalogue only if they are added".to_owned() };
+        let help = if needed > deps.len() {
+            format!("it has {} dependencies", deps.len())
+        } else {
+            "use `none_failed` or `settled` to wait for tasks of the catalogue only if they are added".to_owned()
+        };
         self.report("P016", at, message, Some(help));
     }
 
     /// Every task of the catalogue, and every compensation and review, must be reachable by what brings it in.
     fn check_catalogue(&mut self) {
         let draft = self.draft;
-        let grown = draft.tasks.iter().flat_map(|task| &task.may_grow).chain(draft.checkpoints.iter().flat_map(|checkpoint| match &checkpoint.then {
-            ThenDraft::Grow(tasks) => tasks.as_slice(),
-            ThenDraft::Decide(_) | ThenDraft::Follow(_) => &[],
-        }));
+        let grown =
+            draft.tasks.iter().flat_map(|task| &task.may_grow).chain(draft.checkpoints.iter().flat_map(
+                |checkpoint| match &checkpoint.then {
+                    ThenDraft::Grow(tasks) => tasks.as_slice(),
+                    ThenDraft::Decide(_) | ThenDraft::Follow(_) => &[],
+                },
+            ));
         let grown: BTreeSet<&str> = grown.map(String::as_str).collect();
         let undoing: BTreeSet<&str> = draft.tasks.iter().filter_map(|task| task.compensate.as_deref()).collect();
         let reviewing: BTreeSet<&str> = draft.reviews.iter().map(|(_, task)| task.as_str()).collect();
@@ -486,7 +526,9 @@ impl Compiler<'_> {
                 self.report("P017", format!("tasks.{}.role", task.id), format!("`{}` can never run: {how}", task.id), None);
             }
         }
-        for (names, role, at) in [(&grown, Role::Catalogue, "grow"), (&undoing, Role::Compensation, "compensate"), (&reviewing, Role::Review, "reviews")] {
+        for (names, role, at) in
+            [(&grown, Role::Catalogue, "grow"), (&undoing, Role::Compensation, "compensate"), (&reviewing, Role::Review, "reviews")]
+        {
             for name in names.iter() {
                 if let Some(ix) = self.task(name, || at.to_owned())
                     && draft.tasks[ix as usize].role != role
@@ -620,7 +662,10 @@ impl Compiler<'_> {
                     let help = "name an agent, or at least one capability".to_owned();
                     self.report("P021", at, format!("nothing says who does `{}`", task.id), Some(help));
                 }
-                Work::Agent { id: id.as_deref().map(Arc::from), capabilities: capabilities.iter().map(|name| name.as_str().into()).collect() }
+                Work::Agent {
+                    id: id.as_deref().map(Arc::from),
+                    capabilities: capabilities.iter().map(|name| name.as_str().into()).collect(),
+                }
             }
             WorkDraft::Workflow { plan } => Work::Workflow { plan: *plan },
             WorkDraft::Wait(wait) => self.wait(wait, &at, reads),
@@ -704,7 +749,8 @@ impl Compiler<'_> {
         let mut ids = BTreeSet::new();
         for (position, checkpoint) in draft.checkpoints.iter().enumerate() {
             let at = format!("checkpoints[{position}]");
-            let id: Arc<str> = if checkpoint.id.is_empty() { format!("checkpoint-{}", position + 1).into() } else { checkpoint.id.as_str().into() };
+            let id: Arc<str> =
+                if checkpoint.id.is_empty() { format!("checkpoint-{}", position + 1).into() } else { checkpoint.id.as_str().into() };
             if !ids.insert(id.clone()) {
                 self.report("P005", at.clone(), format!("there are two checkpoints called `{id}`"), None);
             }
@@ -757,7 +803,12 @@ impl Retry {
         if failures > retry.max_retries || !classes.contains(&class) {
             return None;
         }
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a wait, bounded just below")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a wait, bounded just below"
+        )]
         let millis = {
             let grown = retry.initial_delay.0 as f64 * retry.multiplier.powf(f64::from(failures.saturating_sub(1)));
             (grown.min(retry.max_delay.0 as f64) * (1.0 - retry.jitter * chance)) as u64

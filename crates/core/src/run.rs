@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::decision::Decision;
 use crate::draft::{Needs, Role};
-use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Signal, Start, TaskRef, Verdict};
+use crate::event::{
+    AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Signal, Start, TaskRef, Verdict,
+};
 use crate::plan::{Node, Plan, Work};
 use crate::{FailureClass, Payload, RunId, Timestamp};
 
@@ -1115,7 +1117,8 @@ impl Run {
 
     fn on_mapped(&mut self, ix: u32, items: &Payload) -> Result<(), String> {
         let texts = items.items().ok_or_else(|| "its items are not a list".to_owned())?;
-        let items: Vec<Payload> = texts.into_iter().map(|item| Payload::of(item).map_err(|wrong| wrong.to_string())).collect::<Result<_, _>>()?;
+        let items: Vec<Payload> =
+            texts.into_iter().map(|item| Payload::of(item).map_err(|wrong| wrong.to_string())).collect::<Result<_, _>>()?;
         self.begin(ix);
         let open = u32::try_from(items.len()).map_err(|_| "it has too many items".to_owned())?;
         self.set(ix, State::Mapping(Box::new(Mapping { items, instances: Vec::new(), open, failed: None })));
@@ -1412,7 +1415,12 @@ impl Run {
                 return Err(format!("task {} started before its join", task.id));
             }
             if matches!(task.state, State::Succeeded) != task.output.is_some() {
-                return Err(format!("task {} is {} and {} output", task.id, task.state.status(), if task.output.is_some() { "has an" } else { "has no" }));
+                return Err(format!(
+                    "task {} is {} and {} output",
+                    task.id,
+                    task.state.status(),
+                    if task.output.is_some() { "has an" } else { "has no" }
+                ));
             }
         }
         if count != self.count {

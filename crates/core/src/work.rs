@@ -105,14 +105,10 @@ impl Run {
             let task = &self.tasks[ix as usize];
             match &task.state {
                 State::Ready => Some(Work::Dispatch { task: self.reference(ix), asker: self.node(ix).asker()? }),
-                State::Running(running) => {
-                    Some(Work::Await { task: self.reference(ix), attempt: task.attempt, child: running.child })
-                }
+                State::Running(running) => Some(Work::Await { task: self.reference(ix), attempt: task.attempt, child: running.child }),
                 State::Asking(asking) => Some(Work::Ask { task: self.reference(ix), question: &asking.question }),
                 State::Sleeping { .. } => match &self.node(ix).work {
-                    NodeWork::Wait { signal: Some(signal), .. } => {
-                        Some(Work::Listen { task: self.reference(ix), signal: signal.clone() })
-                    }
+                    NodeWork::Wait { signal: Some(signal), .. } => Some(Work::Listen { task: self.reference(ix), signal: signal.clone() }),
                     _ => None,
                 },
                 // These wait for other tasks, or for time.

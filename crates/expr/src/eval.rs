@@ -68,7 +68,7 @@ impl fmt::Display for Value<'_> {
         match self {
             Value::Unknown(why) => write!(f, "unknown ({why})"),
             Value::Bool(value) => write!(f, "{value}"),
-            Value::Number(number) => write!(f, "{}", number.normalize()),
+            Value::Number(number) => write!(f, "{number}"),
             Value::Text(text) => write!(f, "'{text}'"),
             Value::List(items) => {
                 f.write_str("[")?;

@@ -148,6 +148,13 @@ impl Telling {
                 let (from, to) = rest.split_once(' ').unwrap();
                 self.advance(Input::Delegated { task: who.into(), from: person(from), to: to.into(), note: String::new() });
             }
+            "show" if who == "why" => {
+                let decision = self.run.decision().unwrap();
+                writeln!(self.shown, "  confidence {:?}", decision.confidence).unwrap();
+                for other in &decision.not_taken {
+                    writeln!(self.shown, "  not {}: {}", other.action, other.why).unwrap();
+                }
+            }
             "show" if who == "decision" => {
                 let decision = serde_json::to_string_pretty(self.run.decision().unwrap()).unwrap();
                 writeln!(self.shown, "{decision}").unwrap();
@@ -176,11 +183,13 @@ impl Telling {
     /// The journal, written and read again, gives the same run.
     fn check_replay(&self) {
         let text: Vec<String> = self.journal.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
-        let read: Vec<Entry> = text.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|wrong| panic!("{wrong}: {line}"))).collect();
+        let read: Vec<Entry> =
+            text.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|wrong| panic!("{wrong}: {line}"))).collect();
         assert_eq!(read, self.journal);
         let replayed = Run::load(self.run.id(), self.run.plan().clone(), &read).unwrap();
         let state = |run: &Run| {
-            let tasks: Vec<String> = run.tasks().map(|task| format!("{} {} {:?} {:?}", task.id(), task.status(), task.output(), task.cause())).collect();
+            let tasks: Vec<String> =
+                run.tasks().map(|task| format!("{} {} {:?} {:?}", task.id(), task.status(), task.output(), task.cause())).collect();
             (run.status(), run.seq(), run.wake_at(), tasks)
         };
         assert_eq!(state(&replayed), state(&self.run));

@@ -1,0 +1,162 @@
+//! What every journal must do, as a suite that any of them can run.
+
+use std::sync::Arc;
+
+use quorate_core::{Digest, Entry, Event, MAX_INLINE_BYTES, Payload, RunId, RunStatus, Signal, Start, Timestamp};
+
+use crate::{AppendError, Head, Journal};
+
+/// The first entry of a run.
+#[must_use]
+pub fn started(at: i64) -> Entry {
+    let start = Start {
+        plan: Digest::of(b"plan"),
+        name: "conformance".into(),
+        input: Payload::null(),
+        profile: None,
+        session: None,
+        by: "tester".into(),
+        parent: None,
+        deadline: None,
+    };
+    Entry { seq: 1, at: Timestamp::from_micros(at), event: Event::RunStarted(Box::new(start)) }
+}
+
+/// An entry that carries a value.
+#[must_use]
+pub fn carrying(seq: u64, value: Payload) -> Entry {
+    let signal = Signal { name: "value".into(), id: None, payload: value, by: "tester".into() };
+    Entry { seq, at: Timestamp::from_micros(i64::try_from(seq).unwrap_or(i64::MAX)), event: Event::SignalReceived(Box::new(signal)) }
+}
+
+/// The last entry of a run.
+#[must_use]
+pub fn ended(seq: u64) -> Entry {
+    let event = Event::RunEnded { status: RunStatus::Succeeded, failed: Vec::new() };
+    Entry { seq, at: Timestamp::from_micros(i64::try_from(seq).unwrap_or(i64::MAX)), event }
+}
+
+fn small(text: &str) -> Payload {
+    Payload::of(text).expect("a short text is a value")
+}
+
+/// Runs the suite on an empty journal.
+///
+/// # Panics
+/// Where the journal does not do what it must.
+pub async fn check(journal: &dyn Journal) {
+    what_was_appended_is_loaded(journal).await;
+    appends_are_compared_with_the_head(journal).await;
+    all_of_an_append_or_nothing(journal).await;
+    long_values_come_back(journal).await;
+    texts_are_kept_once(journal).await;
+    runs_are_listed(journal).await;
+    the_order_of_all_runs_can_be_followed(journal).await;
+    many_writers_do_not_disturb_each_other(journal).await;
+    let report = journal.verify().await.expect("a journal can be verified");
+    assert!(report.is_sound(), "nothing was damaged: {:?}", report.damage);
+}
+
+async fn begin(journal: &dyn Journal, run: u128) -> Head {
+    let append = journal.append(RunId(run), Head::START, &[started(1)]);
+    append.done.await.expect("a new run can be begun");
+    append.head
+}
+
+async fn what_was_appended_is_loaded(journal: &dyn Journal) {
+    let head = begin(journal, 1).await;
+    let more = [carrying(2, small("two")), carrying(3, small("three"))];
+    let append = journal.append(RunId(1), head, &more);
+    append.done.await.expect("what follows can be appended");
+    let loaded = journal.load(vec![RunId(1), RunId(99)]).await.expect("runs can be loaded");
+    assert_eq!(loaded[0].entries[1..], more);
+    assert_eq!(loaded[0].head, append.head);
+    assert!(loaded[1].entries.is_empty(), "a run that is not there has no entries");
+    assert_eq!(loaded[1].head, Head::START);
+}
+
+async fn appends_are_compared_with_the_head(journal: &dyn Journal) {
+    let head = begin(journal, 2).await;
+    let first = journal.append(RunId(2), head, &[carrying(2, small("first"))]);
+    let second = journal.append(RunId(2), head, &[carrying(2, small("second"))]);
+    first.done.await.expect("the first writer wins");
+    let refused = second.done.await;
+    assert!(matches!(refused, Err(AppendError::Conflict { expected: 1, actual: 2, .. })), "the second one does not: {refused:?}");
+    let forged = Head { seq: 2, digest: Digest::of(b"another history") };
+    let refused = journal.append(RunId(2), forged, &[carrying(3, small("third"))]).done.await;
+    assert!(matches!(refused, Err(AppendError::Conflict { .. })), "the same length is not the same history");
+    let again = journal.append(RunId(2), Head::START, &[started(1)]).done.await;
+    assert!(matches!(again, Err(AppendError::Conflict { .. })), "a run begins once");
+}
+
+async fn all_of_an_append_or_nothing(journal: &dyn Journal) {
+    let head = begin(journal, 3).await;
+    let first = journal.append(RunId(3), head, &[carrying(2, small("a")), carrying(3, small("b"))]);
+    first.done.await.expect("it follows");
+    let stale = journal.append(RunId(3), head, &[carrying(2, small("c")), carrying(3, small("d")), carrying(4, small("e"))]);
+    assert!(stale.done.await.is_err());
+    let loaded = journal.load(vec![RunId(3)]).await.expect("it can be loaded");
+    assert_eq!(loaded[0].entries.len(), 3, "nothing of what was refused is there");
+}
+
+async fn long_values_come_back(journal: &dyn Journal) {
+    let head = begin(journal, 4).await;
+    let long = small(&"x".repeat(MAX_INLINE_BYTES + 1));
+    assert!(long.kept_apart().is_some());
+    let entries = [carrying(2, long.clone()), carrying(3, long.clone()), carrying(4, small(&"y".repeat(MAX_INLINE_BYTES - 2)))];
+    journal.append(RunId(4), head, &entries).done.await.expect("long values can be appended");
+    let loaded = journal.load(vec![RunId(4)]).await.expect("they can be loaded");
+    assert_eq!(loaded[0].entries[1..], entries);
+}
+
+async fn texts_are_kept_once(journal: &dyn Journal) {
+    let text: Arc<str> = "a plan".into();
+    let digest = Digest::of(text.as_bytes());
+    journal.keep(digest, text.clone());
+    journal.keep(digest, text.clone());
+    journal.flush().await.expect("everything becomes durable");
+    assert_eq!(journal.kept(digest).await.expect("it can be asked for"), Some(text));
+    assert_eq!(journal.kept(Digest::of(b"nothing")).await.expect("it can be asked for"), None);
+}
+
+async fn runs_are_listed(journal: &dyn Journal) {
+    let head = begin(journal, 5).await;
+    let open = journal.open_runs().await.expect("open runs can be listed");
+    assert!(open.contains(&RunId(5)));
+    journal.append(RunId(5), head, &[ended(2)]).done.await.expect("a run can end");
+    let open = journal.open_runs().await.expect("open runs can be listed");
+    assert!(!open.contains(&RunId(5)), "a run that ended is not open");
+    let listed = journal.list(100).await.expect("runs can be listed");
+    let info = listed.iter().find(|info| info.run == RunId(5)).expect("the run is listed");
+    assert_eq!(info.ended.map(|(status, _)| status), Some(RunStatus::Succeeded));
+    assert_eq!(info.name, "conformance");
+}
+
+async fn the_order_of_all_runs_can_be_followed(journal: &dyn Journal) {
+    let all = journal.follow(0, 10_000).await.expect("it can be followed");
+    assert!(all.windows(2).all(|pair| pair[0].position + 1 == pair[1].position), "positions have no gaps");
+    let some = journal.follow(all[2].position, 2).await.expect("it can be followed from anywhere");
+    assert_eq!(some.iter().map(|record| record.position).collect::<Vec<_>>(), [all[3].position, all[4].position]);
+}
+
+async fn many_writers_do_not_disturb_each_other(journal: &dyn Journal) {
+    const RUNS: u128 = 50;
+    const LENGTH: u64 = 20;
+    let mut heads = vec![Head::START; RUNS as usize];
+    let mut waiting = Vec::new();
+    for seq in 1..=LENGTH {
+        for run in 0..RUNS {
+            let entry = if seq == 1 { started(1) } else { carrying(seq, small("step")) };
+            let append = journal.append(RunId(1_000 + run), heads[run as usize], &[entry]);
+            heads[run as usize] = append.head;
+            waiting.push(append.done);
+        }
+    }
+    for done in waiting {
+        done.await.expect("every append follows the one before");
+    }
+    let runs = (0..RUNS).map(|run| RunId(1_000 + run)).collect();
+    for (loaded, head) in journal.load(runs).await.expect("all can be loaded").into_iter().zip(heads) {
+        assert_eq!((loaded.entries.len() as u64, loaded.head), (LENGTH, head));
+    }
+}

@@ -1,0 +1,159 @@
+//! A journal that is gone when the process is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use quorate_core::{Digest, Entry, Event, RunId};
+
+use crate::codec;
+use crate::{Append, AppendError, Appended, Asked, Counters, Head, Journal, Loaded, ReadError, Record, Report, RunInfo};
+
+/// Keeps runs in memory, in the form in which others write them to disk.
+#[derive(Debug, Default)]
+pub struct MemoryJournal {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    runs: BTreeMap<RunId, (Head, RunInfo)>,
+    appends: Vec<(RunId, String)>,
+    by_run: HashMap<RunId, Vec<usize>>,
+    values: HashMap<Digest, Arc<str>>,
+    counters: Counters,
+}
+
+impl MemoryJournal {
+    /// An empty journal.
+    #[must_use]
+    pub fn new() -> MemoryJournal {
+        MemoryJournal::default()
+    }
+
+    fn kept_now(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn load(&self, run: RunId) -> Result<Loaded, ReadError> {
+        let mut loaded = Loaded { run, entries: Vec::new(), head: Head::START };
+        for position in self.by_run.get(&run).into_iter().flatten() {
+            codec::read(run, self.appends[*position].1.as_bytes(), &mut loaded).map_err(ReadError::Damaged)?;
+        }
+        self.fill(&mut loaded.entries);
+        Ok(loaded)
+    }
+
+    fn fill(&self, entries: &mut [Entry]) {
+        for entry in entries {
+            entry.event.for_each_payload(&mut |payload| {
+                if let Some(text) = payload.absent().and_then(|digest| self.values.get(&digest))
+                    && let Ok(found) = quorate_core::Payload::parse(text.to_string())
+                {
+                    *payload = found;
+                }
+            });
+        }
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn append(&self, run: RunId, after: Head, entries: &[Entry]) -> Append {
+        let (body, head) = codec::write(after, entries);
+        let mut kept = self.kept_now();
+        let actual = kept.runs.get(&run).map_or(Head::START, |(head, _)| *head);
+        if actual != after {
+            let refused = AppendError::Conflict { run, expected: after.seq, actual: actual.seq };
+            return Append { head, done: Appended::ready(Err(refused)) };
+        }
+        for (digest, value) in crate::long_values(entries) {
+            kept.values.entry(digest).or_insert_with(|| value.json().into());
+        }
+        for entry in entries {
+            match &entry.event {
+                Event::RunStarted(start) => {
+                    let info = RunInfo { run, name: start.name.to_string(), plan: start.plan, started: entry.at, ended: None };
+                    kept.runs.insert(run, (head, info));
+                }
+                Event::RunEnded { status, .. } => {
+                    if let Some((_, info)) = kept.runs.get_mut(&run) {
+                        info.ended = Some((*status, entry.at));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some((known, _)) = kept.runs.get_mut(&run) {
+            *known = head;
+        }
+        let position = kept.appends.len();
+        kept.appends.push((run, body));
+        kept.by_run.entry(run).or_default().push(position);
+        kept.counters.entries += entries.len() as u64;
+        kept.counters.appends += 1;
+        kept.counters.commits += 1;
+        Append { head, done: Appended::ready(Ok(())) }
+    }
+
+    fn keep(&self, digest: Digest, text: Arc<str>) {
+        self.kept_now().values.insert(digest, text);
+    }
+
+    fn kept(&self, digest: Digest) -> Asked<'_, Result<Option<Arc<str>>, ReadError>> {
+        let found = self.kept_now().values.get(&digest).cloned();
+        Box::pin(async move { Ok(found) })
+    }
+
+    fn load(&self, runs: Vec<RunId>) -> Asked<'_, Result<Vec<Loaded>, ReadError>> {
+        let kept = self.kept_now();
+        let loaded = runs.into_iter().map(|run| kept.load(run)).collect();
+        Box::pin(async move { loaded })
+    }
+
+    fn open_runs(&self) -> Asked<'_, Result<Vec<RunId>, ReadError>> {
+        let open = self.kept_now().runs.values().filter(|(_, info)| info.ended.is_none()).map(|(_, info)| info.run).collect();
+        Box::pin(async move { Ok(open) })
+    }
+
+    fn list(&self, limit: usize) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
+        let listed = self.kept_now().runs.values().rev().take(limit).map(|(_, info)| info.clone()).collect();
+        Box::pin(async move { Ok(listed) })
+    }
+
+    fn follow(&self, after: u64, limit: usize) -> Asked<'_, Result<Vec<Record>, ReadError>> {
+        let kept = self.kept_now();
+        let first = usize::try_from(after).unwrap_or(usize::MAX);
+        let mut records = Vec::new();
+        for (position, (run, body)) in (after + 1..).zip(kept.appends.iter().skip(first).take(limit)) {
+            let read = |line| {
+                let line = codec::read_line(line).expect("what was written here can be read");
+                Entry { seq: line.seq, at: line.at, event: line.event }
+            };
+            let mut entries: Vec<Entry> = body.split('\n').map(read).collect();
+            kept.fill(&mut entries);
+            records.push(Record { position, run: *run, entries });
+        }
+        Box::pin(async move { Ok(records) })
+    }
+
+    fn verify(&self) -> Asked<'_, Result<Report, ReadError>> {
+        let kept = self.kept_now();
+        let report = Report {
+            runs: kept.runs.len() as u64,
+            entries: kept.counters.entries,
+            values: kept.values.len() as u64,
+            commits: kept.counters.commits,
+            ..Report::default()
+        };
+        Box::pin(async move { Ok(report) })
+    }
+
+    fn counters(&self) -> Counters {
+        self.kept_now().counters
+    }
+
+    fn flush(&self) -> Asked<'_, Result<(), AppendError>> {
+        Box::pin(async { Ok(()) })
+    }
+}

@@ -1,0 +1,352 @@
+//! Reading a journal in SQLite, also one that another process writes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_core::{Digest, Entry, Event, Payload, RunId, RunStatus, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use crate::codec;
+use crate::sqlite::{APPLICATION_ID, FORMAT};
+use crate::verify::{Damage, Flaw, Report};
+use crate::{Head, Loaded, OpenError, ReadError, Record, RunInfo};
+
+/// How long a reader waits while the file is being opened or recovered by its owner.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a journal without owning it.
+#[derive(Debug)]
+pub struct SqliteReader {
+    connection: Connection,
+}
+
+impl SqliteReader {
+    /// Opens the journal in a data folder for reading. Another process may own it and go on writing.
+    ///
+    /// # Errors
+    /// [`OpenError`] where there is no journal, or none of this format.
+    pub fn open(folder: &Path) -> Result<SqliteReader, OpenError> {
+        let file = folder.join(crate::sqlite::FILE);
+        let failed = |source: rusqlite::Error| OpenError::Storage { file: file.clone(), source: source.into() };
+        let connection =
+            Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+        let foreign = |why: String| OpenError::Foreign { file: file.clone(), why };
+        match (pragma("application_id"), pragma("user_version")) {
+            (Ok(APPLICATION_ID), Ok(FORMAT)) => {}
+            (Ok(APPLICATION_ID), Ok(other)) => return Err(foreign(format!("it has format {other}, this version reads format {FORMAT}"))),
+            (Ok(_), _) => return Err(foreign("it is some other database".to_owned())),
+            (Err(wrong), _) => return Err(foreign(wrong.to_string())),
+        }
+        Ok(SqliteReader { connection })
+    }
+
+    /// The entries of a run; none where it is not there.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] at the first entry that is not what was written.
+    pub fn load(&self, run: RunId) -> Result<Loaded, ReadError> {
+        let mut loaded = Loaded { run, entries: Vec::new(), head: Head::START };
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq, body FROM appends WHERE run = ?1 ORDER BY seq")
+            .map_err(|wrong| storage("looking up a run", wrong))?;
+        let mut rows = statement.query([bytes_of(run)]).map_err(|wrong| storage("looking up a run", wrong))?;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(wrong) => return Err(in_run(run, loaded.head.seq + 1, &wrong)),
+            };
+            let body = row
+                .get_ref(1)
+                .and_then(|body| body.as_bytes().map_err(Into::into))
+                .map_err(|wrong| in_run(run, loaded.head.seq + 1, &wrong))?;
+            codec::read(run, body, &mut loaded).map_err(ReadError::Damaged)?;
+        }
+        self.fill(run, &mut loaded.entries)?;
+        Ok(loaded)
+    }
+
+    /// Puts long values back in their places.
+    fn fill(&self, run: RunId, entries: &mut [Entry]) -> Result<(), ReadError> {
+        for entry in entries {
+            let mut outcome = Ok(());
+            let seq = entry.seq;
+            entry.event.for_each_payload(&mut |payload| {
+                if let Some(digest) = payload.absent() {
+                    let damage = |flaw| ReadError::Damaged(Damage { run: Some(run), seq: Some(seq), flaw });
+                    match self.kept(digest) {
+                        Ok(Some(text)) => match Payload::parse(text) {
+                            Ok(found) if found.kept_apart() == Some(digest) => *payload = found,
+                            Ok(_) | Err(_) => outcome = Err(damage(Flaw::ValueChanged(digest))),
+                        },
+                        Ok(None) => outcome = Err(damage(Flaw::ValueGone(digest))),
+                        Err(wrong) => outcome = Err(wrong),
+                    }
+                }
+            });
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// The text that was kept under a digest.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] where the file cannot be read.
+    pub fn kept(&self, digest: Digest) -> Result<Option<String>, ReadError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM kept WHERE digest = ?1")
+            .map_err(|wrong| storage("looking up a value", wrong))?;
+        statement.query_row([digest.0], |row| row.get(0)).optional().map_err(|wrong| storage("looking up a value", wrong))
+    }
+
+    /// The runs that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] where the file cannot be read.
+    pub fn open_runs(&self) -> Result<Vec<RunId>, ReadError> {
+        let doing = "listing the open runs";
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT run FROM runs WHERE ended IS NULL ORDER BY run")
+            .map_err(|wrong| storage(doing, wrong))?;
+        let rows = statement.query_map([], |row| row.get(0).map(run_of)).map_err(|wrong| storage(doing, wrong))?;
+        rows.collect::<Result<_, _>>().map_err(|wrong| storage(doing, wrong))
+    }
+
+    /// What is known of the newest runs, from the index.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] where the file cannot be read.
+    pub fn list(&self, limit: usize) -> Result<Vec<RunInfo>, ReadError> {
+        let doing = "listing the runs";
+        let sql = "SELECT run, name, plan, started, status, ended FROM runs ORDER BY started DESC, run DESC LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql).map_err(|wrong| storage(doing, wrong))?;
+        let info = |row: &rusqlite::Row<'_>| {
+            let status: Option<String> = row.get(4)?;
+            let ended: Option<i64> = row.get(5)?;
+            let status = status.and_then(|status| serde_json::from_value::<RunStatus>(status.into()).ok());
+            Ok(RunInfo {
+                run: run_of(row.get(0)?),
+                name: row.get(1)?,
+                plan: Digest(row.get(2)?),
+                started: Timestamp::from_micros(row.get(3)?),
+                ended: status.zip(ended.map(Timestamp::from_micros)),
+            })
+        };
+        let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], info).map_err(|wrong| storage(doing, wrong))?;
+        rows.collect::<Result<_, _>>().map_err(|wrong| storage(doing, wrong))
+    }
+
+    /// Appends of all runs in the order in which they became durable, after a position.
+    ///
+    /// # Errors
+    /// [`ReadError`] where they cannot be read.
+    pub fn follow(&self, after: u64, limit: usize) -> Result<Vec<Record>, ReadError> {
+        let doing = "following the journal";
+        let sql = "SELECT position, run, body FROM appends WHERE position > ?1 ORDER BY position LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql).map_err(|wrong| storage(doing, wrong))?;
+        let limits = params![i64::try_from(after).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX)];
+        let mut rows = statement.query(limits).map_err(|wrong| storage(doing, wrong))?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next().map_err(|wrong| storage(doing, wrong))? {
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, run_of(row.get(1)?), row.get_ref(2)?.as_bytes()?.to_vec()));
+            let (position, run, body) = read(row).map_err(|wrong| storage(doing, wrong))?;
+            let mut entries = Vec::new();
+            for line in body.split(|byte| *byte == b'\n') {
+                let damage = |why: String| ReadError::Damaged(Damage { run: Some(run), seq: None, flaw: Flaw::Unreadable(why) });
+                let text = std::str::from_utf8(line).map_err(|wrong| damage(wrong.to_string()))?;
+                let line = codec::read_line(text).map_err(|wrong| damage(wrong.to_string()))?;
+                entries.push(Entry { seq: line.seq, at: line.at, event: line.event });
+            }
+            self.fill(run, &mut entries)?;
+            records.push(Record { position: position.unsigned_abs(), run, entries });
+        }
+        Ok(records)
+    }
+
+    /// Checks every entry of every run, every value, and the chain of commits.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] where the file cannot be read at all. Damage is in the report.
+    pub fn verify(&self) -> Result<Report, ReadError> {
+        let mut report = Report::default();
+        self.check_file(&mut report);
+        let heads = self.check_commits(&mut report)?;
+        let mut known: Vec<RunId> = heads.keys().copied().collect();
+        known.extend(self.runs_with_entries(&mut report)?.into_iter().filter(|run| !heads.contains_key(run)));
+        known.sort_unstable();
+        for run in known {
+            self.check_run(run, heads.get(&run).copied(), &mut report);
+        }
+        self.check_values(&mut report)?;
+        Ok(report)
+    }
+
+    fn check_file(&self, report: &mut Report) {
+        let mut note = |why: String| report.damage.push(Damage { run: None, seq: None, flaw: Flaw::File(why) });
+        match self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {
+            Ok(said) if said == "ok" => {}
+            Ok(said) => note(said),
+            Err(wrong) => note(wrong.to_string()),
+        }
+    }
+
+    /// Walks the chain of commits, and gives the head of every run that they committed.
+    fn check_commits(&self, report: &mut Report) -> Result<HashMap<RunId, Head>, ReadError> {
+        let doing = "reading the commits";
+        let mut statement =
+            self.connection.prepare("SELECT number, heads, seal FROM commits ORDER BY number").map_err(|wrong| storage(doing, wrong))?;
+        let mut rows = statement.query([]).map_err(|wrong| storage(doing, wrong))?;
+        let mut heads = HashMap::new();
+        let mut seal = Digest::ZERO;
+        let mut last = 0;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(wrong) => {
+                    report.damage.push(Damage { run: None, seq: None, flaw: Flaw::File(wrong.to_string()) });
+                    break;
+                }
+            };
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, Vec<u8>>(1)?, Digest(row.get(2)?)));
+            let (number, body, written) = read(row).map_err(|wrong| storage(doing, wrong))?;
+            let expected = seal_of(seal, number, &body);
+            if number != last + 1 || written != expected {
+                report.damage.push(Damage { run: None, seq: None, flaw: Flaw::Commit(last + 1) });
+            }
+            heads.extend(heads_in(&body));
+            report.commits += 1;
+            (seal, last) = (written, number);
+        }
+        report.seal = (last > 0).then_some(seal);
+        Ok(heads)
+    }
+
+    fn runs_with_entries(&self, report: &mut Report) -> Result<Vec<RunId>, ReadError> {
+        let doing = "listing the runs with entries";
+        let mut statement = self.connection.prepare("SELECT DISTINCT run FROM appends").map_err(|wrong| storage(doing, wrong))?;
+        let rows = statement.query_map([], |row| row.get(0).map(run_of)).map_err(|wrong| storage(doing, wrong))?;
+        let mut found = Vec::new();
+        for row in rows {
+            match row {
+                Ok(run) => found.push(run),
+                Err(wrong) => {
+                    report.damage.push(Damage { run: None, seq: None, flaw: Flaw::File(wrong.to_string()) });
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn check_run(&self, run: RunId, committed: Option<Head>, report: &mut Report) {
+        report.runs += 1;
+        let loaded = match self.load(run) {
+            Ok(loaded) => loaded,
+            Err(ReadError::Damaged(damage)) => return report.damage.push(damage),
+            Err(wrong) => {
+                let flaw = Flaw::File(wrong.to_string());
+                return report.damage.push(Damage { run: Some(run), seq: None, flaw });
+            }
+        };
+        report.entries += loaded.entries.len() as u64;
+        let head = loaded.head;
+        let (seq, flaw) = match committed {
+            Some(committed) if committed == head => return,
+            Some(_) if head.seq == 0 => (None, Flaw::RunGone),
+            Some(committed) if head.seq < committed.seq => (Some(head.seq + 1), Flaw::CutOff { committed: committed.seq }),
+            Some(committed) if head.seq == committed.seq => (Some(head.seq), Flaw::Changed),
+            Some(committed) => (Some(committed.seq + 1), Flaw::Uncommitted),
+            None => (Some(1), Flaw::Uncommitted),
+        };
+        report.damage.push(Damage { run: Some(run), seq, flaw });
+    }
+
+    fn check_values(&self, report: &mut Report) -> Result<(), ReadError> {
+        let doing = "reading the values";
+        let mut statement = self.connection.prepare("SELECT digest, body FROM kept").map_err(|wrong| storage(doing, wrong))?;
+        let mut rows = statement.query([]).map_err(|wrong| storage(doing, wrong))?;
+        while let Ok(Some(row)) = rows.next() {
+            report.values += 1;
+            let read = |row: &rusqlite::Row<'_>| Ok((Digest(row.get(0)?), Digest::of(row.get_ref(1)?.as_bytes()?)));
+            let (name, content): (Digest, Digest) = read(row).map_err(|wrong: rusqlite::Error| storage(doing, wrong))?;
+            if name != content {
+                report.damage.push(Damage { run: None, seq: None, flaw: Flaw::ValueChanged(name) });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The digest that seals a commit and all before it.
+pub(crate) fn seal_of(previous: Digest, number: u64, heads: &[u8]) -> Digest {
+    Digest::of_parts(&[&previous.0, &number.to_be_bytes(), heads])
+}
+
+const HEAD_BYTES: usize = 16 + 8 + 32;
+
+pub(crate) fn write_head(heads: &mut Vec<u8>, run: RunId, head: Head) {
+    heads.extend(run.0.to_be_bytes());
+    heads.extend(head.seq.to_be_bytes());
+    heads.extend(head.digest.0);
+}
+
+fn heads_in(body: &[u8]) -> impl Iterator<Item = (RunId, Head)> {
+    body.chunks_exact(HEAD_BYTES).map(|chunk| {
+        let mut run = [0; 16];
+        let mut seq = [0; 8];
+        let mut digest = [0; 32];
+        run.copy_from_slice(&chunk[..16]);
+        seq.copy_from_slice(&chunk[16..24]);
+        digest.copy_from_slice(&chunk[24..]);
+        (RunId(u128::from_be_bytes(run)), Head { seq: u64::from_be_bytes(seq), digest: Digest(digest) })
+    })
+}
+
+pub(crate) fn bytes_of(run: RunId) -> [u8; 16] {
+    run.0.to_be_bytes()
+}
+
+fn run_of(bytes: [u8; 16]) -> RunId {
+    RunId(u128::from_be_bytes(bytes))
+}
+
+pub(crate) fn storage(doing: &'static str, wrong: rusqlite::Error) -> ReadError {
+    if is_corrupt(&wrong) {
+        return ReadError::Damaged(Damage { run: None, seq: None, flaw: Flaw::File(wrong.to_string()) });
+    }
+    ReadError::Storage { doing, source: Arc::new(wrong) }
+}
+
+fn in_run(run: RunId, seq: u64, wrong: &rusqlite::Error) -> ReadError {
+    ReadError::Damaged(Damage { run: Some(run), seq: Some(seq), flaw: Flaw::File(wrong.to_string()) })
+}
+
+fn is_corrupt(wrong: &rusqlite::Error) -> bool {
+    let code = wrong.sqlite_error_code();
+    matches!(code, Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+}
+
+/// The change to the index that an entry makes.
+pub(crate) fn index(connection: &Connection, run: RunId, entry: &Entry) -> rusqlite::Result<()> {
+    match &entry.event {
+        Event::RunStarted(start) => {
+            let sql = "INSERT OR REPLACE INTO runs (run, name, plan, started) VALUES (?1, ?2, ?3, ?4)";
+            let row = params![bytes_of(run), &*start.name, start.plan.0, entry.at.micros()];
+            connection.prepare_cached(sql)?.execute(row).map(drop)
+        }
+        Event::RunEnded { status, .. } => {
+            let row = params![bytes_of(run), status.to_string(), entry.at.micros()];
+            connection.prepare_cached("UPDATE runs SET status = ?2, ended = ?3 WHERE run = ?1")?.execute(row).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
