@@ -1,1 +1,137 @@
+//! What does the work.
+//!
+//! An [`Agent`] is a name, a version, what it can do and what it does to the world, and a function that does it:
+//! async, or blocking and then called on a thread of its own. The [`Registry`] knows the agents and finds those that
+//! a task may ask for. This crate never decides when an agent is called, and never retries: that is the engine's.
 
+mod cancel;
+mod registry;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use quorate_core::{AgentRef, Effect, Failure, Millis, Reply, Request};
+
+pub use cancel::Cancel;
+pub use registry::{NoCandidate, Registry};
+
+/// What comes of a call.
+pub type Outcome = Result<Reply, Failure>;
+/// A call under way.
+pub type Calling = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// A call: what is asked, and whether it still matters.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What is asked.
+    pub request: Request,
+    /// Raised when the outcome is no longer wanted. An agent that heeds it ends soon; one that does not is ended.
+    pub cancel: Cancel,
+}
+
+/// Something that does work.
+#[derive(Clone)]
+pub struct Agent {
+    pub(crate) identity: Arc<AgentRef>,
+    pub(crate) capabilities: Vec<Arc<str>>,
+    pub(crate) max_concurrent: Option<usize>,
+    pub(crate) timeout: Option<Millis>,
+    doing: Doing,
+}
+
+/// How an agent is called.
+#[derive(Clone)]
+pub enum Doing {
+    /// On the engine's own threads; it must not block them.
+    Async(Arc<dyn Fn(Call) -> Calling + Send + Sync>),
+    /// On a thread of its own.
+    Blocking(Arc<dyn Fn(Call) -> Outcome + Send + Sync>),
+}
+
+impl Agent {
+    fn new(id: &str, doing: Doing) -> Agent {
+        let identity = AgentRef { id: id.into(), version: "1".into(), effect: Effect::None };
+        Agent { identity: Arc::new(identity), capabilities: Vec::new(), max_concurrent: None, timeout: None, doing }
+    }
+
+    /// An agent that is an async function.
+    pub fn from_async<F, R>(id: &str, function: F) -> Agent
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        Agent::new(id, Doing::Async(Arc::new(move |call| Box::pin(function(call)))))
+    }
+
+    /// An agent that is a function which takes its time: it computes, waits, or reads files.
+    pub fn from_blocking(id: &str, function: impl Fn(Call) -> Outcome + Send + Sync + 'static) -> Agent {
+        Agent::new(id, Doing::Blocking(Arc::new(function)))
+    }
+
+    /// Its version; `1` where none is given.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Agent {
+        Arc::make_mut(&mut self.identity).version = version.into();
+        self
+    }
+
+    /// What calling it does to the world; nothing where it is not said.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Agent {
+        Arc::make_mut(&mut self.identity).effect = effect;
+        self
+    }
+
+    /// What it can do.
+    #[must_use]
+    pub fn capabilities<'a>(mut self, capabilities: impl IntoIterator<Item = &'a str>) -> Agent {
+        self.capabilities = capabilities.into_iter().map(Arc::from).collect();
+        self
+    }
+
+    /// How many calls it takes at once.
+    #[must_use]
+    pub fn max_concurrent(mut self, calls: usize) -> Agent {
+        self.max_concurrent = Some(calls);
+        self
+    }
+
+    /// How long a call may take, where the plan does not say.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Millis) -> Agent {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Its name, version and effect.
+    #[must_use]
+    pub fn identity(&self) -> &Arc<AgentRef> {
+        &self.identity
+    }
+
+    /// How many calls it takes at once, if there is a limit.
+    #[must_use]
+    pub fn limit(&self) -> Option<usize> {
+        self.max_concurrent
+    }
+
+    /// How long a call may take, if it says so.
+    #[must_use]
+    pub fn call_timeout(&self) -> Option<Millis> {
+        self.timeout
+    }
+
+    /// How it is called.
+    #[must_use]
+    pub fn doing(&self) -> &Doing {
+        &self.doing
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent").field("identity", &self.identity).field("capabilities", &self.capabilities).finish_non_exhaustive()
+    }
+}

@@ -31,6 +31,12 @@ impl TaskRef {
     /// The place of a task that was read by name and not yet looked up.
     pub(crate) const UNRESOLVED: u32 = u32::MAX;
 
+    /// Its place among the tasks of its run.
+    #[must_use]
+    pub fn position(&self) -> u32 {
+        self.ix
+    }
+
     /// The name of the task.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -295,6 +295,12 @@ impl<'a> TaskView<'a> {
         self.ix
     }
 
+    /// The task as inputs name it.
+    #[must_use]
+    pub fn reference(self) -> TaskRef {
+        self.run.reference(self.ix)
+    }
+
     /// Its name; those of grown tasks say where they came from, as `score[3]` and `draft#2` do.
     #[must_use]
     pub fn id(self) -> &'a str {

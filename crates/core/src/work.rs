@@ -202,6 +202,15 @@ impl Run {
         output.check(&self.node(task.ix).output)
     }
 
+    /// The plan that this task runs, where it is a sub-workflow.
+    #[must_use]
+    pub fn sub_plan(&self, task: &TaskRef) -> Option<Digest> {
+        match self.node(task.ix).work {
+            NodeWork::Workflow { plan } => Some(plan),
+            NodeWork::Agent { .. } | NodeWork::Approval(_) | NodeWork::Wait { .. } => None,
+        }
+    }
+
     /// How long one attempt of this task may take, if the plan says so.
     #[must_use]
     pub fn timeout_of(&self, task: &TaskRef) -> Option<Millis> {

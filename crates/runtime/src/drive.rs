@@ -1,0 +1,616 @@
+//! The task that drives one run.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
+use quorate_core::{
+    Asker, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Reply, Request, Run, RunId, RunStatus, TaskRef, Work,
+};
+use quorate_journal::{AppendError, Appended, Head};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::engine::{Engine, Live, Order, ended};
+use crate::slots::{Permit, Slots};
+use crate::{Durability, Ended, Error};
+
+/// Messages that are handled before their entries go to the journal together.
+const MAX_TOGETHER: usize = 256;
+
+/// What arrives in the mailbox of a run.
+pub(crate) enum Message {
+    /// A call ended.
+    CallEnded { task: TaskRef, attempt: u32, outcome: Outcome },
+    /// A call is gone without an outcome: it was ended by force.
+    CallGone { task: TaskRef },
+    /// A sub-workflow ended.
+    ChildEnded { task: Arc<str>, attempt: u32, ended: Box<Ended> },
+    /// A place is free for a task of this lane.
+    Granted { lane: u32, permit: Permit },
+    /// Something happened.
+    Input(Input, Option<oneshot::Sender<Result<(), Error>>>),
+    /// Somebody wants to know something.
+    Look(Box<dyn FnOnce(&Run) + Send>),
+    /// The engine stops.
+    Stop,
+}
+
+pub(crate) struct Driver {
+    engine: Engine,
+    run: Run,
+    head: Head,
+    durability: Durability,
+    mailbox: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    tell: Option<oneshot::Sender<Ended>>,
+    /// Calls under way, by task: attempts of one task never overlap.
+    flights: HashMap<u32, Flight>,
+    /// Calls that were told to stop and have not yet.
+    landing: usize,
+    stopped: u64,
+    /// Lanes in which this run waits for a place, and places that came.
+    queued: Vec<u32>,
+    granted: Vec<(u32, Permit)>,
+    /// The last append that is not known to be durable; it implies all before it.
+    pending: Option<Appended>,
+    stopping: bool,
+}
+
+struct Flight {
+    task: TaskRef,
+    attempt: u32,
+    cancel: Cancel,
+    ending: Ending,
+    landing_until: Option<Instant>,
+}
+
+/// How a call is ended by force.
+enum Ending {
+    Abort(AbortHandle),
+    /// A thread cannot be ended from outside.
+    Never,
+    /// A run is cancelled.
+    Child(RunId),
+}
+
+/// What starts once its entries are durable.
+enum Launch {
+    Call { task: TaskRef, request: Box<Request>, agent: Arc<Agent>, permits: Vec<Permit> },
+    Child { task: TaskRef, attempt: u32, child: RunId, order: Box<Order> },
+}
+
+impl Driver {
+    pub(crate) fn new(
+        engine: Engine,
+        run: Run,
+        head: Head,
+        durability: Durability,
+        mailbox: mpsc::UnboundedSender<Message>,
+        inbox: mpsc::UnboundedReceiver<Message>,
+        tell: Option<oneshot::Sender<Ended>>,
+    ) -> Driver {
+        Driver {
+            engine,
+            stopped: run.stopped(),
+            run,
+            head,
+            durability,
+            mailbox,
+            inbox,
+            tell,
+            flights: HashMap::new(),
+            landing: 0,
+            queued: Vec::new(),
+            granted: Vec::new(),
+            pending: None,
+            stopping: false,
+        }
+    }
+
+    /// Drives the run to its end, beginning with entries that are not in the journal yet.
+    pub(crate) async fn drive(mut self, entries: Vec<Entry>) {
+        self.adopt_children();
+        let mut replies = Vec::new();
+        let mut entries = entries;
+        loop {
+            let launches = self.dispatch(&mut entries);
+            if self.record(&mut entries, &mut replies).await.is_err() {
+                break;
+            }
+            launches.into_iter().for_each(|launch| self.launch(launch));
+            self.land();
+            if self.run.has_ended() && self.tell_end().await {
+                break;
+            }
+            if self.stopping && self.flights.is_empty() {
+                break;
+            }
+            if self.run.has_ended() && self.flights.is_empty() {
+                break;
+            }
+            self.next(&mut entries, &mut replies).await;
+        }
+        // Whoever still waits for an answer learns by the silence that there will be none.
+        self.engine.forget(self.run.id());
+    }
+
+    /// Waits for something to happen, and takes in everything that has.
+    async fn next(&mut self, entries: &mut Vec<Entry>, replies: &mut Vec<Reply1>) {
+        let wake = if self.stopping { None } else { self.run.wake_at() };
+        let landing = self.flights.values().filter_map(|flight| flight.landing_until).min().filter(|_| self.landing > 0);
+        let clock = self.engine.0.options.clock;
+        let wake_instant = wake.map(|at| clock.instant_of(at));
+        let deadline = [wake_instant, landing].into_iter().flatten().min();
+        let first = match deadline {
+            None => self.inbox.recv().await,
+            Some(deadline) => tokio::select! {
+                biased;
+                message = self.inbox.recv() => message,
+                () = tokio::time::sleep_until(deadline) => None,
+            },
+        };
+        if let Some(message) = first {
+            self.take(message, entries, replies);
+            for _ in 1..MAX_TOGETHER {
+                match self.inbox.try_recv() {
+                    Ok(message) => self.take(message, entries, replies),
+                    Err(_) => break,
+                }
+            }
+        }
+        let now = clock.now();
+        if !self.stopping && self.run.wake_at().is_some_and(|at| at <= now) {
+            self.advance(Input::Woke, entries);
+        }
+    }
+
+    fn take(&mut self, message: Message, entries: &mut Vec<Entry>, replies: &mut Vec<Reply1>) {
+        match message {
+            Message::CallEnded { task, attempt, outcome } => {
+                self.landed(&task);
+                let result = outcome.and_then(|reply| self.check(&task, reply));
+                self.advance(Input::Ended { task, attempt, result }, entries);
+            }
+            Message::CallGone { task } => self.landed(&task),
+            Message::ChildEnded { task, attempt, ended } => {
+                if let Some(flight) = self.flights.values().find(|flight| flight.task.id() == &*task && flight.attempt == attempt) {
+                    let flown = flight.task.clone();
+                    self.landed(&flown);
+                }
+                let Some(reference) = self.awaited(&task, attempt) else { return };
+                let input = Input::Ended { task: reference, attempt, result: outcome_of(&ended) };
+                self.advance(input, entries);
+            }
+            Message::Granted { lane, permit } => {
+                self.queued.retain(|queued| *queued != lane);
+                self.granted.push((lane, permit));
+            }
+            Message::Input(input, tell) => {
+                let outcome = self.run.advance(self.engine.0.options.clock.now(), input);
+                let outcome = outcome.map(|more| entries.extend(more)).map_err(Error::from);
+                if let Some(tell) = tell {
+                    replies.push(Reply1 { tell, outcome });
+                }
+            }
+            Message::Look(question) => question(&self.run),
+            Message::Stop => {
+                self.stopping = true;
+                self.queued.clear();
+                self.granted.clear();
+            }
+        }
+    }
+
+    fn advance(&mut self, input: Input, entries: &mut Vec<Entry>) {
+        // The inputs of this driver name tasks and attempts of its own run; one that comes too late gives nothing.
+        if let Ok(more) = self.run.advance(self.engine.0.options.clock.now(), input) {
+            entries.extend(more);
+        }
+    }
+
+    /// What an agent returned must be what the plan says it returns.
+    fn check(&self, task: &TaskRef, reply: Reply) -> Outcome {
+        match self.run.check_output(task, &reply.output) {
+            Ok(()) => Ok(reply),
+            Err(why) => Err(Failure::new(FailureClass::Invalid, why)),
+        }
+    }
+
+    fn awaited(&self, id: &str, attempt: u32) -> Option<TaskRef> {
+        self.run.outstanding().find_map(|work| match work {
+            Work::Await { task, attempt: current, child: Some(_) } if task.id() == id && current == attempt => Some(task),
+            _ => None,
+        })
+    }
+
+    // -- starting
+
+    /// Finds agents and places for the tasks that may start.
+    fn dispatch(&mut self, entries: &mut Vec<Entry>) -> Vec<Launch> {
+        let mut launches = Vec::new();
+        if self.stopping || (self.run.status() == RunStatus::Compensating && self.landing > 0) {
+            return launches;
+        }
+        let mut full = self.queued.clone();
+        while let Some(Offer { task, lane, priority, asker }) = self.run.next_ready_except(&full) {
+            if self.flights.contains_key(&task.position()) {
+                // The attempt before has not stopped yet, and two must not overlap.
+                full.push(lane);
+                continue;
+            }
+            let found = self.find(asker);
+            match self.prepare(found, lane, priority) {
+                Prepared::Full => full.push(lane),
+                Prepared::Unfit(failure) => self.advance(Input::Unfit { task, failure }, entries),
+                Prepared::Call(agent, permits) => match self.run.request(&task) {
+                    Err(failure) => self.advance(Input::Unfit { task, failure }, entries),
+                    Ok(mut request) => {
+                        let timeout = agent.call_timeout();
+                        let input = Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout, choice: None };
+                        self.advance(input, entries);
+                        request.deadline = entries.last().and_then(deadline_of);
+                        launches.push(Launch::Call { task, request: Box::new(request), agent, permits });
+                    }
+                },
+                Prepared::Child(plan) => self.prepare_child(task, plan, entries, &mut launches),
+            }
+        }
+        // Places that nothing here needs go to others.
+        self.granted.retain(|(lane, _)| self.queued.contains(lane));
+        launches
+    }
+
+    fn find(&self, asker: Asker<'_>) -> Found {
+        match asker {
+            Asker::Workflow(plan) => Found::Workflow(plan),
+            Asker::Agent(_) | Asker::Capabilities(_) => match self.engine.0.registry.find(&asker) {
+                Ok(agent) => Found::Agent(agent),
+                Err(none) => Found::Nobody(Failure::new(FailureClass::Unavailable, none.to_string())),
+            },
+        }
+    }
+
+    /// Takes the places that a call needs, or stands in line for the first that is taken.
+    fn prepare(&mut self, found: Found, lane: u32, priority: u8) -> Prepared {
+        let agent = match found {
+            Found::Workflow(plan) => return Prepared::Child(plan),
+            Found::Nobody(failure) => return Prepared::Unfit(failure),
+            Found::Agent(agent) => agent,
+        };
+        let limits = agent.limit().map(|limit| self.engine.slots_of(&agent.identity().id, limit));
+        let limits = limits.into_iter().chain(self.engine.0.slots.clone());
+        let mut permits = Vec::new();
+        for limit in limits {
+            let granted = self.granted.iter().position(|(granted, permit)| *granted == lane && permit.is_of(&limit));
+            let permit = granted.map(|position| self.granted.swap_remove(position).1).or_else(|| limit.take_now());
+            match permit {
+                Some(permit) => permits.push(permit),
+                None => {
+                    // What is held already is kept while the run stands in the next line.
+                    self.granted.extend(permits.into_iter().map(|permit| (lane, permit)));
+                    self.queue(&limit, lane, priority);
+                    return Prepared::Full;
+                }
+            }
+        }
+        Prepared::Call(agent, permits)
+    }
+
+    fn queue(&mut self, limit: &Arc<Slots>, lane: u32, priority: u8) {
+        self.queued.push(lane);
+        let mailbox = self.mailbox.clone();
+        limit.wait(
+            priority,
+            Box::new(move |permit| {
+                // A run that is gone gives its place back by dropping it.
+                let _ = mailbox.send(Message::Granted { lane, permit });
+            }),
+        );
+    }
+
+    fn prepare_child(&mut self, task: TaskRef, plan: quorate_core::Digest, entries: &mut Vec<Entry>, launches: &mut Vec<Launch>) {
+        let request = match self.run.request(&task) {
+            Ok(request) => request,
+            Err(failure) => return self.advance(Input::Unfit { task, failure }, entries),
+        };
+        let Some(plan) = self.engine.known(plan) else {
+            let failure = Failure::new(FailureClass::Unavailable, format!("the workflow {plan} is not known to this engine"));
+            return self.advance(Input::Unfit { task, failure }, entries);
+        };
+        self.advance(Input::ChildDispatched { task: task.clone() }, entries);
+        let Some(Event::ChildStarted { attempt, run: child, .. }) = entries.last().map(|entry| &entry.event) else { return };
+        let order = self.child_order(plan, request);
+        launches.push(Launch::Child { task, attempt: *attempt, child: *child, order: Box::new(order) });
+    }
+
+    fn child_order(&self, plan: Arc<quorate_core::Plan>, request: Request) -> Order {
+        let by = self.run.begun().map_or_else(|| "system".into(), |start| start.by.clone());
+        Order { plan, input: request.input, profile: None, session: request.session, by, durability: self.durability }
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        match launch {
+            Launch::Child { task, attempt, child, order } => self.launch_child(task, attempt, child, *order),
+            Launch::Call { task, request, agent, permits } => {
+                let attempt = request.attempt;
+                let cancel = Cancel::new();
+                let call = Call { request: *request, cancel: cancel.clone() };
+                let report = Report { mailbox: self.mailbox.clone(), task: task.clone(), attempt, told: false };
+                let ending = match agent.doing() {
+                    Doing::Async(function) => {
+                        let function = function.clone();
+                        let calling = async move {
+                            // Calling it makes the future, and may panic as well.
+                            let calling = AssertUnwindSafe(async move { function(call).await }).catch_unwind();
+                            report.tell(calling.await, permits);
+                        };
+                        Ending::Abort(tokio::spawn(calling).abort_handle())
+                    }
+                    Doing::Blocking(function) => {
+                        let function = function.clone();
+                        tokio::task::spawn_blocking(move || {
+                            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| function(call)));
+                            report.tell(outcome, permits);
+                        });
+                        Ending::Never
+                    }
+                };
+                self.flights.insert(task.position(), Flight { task, attempt, cancel, ending, landing_until: None });
+            }
+        }
+    }
+
+    fn launch_child(&mut self, task: TaskRef, attempt: u32, child: RunId, order: Order) {
+        let flight = Flight { task: task.clone(), attempt, cancel: Cancel::new(), ending: Ending::Child(child), landing_until: None };
+        self.flights.insert(task.position(), flight);
+        let (engine, parent, mailbox) = (self.engine.clone(), self.run.id(), self.mailbox.clone());
+        tokio::spawn(async move {
+            if let Err(wrong) = engine.adopt(parent, task.clone(), attempt, child, order).await {
+                let outcome = Err(Failure::new(FailureClass::Internal, wrong.to_string()));
+                let _ = mailbox.send(Message::CallEnded { task, attempt, outcome });
+            }
+        });
+    }
+
+    /// A run that was loaded may wait for runs of its own: those go on by themselves, or have ended meanwhile.
+    fn adopt_children(&mut self) {
+        let waiting: Vec<(TaskRef, u32, RunId)> = self
+            .run
+            .outstanding()
+            .filter_map(|work| match work {
+                Work::Await { task, attempt, child: Some(child) } => Some((task, attempt, child)),
+                _ => None,
+            })
+            .collect();
+        for (task, attempt, child) in waiting {
+            let plan = self.run.sub_plan(&task).and_then(|plan| self.engine.known(plan));
+            if let (Some(plan), Ok(request)) = (plan, self.run.request(&task)) {
+                let order = self.child_order(plan, request);
+                self.launch_child(task, attempt, child, order);
+            }
+        }
+    }
+
+    // -- stopping
+
+    /// Tells calls to stop whose outcome the run no longer waits for, and ends those that had their time.
+    fn land(&mut self) {
+        if self.stopping && self.landing == 0 {
+            self.stop_all();
+        }
+        if self.run.stopped() != self.stopped {
+            self.stopped = self.run.stopped();
+            let grace = Instant::now() + self.engine.0.options.grace;
+            let mut landing = 0;
+            for flight in self.flights.values_mut() {
+                let live = self.run.is_live(&flight.task, flight.attempt);
+                if !live && flight.landing_until.is_none() {
+                    flight.landing_until = Some(grace);
+                    flight.cancel.raise();
+                    if let Ending::Child(child) = flight.ending {
+                        cancel_child(&self.engine, child);
+                    }
+                }
+                landing += usize::from(flight.landing_until.is_some());
+            }
+            self.landing = landing;
+        }
+        if self.landing > 0 {
+            self.end_by_force();
+        }
+    }
+
+    fn stop_all(&mut self) {
+        let grace = Instant::now() + self.engine.0.options.grace;
+        // Runs of their own are stopped by the engine like any other.
+        self.flights.retain(|_, flight| !matches!(flight.ending, Ending::Child(_)));
+        for flight in self.flights.values_mut() {
+            flight.landing_until.get_or_insert(grace);
+            flight.cancel.raise();
+        }
+        self.landing = self.flights.len();
+    }
+
+    fn end_by_force(&mut self) {
+        let now = Instant::now();
+        let mut stuck = Vec::new();
+        for flight in self.flights.values_mut() {
+            if flight.landing_until.is_none_or(|until| until > now) {
+                continue;
+            }
+            flight.landing_until = Some(now + self.engine.0.options.grace);
+            match &flight.ending {
+                Ending::Abort(handle) => handle.abort(),
+                Ending::Child(_) => {}
+                Ending::Never => stuck.push(flight.task.clone()),
+            }
+        }
+        for task in stuck {
+            // It keeps its places until it returns; the run does not wait for it any longer.
+            self.landed(&task);
+            // Sent to itself: what follows goes to the journal like everything else.
+            let _ = self.mailbox.send(Message::Input(Input::Stuck { task }, None));
+        }
+    }
+
+    fn landed(&mut self, task: &TaskRef) {
+        if let Some(flight) = self.flights.remove(&task.position()) {
+            self.landing -= usize::from(flight.landing_until.is_some());
+        }
+    }
+
+    // -- the journal
+
+    /// Makes entries durable, as far as the run asks for it, and then lets their consequences out.
+    async fn record(&mut self, entries: &mut Vec<Entry>, replies: &mut Vec<Reply1>) -> Result<(), ()> {
+        let recorded = std::mem::take(entries);
+        if !recorded.is_empty() && self.durability != Durability::Memory {
+            let append = self.engine.0.journal.append(self.run.id(), self.head, &recorded);
+            self.head = append.head;
+            self.pending = Some(append.done);
+            let leaves = !replies.is_empty() || recorded.iter().any(leaves_the_engine);
+            if self.durability == Durability::Strict || leaves {
+                if let Err(wrong) = self.durable().await {
+                    for reply in replies.drain(..) {
+                        let _ = reply.tell.send(Err(wrong.clone().into()));
+                    }
+                    return Err(());
+                }
+            }
+        }
+        for reply in replies.drain(..) {
+            // Whoever asked may not want to know any more.
+            let _ = reply.tell.send(reply.outcome);
+        }
+        if !recorded.is_empty() {
+            self.publish(recorded);
+        }
+        Ok(())
+    }
+
+    async fn durable(&mut self) -> Result<(), AppendError> {
+        match self.pending.take() {
+            Some(pending) => pending.await,
+            None => Ok(()),
+        }
+    }
+
+    fn publish(&self, entries: Vec<Entry>) {
+        let shared = &self.engine.0;
+        if shared.committed.receiver_count() > 0 {
+            shared.committed.send_modify(|count| *count += 1);
+        }
+        if shared.live.receiver_count() > 0 {
+            // Nobody may be listening any more.
+            let _ = shared.live.send(Live { run: self.run.id(), entries: entries.into() });
+        }
+    }
+
+    /// Tells whoever waits for the end, once the end is durable. True where the journal failed.
+    async fn tell_end(&mut self) -> bool {
+        if self.durable().await.is_err() {
+            return true;
+        }
+        let parent: Option<Parent> = self.run.begun().and_then(|start| start.parent.clone());
+        if self.tell.is_none() && parent.is_none() {
+            return false;
+        }
+        let ended = ended(&self.run);
+        if self.flights.is_empty() {
+            // The run leaves memory before anybody learns that it ended.
+            self.engine.forget(self.run.id());
+        }
+        if let Some(parent) = parent {
+            self.engine.tell_parent(&parent, &ended);
+        }
+        if let Some(tell) = self.tell.take() {
+            // Whoever started it may not wait for it.
+            let _ = tell.send(ended);
+        }
+        false
+    }
+}
+
+/// An answer that is owed once the entries before it are durable.
+struct Reply1 {
+    tell: oneshot::Sender<Result<(), Error>>,
+    outcome: Result<(), Error>,
+}
+
+enum Found {
+    Agent(Arc<Agent>),
+    Workflow(quorate_core::Digest),
+    Nobody(Failure),
+}
+
+enum Prepared {
+    Full,
+    Unfit(Failure),
+    Call(Arc<Agent>, Vec<Permit>),
+    Child(quorate_core::Digest),
+}
+
+/// Reports the end of a call, also of one that is dropped halfway.
+struct Report {
+    mailbox: mpsc::UnboundedSender<Message>,
+    task: TaskRef,
+    attempt: u32,
+    told: bool,
+}
+
+impl Report {
+    fn tell(mut self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>, permits: Vec<Permit>) {
+        let outcome = outcome.unwrap_or_else(|panic| Err(Failure::new(FailureClass::Internal, panicked(&*panic))));
+        self.told = true;
+        // The place is free before the run learns of the end, so that its next task finds it.
+        drop(permits);
+        // A run that is gone does not wait for it.
+        let _ = self.mailbox.send(Message::CallEnded { task: self.task.clone(), attempt: self.attempt, outcome });
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if !self.told {
+            let _ = self.mailbox.send(Message::CallGone { task: self.task.clone() });
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    said.map_or_else(|| "the agent panicked".to_owned(), |said| format!("the agent panicked: {said}"))
+}
+
+fn outcome_of(ended: &Ended) -> Outcome {
+    match ended.status {
+        RunStatus::Succeeded => ended.output.clone().map(Reply::new),
+        RunStatus::TimedOut => Err(Failure::new(FailureClass::Timeout, format!("run {} ran out of time", ended.run))),
+        status => Err(Failure::new(FailureClass::Refused, format!("run {} {status}", ended.run))),
+    }
+}
+
+fn deadline_of(entry: &Entry) -> Option<quorate_core::Timestamp> {
+    match &entry.event {
+        Event::TaskStarted { deadline, .. } => *deadline,
+        _ => None,
+    }
+}
+
+/// Decisions, questions, answers and ends are seen outside; under relaxed durability they wait for the disk.
+fn leaves_the_engine(entry: &Entry) -> bool {
+    matches!(
+        entry.event,
+        Event::Decided(_) | Event::Asked { .. } | Event::Answered { .. } | Event::OutcomeUnknown { .. } | Event::RunEnded { .. } | Event::ChildStarted { .. }
+    )
+}
+
+fn cancel_child(engine: &Engine, child: RunId) {
+    let input = Input::Cancel { by: "system".into(), reason: "the run that started it no longer waits for it".into(), rollback: true };
+    // A child that has ended needs no cancelling.
+    let _ = engine.send(child, Message::Input(input, None));
+}
