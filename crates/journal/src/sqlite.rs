@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use quorate_core::{Digest, Entry, Event, RunId};
@@ -30,7 +30,10 @@ pub(crate) const FORMAT: i64 = 1;
 /// Most appends that share a commit.
 const MAX_BATCH: usize = 4_096;
 /// Bytes of log after which it is copied into the main file.
-const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
+/// Pages that a commit writes besides those that its entries fill: the ends of the tables and of their indexes.
+const PAGES_PER_COMMIT: u64 = 3;
+const PAGE_BYTES: u64 = 4_096;
 /// Bytes of log after which the writer helps, so that the log cannot grow without end while there is no pause.
 const MAX_LOG_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -124,7 +127,8 @@ impl SqliteJournal {
         let (orders, writer_inbox) = channel();
         let (questions, reader_inbox) = channel::<Question>();
         let (nudge, nudges) = sync_channel(1);
-        let mut writer = Writer::new(connection, options, counters.clone(), nudge, &file)?;
+        let copied = Arc::new(AtomicBool::new(false));
+        let mut writer = Writer::new(connection, options, counters.clone(), Copying { nudge, copied: copied.clone() }, &file)?;
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let folder = folder.to_owned();
             std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|source| OpenError::Folder { folder, source })
@@ -132,7 +136,7 @@ impl SqliteJournal {
         let checkpoint_counters = counters.clone();
         let threads = vec![
             spawn("journal-write", Box::new(move || writer.run(&writer_inbox)))?,
-            spawn("journal-copy", Box::new(move || checkpoint_when_nudged(&checkpointing, &nudges, &checkpoint_counters)))?,
+            spawn("journal-copy", Box::new(move || checkpoint_when_nudged(&checkpointing, &nudges, &copied, &checkpoint_counters)))?,
             spawn("journal-read", Box::new(move || reader_inbox.into_iter().for_each(|question| question(&reader))))?,
         ];
         Ok(SqliteJournal { folder: folder.to_owned(), writer: Some(orders), reader: Some(questions), threads, counters, _lock: lock })
@@ -263,11 +267,19 @@ impl Journal for SqliteJournal {
     }
 }
 
+/// How the writer has the log copied into the main file. A helper copies nearly all of it while commits go on; the
+/// writer copies the rest between two commits, so that the log starts over and its blocks are used again. A log that
+/// only grows costs every flush the recording of its new length.
+struct Copying {
+    nudge: SyncSender<()>,
+    copied: Arc<AtomicBool>,
+}
+
 struct Writer {
     connection: Connection,
     flushed: bool,
     counters: Arc<SharedCounters>,
-    nudge: SyncSender<()>,
+    copying: Copying,
     /// The heads of runs that are open, as far as this writer has met them.
     heads: HashMap<RunId, Head>,
     position: i64,
@@ -281,7 +293,7 @@ impl Writer {
         connection: Connection,
         options: &SqliteOptions,
         counters: Arc<SharedCounters>,
-        nudge: SyncSender<()>,
+        copying: Copying,
         file: &Path,
     ) -> Result<Writer, OpenError> {
         let failed = |source: rusqlite::Error| OpenError::Storage { file: file.to_owned(), source: source.into() };
@@ -294,7 +306,7 @@ impl Writer {
             .map_err(failed)?;
         let (commit, seal) = last.unwrap_or((0, Digest::ZERO));
         let flushed = !options.unflushed;
-        Ok(Writer { connection, flushed, counters, nudge, heads: HashMap::new(), position, commit, seal, log_bytes: 0 })
+        Ok(Writer { connection, flushed, counters, copying, heads: HashMap::new(), position, commit, seal, log_bytes: 0 })
     }
 
     fn run(&mut self, inbox: &Receiver<Order>) {
@@ -371,6 +383,7 @@ impl Writer {
         self.counters.appends.fetch_add(appends, Ordering::Relaxed);
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         self.counters.flushes.fetch_add(u64::from(self.flushed), Ordering::Relaxed);
+        self.log_bytes += PAGES_PER_COMMIT * PAGE_BYTES;
         Ok(outcomes)
     }
 
@@ -418,16 +431,13 @@ impl Writer {
     }
 
     fn copy_log(&mut self) {
-        if self.log_bytes < CHECKPOINT_BYTES {
-            return;
-        }
-        match self.nudge.try_send(()) {
-            Ok(()) => self.log_bytes = 0,
-            Err(TrySendError::Full(())) if self.log_bytes < MAX_LOG_BYTES => {}
-            Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {
-                checkpoint(&self.connection, &self.counters);
-                self.log_bytes = 0;
-            }
+        let helped = self.copying.copied.swap(false, Ordering::AcqRel);
+        if helped || self.log_bytes > MAX_LOG_BYTES {
+            checkpoint(&self.connection, &self.counters);
+            self.log_bytes = 0;
+        } else if self.log_bytes > CHECKPOINT_BYTES {
+            // A helper that is at it already needs no second nudge.
+            let _ = self.copying.nudge.try_send(());
         }
     }
 }
@@ -454,9 +464,10 @@ fn refuse(batch: &mut Vec<Order>, wrong: &Arc<rusqlite::Error>) {
     }
 }
 
-fn checkpoint_when_nudged(connection: &Connection, nudges: &Receiver<()>, counters: &SharedCounters) {
+fn checkpoint_when_nudged(connection: &Connection, nudges: &Receiver<()>, copied: &AtomicBool, counters: &SharedCounters) {
     for () in nudges {
         checkpoint(connection, counters);
+        copied.store(true, Ordering::Release);
     }
     // The last one out leaves a file that is whole without its log.
     checkpoint(connection, counters);
