@@ -533,7 +533,9 @@ impl Deciding<'_> {
 
     fn step(&mut self) -> bool {
         let agenda = &mut self.run.agenda;
-        if !agenda.checks.is_empty() {
+        if let Some(winner) = agenda.races.pop_front() {
+            self.win(winner);
+        } else if !agenda.checks.is_empty() {
             let mut checks = std::mem::take(&mut agenda.checks);
             checks.sort_unstable();
             checks.dedup();
@@ -556,6 +558,14 @@ impl Deciding<'_> {
             return self.finish();
         }
         true
+    }
+
+    fn win(&mut self, winner: u32) {
+        let losers: Vec<TaskRef> = self.run.rivals(winner).into_iter().map(|loser| self.run.reference(loser)).collect();
+        if !losers.is_empty() {
+            let task = self.run.reference(winner);
+            self.record(Event::RaceWon { task, losers });
+        }
     }
 
     fn consider(&mut self, ix: u32) {
@@ -949,7 +959,7 @@ impl Deciding<'_> {
 
 impl Agenda {
     fn is_empty(&self) -> bool {
-        self.checks.is_empty() && self.fatal.is_none() && self.joins.is_empty() && self.repeats.is_empty() && self.maps.is_empty()
+        self.races.is_empty() && self.checks.is_empty() && self.fatal.is_none() && self.joins.is_empty() && self.repeats.is_empty() && self.maps.is_empty()
     }
 }
 

@@ -173,6 +173,13 @@ pub enum Event {
         /// The task.
         task: TaskRef,
     },
+    /// A join had enough, and dependencies that had not ended were cancelled.
+    RaceWon {
+        /// The task whose join it is.
+        task: TaskRef,
+        /// The dependencies.
+        losers: Vec<TaskRef>,
+    },
     /// A list was found, and the task runs for each of its items.
     Mapped {
         /// The task.
@@ -314,6 +321,7 @@ impl Event {
             Event::TaskFailed { .. } => "task_failed",
             Event::TaskSkipped { .. } => "task_skipped",
             Event::JoinLate { .. } => "join_late",
+            Event::RaceWon { .. } => "race_won",
             Event::Mapped { .. } => "mapped",
             Event::Gathered { .. } => "gathered",
             Event::Repeated { .. } => "repeated",
@@ -349,6 +357,7 @@ impl Event {
             | Event::TaskFailed { task, .. }
             | Event::TaskSkipped { task, .. }
             | Event::JoinLate { task }
+            | Event::RaceWon { task, .. }
             | Event::Mapped { task, .. }
             | Event::Gathered { task }
             | Event::Repeated { task, .. }
@@ -392,6 +401,7 @@ impl Event {
             | Event::TaskFailed { .. }
             | Event::TaskSkipped { .. }
             | Event::JoinLate { .. }
+            | Event::RaceWon { .. }
             | Event::Gathered { .. }
             | Event::Repeated { .. }
             | Event::RepeatEnded { .. }

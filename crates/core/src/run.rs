@@ -52,8 +52,6 @@ pub struct Run {
     pub(crate) ended: Option<RunStatus>,
     /// Counts every attempt that the run itself stopped; see [`Run::stopped`].
     pub(crate) stopped: u64,
-    /// Tasks whose race was won while an entry was folded, and whose rivals have still to be stopped.
-    won: Vec<u32>,
     finally_begun: bool,
 }
 
@@ -61,6 +59,7 @@ pub struct Run {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Agenda {
     pub(crate) checks: Vec<u32>,
+    pub(crate) races: VecDeque<u32>,
     pub(crate) joins: VecDeque<u32>,
     pub(crate) repeats: VecDeque<u32>,
     pub(crate) maps: VecDeque<u32>,
@@ -399,7 +398,6 @@ impl Run {
             cancel_requested: false,
             ended: None,
             stopped: 0,
-            won: Vec::new(),
             finally_begun: false,
             plan,
         }
@@ -525,9 +523,6 @@ impl Run {
         self.seq = entry.seq;
         self.at = entry.at;
         self.fold(&entry.event).map_err(|why| Corrupt { run: self.id, seq: entry.seq, why })?;
-        while let Some(winner) = self.won.pop() {
-            self.stop_rivals(winner);
-        }
         self.drop_stale_wakes();
         debug_assert_eq!(self.check_invariants(), Ok(()));
         Ok(())
@@ -598,6 +593,15 @@ impl Run {
                 let ix = self.expect(task, |state| matches!(state, State::Waiting))?;
                 self.tasks[ix as usize].late = true;
                 self.fire(ix);
+            }
+            Event::RaceWon { task, losers } => {
+                let winner = self.resolve(task)?;
+                self.agenda.races.retain(|open| *open != winner);
+                let by = self.reference(winner);
+                for loser in losers {
+                    let ix = self.expect(loser, |state| !state.is_end())?;
+                    self.stop(ix, &Cause::LostRace(by.clone()));
+                }
             }
             Event::Mapped { task, items } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
@@ -736,8 +740,10 @@ impl Run {
         if let Some(count) = self.count.of(after) {
             *count += 1;
         }
-        if matches!(before, State::Ready) {
-            self.leave_line(ix);
+        match before {
+            State::Ready => self.leave_line(ix),
+            State::Sleeping { .. } => self.listeners.retain(|listener| *listener != ix),
+            _ => {}
         }
     }
 
@@ -787,7 +793,10 @@ impl Run {
     fn make_ready(&mut self, ix: u32) {
         self.set(ix, State::Ready);
         let node = self.node(ix);
-        let ready = Ready { priority: if self.plan.one_at_a_time { 0 } else { node.priority }, first: Reverse(ix) };
+        let item = matches!(self.tasks[ix as usize].origin, Origin::Item { .. });
+        // One at a time means in the order of the file, but a list that has begun comes to its end first.
+        let priority = if self.plan.one_at_a_time { u8::from(item) } else { node.priority };
+        let ready = Ready { priority, first: Reverse(ix) };
         let inside = match node.work {
             Work::Approval(_) | Work::Wait { .. } => true,
             Work::Agent { .. } | Work::Workflow { .. } => self.is_map(ix),
@@ -932,21 +941,16 @@ impl Run {
             return;
         }
         if node.join.race {
-            self.won.push(ix);
+            self.agenda.races.push_back(ix);
         }
         self.make_ready(ix);
     }
 
-    fn stop_rivals(&mut self, winner: u32) {
-        let plan = self.plan.clone();
-        let node = &plan.nodes[self.tasks[winner as usize].node as usize];
-        let by = self.reference(winner);
-        for dep in &node.deps {
-            let rival = self.latest[*dep as usize];
-            if rival != NONE && !self.state(rival).is_end() {
-                self.stop(rival, &Cause::LostRace(by.clone()));
-            }
-        }
+    /// The dependencies of a join that do not matter to it any more, and have not ended.
+    pub(crate) fn rivals(&self, winner: u32) -> Vec<u32> {
+        let deps = &self.plan.nodes[self.tasks[winner as usize].node as usize].deps;
+        let there = deps.iter().map(|dep| self.latest[*dep as usize]).filter(|dep| *dep != NONE);
+        there.filter(|dep| !self.state(*dep).is_end()).collect()
     }
 
     /// Ends a task that was under way as cancelled, and one that was not as skipped.
@@ -1256,7 +1260,6 @@ impl Run {
                 received.signal.payload.clone()
             }
         };
-        self.listeners.retain(|listener| *listener != ix);
         self.tasks[ix as usize].output = Some(output);
         self.succeed(ix);
         Ok(())

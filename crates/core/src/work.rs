@@ -147,10 +147,8 @@ impl Run {
         let busy = self.count.running + self.count.retrying + self.count.asking + self.count.sleeping;
         let item = matches!(self.tasks[ix as usize].origin, Origin::Item { .. });
         let before = |first: Option<Ready>| first.is_some_and(|first| first.task() < ix);
-        busy == 0
-            && (item || self.count.mapping == 0)
-            && !before(self.ready_inside.peek().copied())
-            && !self.open_lanes.iter().any(|lane| before(self.first_in(*lane)))
+        let others = self.open_lanes.iter().map(|lane| self.first_in(*lane)).chain([self.ready_inside.peek().copied()]);
+        busy == 0 && (item || (self.count.mapping == 0 && !others.into_iter().any(before)))
     }
 
     /// What the agent gets for the next attempt of a task.

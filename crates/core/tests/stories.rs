@@ -339,6 +339,7 @@ fn the_first_success_wins_the_race_and_the_losers_are_cancelled() {
     0 a starts #1
     0 b starts #1
     0 a succeeds #1
+    0 first race_won
     0 first starts #1
     0 first succeeds #1
     0 b succeeds #1
@@ -358,6 +359,7 @@ fn a_late_join_goes_on_with_what_is_there() {
       0 b starts #1
       0 a succeeds #1
     300 join join_late
+    300 join race_won
     300 join starts #1
     300 join succeeds #1
     300 concluded: Finished

@@ -1,0 +1,302 @@
+//! The invariants, stated over entries alone.
+
+use std::collections::{BTreeMap, HashMap};
+
+use quorate_core::draft::{Needs, TaskDraft};
+use quorate_core::{Cause, Conclusion, Draft, Entry, Event, Role, RunStatus, TaskStatus, Verdict};
+
+/// Watches the entries of a run and says when one of them breaks a rule. It derives how tasks stand by itself, from the
+/// draft and the entries, and never asks the state machine.
+#[derive(Debug)]
+pub struct Watch<'d> {
+    draft: &'d Draft,
+    tasks: BTreeMap<String, Seen>,
+    /// The newest instance of each task of the plan.
+    newest: HashMap<String, String>,
+    concluded: bool,
+    decided: bool,
+    ended: bool,
+    seq: u64,
+    running: usize,
+    undoing: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    attempt: u32,
+    running: bool,
+    begun: bool,
+    late: bool,
+    end: Option<TaskStatus>,
+    retry_at: Option<i64>,
+}
+
+impl<'d> Watch<'d> {
+    /// Watches a run of this draft.
+    #[must_use]
+    pub fn new(draft: &'d Draft) -> Watch<'d> {
+        Watch {
+            draft,
+            tasks: BTreeMap::new(),
+            newest: HashMap::new(),
+            concluded: false,
+            decided: false,
+            ended: false,
+            seq: 0,
+            running: 0,
+            undoing: false,
+        }
+    }
+
+    /// Takes in one entry.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn see(&mut self, entry: &Entry) -> Result<(), String> {
+        rule(!self.ended, "nothing happens after the end of a run")?;
+        rule(entry.seq == self.seq + 1, "entries have no gaps")?;
+        self.seq = entry.seq;
+        match &entry.event {
+            Event::TaskStarted { task, attempt, .. } | Event::ChildStarted { task, attempt, .. } => {
+                self.started(task.id(), *attempt, entry.at.micros())?;
+            }
+            Event::TaskSucceeded { task, attempt, .. } => {
+                self.attempt_over(task.id(), *attempt)?;
+                self.end(task.id(), TaskStatus::Succeeded)?;
+            }
+            Event::AttemptFailed { task, attempt, failure, retry_at } => {
+                self.attempt_over(task.id(), *attempt)?;
+                match retry_at {
+                    Some(at) => self.seen(task.id()).retry_at = Some(at.micros()),
+                    None => {
+                        let timed_out = failure.class == quorate_core::FailureClass::Timeout;
+                        self.end(task.id(), if timed_out { TaskStatus::TimedOut } else { TaskStatus::Failed })?;
+                    }
+                }
+            }
+            Event::AttemptInterrupted { task, attempt } | Event::OutcomeUnknown { task, attempt, .. } => {
+                self.attempt_over(task.id(), *attempt)?;
+            }
+            Event::TaskFailed { task, cause } => {
+                self.stop_items(task.id())?;
+                let late = matches!(**cause, Cause::Expired | Cause::Late);
+                self.end(task.id(), if late { TaskStatus::TimedOut } else { TaskStatus::Failed })?;
+            }
+            Event::TaskSkipped { task, .. } => {
+                rule(!self.seen(task.id()).begun, "a task that is skipped has not begun")?;
+                self.end(task.id(), TaskStatus::Skipped)?;
+            }
+            Event::JoinLate { task } => self.seen(task.id()).late = true,
+            Event::RaceWon { losers, .. } => losers.iter().try_for_each(|loser| {
+                self.seen(loser.id());
+                self.stop(loser.id())
+            })?,
+            Event::Gathered { task } => self.end(task.id(), TaskStatus::Succeeded)?,
+            Event::Woken { task, .. } => self.end(task.id(), TaskStatus::Succeeded)?,
+            Event::Answered { task, verdict, .. } => match verdict {
+                Verdict::Accepted => self.end(task.id(), TaskStatus::Succeeded)?,
+                Verdict::Rejected => self.end(task.id(), TaskStatus::Failed)?,
+                Verdict::Counted | Verdict::Again => {}
+            },
+            Event::Asked { task, .. } | Event::Slept { task, .. } | Event::Mapped { task, .. } => self.began(task.id())?,
+            Event::Repeated { task, iteration, .. } => self.repeated(task.id(), *iteration)?,
+            Event::Decided(_) => {
+                rule(!self.decided, "a run decides once")?;
+                self.decided = true;
+            }
+            Event::Concluded(conclusion) => self.conclude(conclusion)?,
+            Event::RunEnded { status, failed } => {
+                self.ended = true;
+                rule(self.concluded, "a run ends after its main part")?;
+                rule(self.tasks.values().all(|task| !task.running), "a run ends when nothing is under way")?;
+                rule(*status != RunStatus::Succeeded || failed.is_empty(), "a run in which something failed did not succeed")?;
+            }
+            Event::RunStarted(_)
+            | Event::TaskAdmitted { .. }
+            | Event::RetryDue { .. }
+            | Event::RepeatEnded { .. }
+            | Event::Escalated { .. }
+            | Event::Delegated { .. }
+            | Event::SignalReceived(_)
+            | Event::Grew { .. }
+            | Event::GrowthRefused { .. }
+            | Event::CancelRequested { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn seen(&mut self, id: &str) -> &mut Seen {
+        let item = id.ends_with(']');
+        if !item && !self.tasks.contains_key(id) {
+            self.newest.insert(plan_id(id).to_owned(), id.to_owned());
+        }
+        self.tasks.entry(id.to_owned()).or_default()
+    }
+
+    fn task(&self, id: &str) -> Result<&'d TaskDraft, String> {
+        self.draft.tasks.iter().find(|task| task.id == plan_id(id)).ok_or_else(|| format!("there is no task {id}"))
+    }
+
+    fn started(&mut self, id: &str, attempt: u32, at: i64) -> Result<(), String> {
+        let limit = self.draft.max_parallel.map_or(usize::MAX, |limit| limit as usize);
+        self.running += 1;
+        rule(self.running <= limit, "no more tasks run at once than the plan allows")?;
+        rule(!self.draft.one_at_a_time || self.running == 1, "a plan of one task at a time runs one")?;
+        self.began(id)?;
+        let seen = self.seen(id);
+        rule(!seen.running, "attempts of one task never overlap")?;
+        rule(attempt == seen.attempt + 1, "attempts count up by one")?;
+        rule(seen.retry_at.is_none_or(|due| due <= at), "a retry waits out its delay")?;
+        seen.running = true;
+        seen.attempt = attempt;
+        Ok(())
+    }
+
+    fn began(&mut self, id: &str) -> Result<(), String> {
+        let first = !self.seen(id).begun;
+        rule(self.seen(id).end.is_none(), "a task that has ended does not begin")?;
+        if first {
+            self.check_phase(id)?;
+            self.check_join(id)?;
+        }
+        self.seen(id).begun = true;
+        Ok(())
+    }
+
+    fn check_phase(&mut self, id: &str) -> Result<(), String> {
+        match self.task(id)?.role {
+            Role::Main | Role::Catalogue => rule(!self.concluded, "no task of the main part begins after its end"),
+            Role::Review => rule(self.decided, "a review begins after the decision"),
+            Role::Compensation => rule(self.undoing, "a compensation runs only when something is undone"),
+            Role::Finally => rule(self.concluded, "a final task begins after the main part"),
+        }
+    }
+
+    /// The rule of rules: no task before its join.
+    fn check_join(&self, id: &str) -> Result<(), String> {
+        let task = self.task(id)?;
+        let is_item = id.ends_with(']');
+        let late = self.tasks.get(id).is_some_and(|seen| seen.late);
+        if is_item || late || task.depends_on.is_empty() {
+            return Ok(());
+        }
+        let ends: Vec<Option<TaskStatus>> = task
+            .depends_on
+            .iter()
+            .map(|dep| match self.newest.get(dep) {
+                Some(newest) => self.tasks[newest].end,
+                None if self.draft.tasks.iter().any(|task| task.id == *dep && task.role == Role::Catalogue) => Some(TaskStatus::Skipped),
+                None => self.concluded.then_some(TaskStatus::Skipped),
+            })
+            .collect();
+        let count = |wanted: &[TaskStatus]| ends.iter().flatten().filter(|end| wanted.contains(end)).count();
+        let succeeded = count(&[TaskStatus::Succeeded]);
+        let failed = count(&[TaskStatus::Failed, TaskStatus::TimedOut]);
+        let all = ends.iter().all(Option::is_some);
+        let default = if task.role == Role::Finally { Needs::Settled } else { Needs::All };
+        let holds = match task.join.as_ref().map_or(default, |join| join.needs) {
+            Needs::All => succeeded == ends.len(),
+            Needs::NoneFailed => all && failed == 0,
+            Needs::Settled => all,
+            Needs::Any => succeeded >= 1,
+            Needs::AtLeast(needed) => succeeded >= needed as usize,
+        };
+        rule(holds, "no task begins before its join")
+    }
+
+    fn attempt_over(&mut self, id: &str, attempt: u32) -> Result<(), String> {
+        let seen = self.seen(id);
+        rule(seen.end.is_none(), "what has ended, or was cancelled, does not end again")?;
+        rule(seen.running && seen.attempt == attempt, "only the attempt that is under way ends")?;
+        seen.running = false;
+        self.running -= 1;
+        Ok(())
+    }
+
+    fn end(&mut self, id: &str, status: TaskStatus) -> Result<(), String> {
+        let seen = self.seen(id);
+        rule(seen.end.is_none(), "a task ends once")?;
+        seen.end = Some(status);
+        if std::mem::take(&mut seen.running) {
+            self.running -= 1;
+        }
+        Ok(())
+    }
+
+    /// Items end with the task that they belong to, without entries of their own.
+    fn stop_items(&mut self, id: &str) -> Result<(), String> {
+        let prefix = format!("{id}[");
+        let items: Vec<String> = self.tasks.iter().filter(|(item, seen)| item.starts_with(&prefix) && seen.end.is_none()).map(|(item, _)| item.clone()).collect();
+        items.iter().try_for_each(|item| self.end(item, TaskStatus::Cancelled))
+    }
+
+    fn stop(&mut self, id: &str) -> Result<(), String> {
+        self.stop_items(id)?;
+        let status = if self.seen(id).begun { TaskStatus::Cancelled } else { TaskStatus::Skipped };
+        self.end(id, status)
+    }
+
+    fn repeated(&mut self, id: &str, iteration: u32) -> Result<(), String> {
+        let repeat = self.task(id)?.repeat.as_ref().ok_or("only a task with a repeat repeats")?;
+        rule(iteration <= repeat.max, "a section runs no more often than it may")?;
+        rule(self.seen(id).end == Some(TaskStatus::Succeeded), "a section repeats when its last task has succeeded")?;
+        let members: Vec<String> = self.section(&repeat.from, plan_id(id));
+        for member in members {
+            if let Some(old) = self.newest.get(&member).cloned()
+                && self.tasks[&old].end.is_none()
+            {
+                self.stop(&old)?;
+            }
+            let new = format!("{member}#{iteration}");
+            self.newest.insert(member, new.clone());
+            self.tasks.insert(new, Seen::default());
+        }
+        Ok(())
+    }
+
+    fn section(&self, from: &str, to: &str) -> Vec<String> {
+        let reaches = |start: &str, goal: &str| {
+            let mut open = vec![goal.to_owned()];
+            while let Some(id) = open.pop() {
+                if id == start {
+                    return true;
+                }
+                open.extend(self.draft.tasks.iter().filter(|task| task.id == id).flat_map(|task| task.depends_on.clone()));
+            }
+            false
+        };
+        let inside = |id: &str| reaches(from, id) && reaches(id, to);
+        self.draft.tasks.iter().map(|task| task.id.clone()).filter(|id| inside(id)).collect()
+    }
+
+    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), String> {
+        rule(!self.concluded, "the main part of a run ends once")?;
+        self.concluded = true;
+        self.undoing = !matches!(conclusion, Conclusion::Finished | Conclusion::Decided | Conclusion::Cancelled { rollback: false });
+        let main: Vec<String> = self.draft.tasks.iter().filter(|task| matches!(task.role, Role::Main | Role::Catalogue)).map(|task| task.id.clone()).collect();
+        for id in main {
+            // Whether it was there or not, it ends here.
+            let newest = self.newest.get(&id).cloned().unwrap_or(id);
+            self.seen(&newest);
+            if self.tasks[&newest].end.is_none() {
+                self.stop(&newest)?;
+            }
+        }
+        let open: Vec<String> = self.tasks.iter().filter(|(_, seen)| seen.end.is_none() && seen.begun).map(|(id, _)| id.clone()).collect();
+        for id in open {
+            if matches!(self.task(&id)?.role, Role::Main | Role::Catalogue) {
+                self.stop(&id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn rule(holds: bool, rule: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("broken: {rule}")) }
+}
+
+/// `score#2[3]` and `undo(score[3])` belong to tasks of the plan.
+fn plan_id(id: &str) -> &str {
+    id.split(['[', '#', '(']).next().unwrap_or(id)
+}

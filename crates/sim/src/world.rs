@@ -1,0 +1,348 @@
+//! A world around a run: agents, people, time, and an engine that dies.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use quorate_core::{
+    AgentRef, Asker, Draft, Effect, Entry, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Reply, Run, RunId, Signal, Start,
+    TaskRef, Timestamp, Work,
+};
+
+use crate::plans::{AGENTS, random};
+use crate::{Chance, Watch};
+
+/// Most things that happen to one run; one that goes on for longer never ends.
+const MAX_HAPPENINGS: usize = 5_000;
+
+/// How a played seed went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Everything that was recorded and every crash, as text.
+    pub trace: String,
+    /// Entries that were recorded.
+    pub entries: usize,
+    /// Times that the engine died.
+    pub crashes: usize,
+    /// Whether the run ended; it may also wait for a signal or a person who never comes.
+    pub ended: bool,
+}
+
+/// Plays one seed.
+///
+/// # Errors
+/// The rule that was broken, with the journal that led to it.
+pub fn play(seed: u64) -> Result<Outcome, String> {
+    let mut chance = Chance::new(seed);
+    let (draft, plan) = random(&mut chance);
+    let mut world = World::new(seed, chance, &draft, plan);
+    match world.play() {
+        Ok(ended) => Ok(Outcome { trace: world.trace, entries: world.journal.len(), crashes: world.crashes, ended }),
+        Err(wrong) => Err(format!("seed {seed}: {wrong}\n{}\nplan: {}", world.trace, serde_json::to_string(&draft).unwrap_or_default())),
+    }
+}
+
+struct World<'d> {
+    seed: u64,
+    chance: Chance,
+    plan: Arc<Plan>,
+    run: Run,
+    /// The same run, folded from entries that were written and read again.
+    shadow: Option<Run>,
+    watch: Watch<'d>,
+    journal: Vec<Entry>,
+    trace: String,
+    now: Timestamp,
+    /// What is on its way, in the order in which it arrives.
+    coming: BTreeMap<(Timestamp, u64), Coming>,
+    sent: u64,
+    busy: BTreeMap<&'static str, usize>,
+    crashes: usize,
+    crash_percent: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Coming {
+    Call { task: TaskRef, attempt: u32, agent: Option<&'static str>, result: Result<Reply, Failure> },
+    Input(Input),
+}
+
+/// The engine died; what was in its memory is gone.
+struct Died;
+
+impl<'d> World<'d> {
+    fn new(seed: u64, mut chance: Chance, draft: &'d Draft, plan: Arc<Plan>) -> World<'d> {
+        let crash_percent = *chance.pick(&[0, 0, 3, 15]);
+        World {
+            seed,
+            run: Run::start(&plan, RunId(0), Timestamp::default(), start(&plan, Payload::null())).0,
+            plan,
+            chance,
+            shadow: None,
+            watch: Watch::new(draft),
+            journal: Vec::new(),
+            trace: String::new(),
+            now: Timestamp::default(),
+            coming: BTreeMap::new(),
+            sent: 0,
+            busy: BTreeMap::new(),
+            crashes: 0,
+            crash_percent,
+        }
+    }
+
+    fn play(&mut self) -> Result<bool, String> {
+        let flag = self.chance.percent(50);
+        let items: Vec<usize> = (0..self.chance.below(5)).collect();
+        let input = Payload::of(&serde_json::json!({"flag": flag, "items": items})).map_err(|wrong| wrong.to_string())?;
+        let (run, entries) = Run::start(&self.plan, RunId(u128::from(self.seed)), self.now, start(&self.plan, input));
+        self.run = run;
+        // Until its first entry is durable there is no run.
+        self.write(&entries)?;
+        self.foresee();
+        for _ in 0..MAX_HAPPENINGS {
+            self.dispatch()?;
+            if self.run.has_ended() {
+                return Ok(true);
+            }
+            if !self.happen()? {
+                return self.is_stuck_rightly();
+            }
+        }
+        Err("the run never ends".to_owned())
+    }
+
+    /// People, signals and a cancel that may come some time.
+    fn foresee(&mut self) {
+        let signals = self.chance.below(4);
+        for ix in 0..signals {
+            let id = self.chance.percent(50).then(|| format!("s{}", ix / 2).into());
+            let signal = Signal { name: "go".into(), id, payload: Payload::null(), by: "world".into() };
+            let at = self.later(6_000);
+            self.send(at, Coming::Input(Input::Signal(signal)));
+        }
+        if self.chance.percent(8) {
+            let rollback = self.chance.percent(50);
+            let at = self.later(4_000);
+            self.send(at, Coming::Input(Input::Cancel { by: "world".into(), reason: "why not".into(), rollback }));
+        }
+    }
+
+    fn later(&mut self, millis: usize) -> Timestamp {
+        self.now.plus(Millis(self.chance.below(millis) as u64))
+    }
+
+    fn send(&mut self, at: Timestamp, coming: Coming) {
+        self.sent += 1;
+        self.coming.insert((at, self.sent), coming);
+    }
+
+    // -- the engine
+
+    fn dispatch(&mut self) -> Result<(), String> {
+        let mut full = Vec::new();
+        while let Some(offer) = self.run.next_ready_except(&full) {
+            let Asker::Agent(id) = offer.asker else { return Err("a plan asks for something that is not there".to_owned()) };
+            let (agent, limit) = *AGENTS.iter().find(|(name, _)| **name == **id).ok_or("an agent that is not there")?;
+            if self.busy.get(agent).copied().unwrap_or(0) >= limit {
+                full.push(offer.lane);
+                continue;
+            }
+            let task = offer.task;
+            match self.run.request(&task) {
+                Err(failure) => drop(self.step(Input::Unfit { task, failure })?),
+                Ok(request) => {
+                    let effect = *self.chance.pick(&[Effect::None, Effect::Idempotent, Effect::Once]);
+                    let identity = AgentRef { id: agent.into(), version: "1".into(), effect };
+                    let timeout = self.chance.percent(20).then(|| Millis(1 + self.chance.below(3_000) as u64));
+                    let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice: None };
+                    if self.step(input)?.is_ok() {
+                        self.call(task, request.attempt, agent);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the run an input and writes what follows. The engine may die before the entries are durable, or just after.
+    fn step(&mut self, input: Input) -> Result<Result<(), Died>, String> {
+        let entries = match self.run.advance(self.now, input) {
+            Ok(entries) => entries,
+            Err(refusal) => {
+                writeln!(self.trace, "        refused: {refusal}").map_err(|wrong| wrong.to_string())?;
+                return Ok(Ok(()));
+            }
+        };
+        if entries.is_empty() {
+            return Ok(Ok(()));
+        }
+        let dies = self.chance.percent(self.crash_percent);
+        let written = !dies || self.chance.percent(50);
+        if written {
+            self.write(&entries)?;
+        }
+        if dies {
+            self.die(written)?;
+            return Ok(Err(Died));
+        }
+        Ok(Ok(()))
+    }
+
+    fn die(&mut self, written: bool) -> Result<(), String> {
+        self.crashes += 1;
+        let what = if written { "after" } else { "before" };
+        writeln!(self.trace, "        -- the engine dies {what} the append, and is started again").map_err(|wrong| wrong.to_string())?;
+        // Calls under way die with the engine; a report that was sent already may still arrive.
+        self.coming.retain(|_, coming| matches!(coming, Coming::Input(_)));
+        self.busy.clear();
+        self.run = Run::load(self.run.id(), self.plan.clone(), &self.journal).map_err(|corrupt| corrupt.to_string())?;
+        self.now = self.now.plus(Millis(self.chance.below(1_000) as u64));
+        let entries = self.run.advance(self.now, Input::Restarted).map_err(|refusal| refusal.to_string())?;
+        self.write(&entries)
+    }
+
+    fn write(&mut self, entries: &[Entry]) -> Result<(), String> {
+        for entry in entries {
+            let line = serde_json::to_string(entry).map_err(|wrong| wrong.to_string())?;
+            self.trace.push_str(&line);
+            self.trace.push('\n');
+            let read: Entry = serde_json::from_str(&line).map_err(|wrong| format!("{wrong} in {line}"))?;
+            self.watch.see(&read)?;
+            match &mut self.shadow {
+                Some(shadow) => shadow.apply(&read).map_err(|corrupt| corrupt.to_string())?,
+                None => self.shadow = Some(Run::load(self.run.id(), self.plan.clone(), [&read]).map_err(|corrupt| corrupt.to_string())?),
+            }
+            self.journal.push(read);
+        }
+        self.run.check_invariants()?;
+        let shadow = self.shadow.as_ref().map(state);
+        if shadow != Some(state(&self.run)) {
+            return Err(format!("the replayed state differs:\n{}\nfrom\n{}", shadow.unwrap_or_default(), state(&self.run)));
+        }
+        Ok(())
+    }
+
+    // -- the world
+
+    fn call(&mut self, task: TaskRef, attempt: u32, agent: &'static str) {
+        *self.busy.entry(agent).or_insert(0) += 1;
+        let result = self.result();
+        let ends = self.later(2_500);
+        if self.chance.percent(10) {
+            // It answers twice, and not the same.
+            let other = self.result();
+            let at = self.later(4_000);
+            self.send(at, Coming::Call { task: task.clone(), attempt, agent: None, result: other });
+        }
+        self.send(ends, Coming::Call { task, attempt, agent: Some(agent), result });
+    }
+
+    fn result(&mut self) -> Result<Reply, Failure> {
+        if self.chance.percent(25) {
+            let class = *self.chance.pick(&[
+                FailureClass::Invalid,
+                FailureClass::Unavailable,
+                FailureClass::Timeout,
+                FailureClass::RateLimited,
+                FailureClass::Internal,
+                FailureClass::Refused,
+            ]);
+            return Err(Failure { retry_after: self.chance.percent(20).then_some(Millis(700)), ..Failure::new(class, "by chance") });
+        }
+        let score = self.chance.below(10);
+        let items: Vec<usize> = (0..self.chance.below(4)).collect();
+        let mut output = serde_json::json!({"ok": self.chance.percent(60), "score": score, "items": items, "action": "ESCALATE"});
+        if self.chance.percent(70) {
+            output["confidence"] = serde_json::json!(0.6);
+        }
+        let grow = if self.chance.percent(15) { vec!["grown0".into(), "t0".into()] } else { Vec::new() };
+        let output = Payload::of(&output).unwrap_or_else(|_| Payload::null());
+        Ok(Reply { grow, ..Reply::new(output) })
+    }
+
+    /// Lets the next thing happen, if anything can.
+    fn happen(&mut self) -> Result<bool, String> {
+        self.let_people_answer();
+        let next = self.coming.first_key_value().map(|(key, _)| *key);
+        let wake = self.run.wake_at();
+        if let Some(at) = wake
+            && next.is_none_or(|(coming, _)| at <= coming)
+        {
+            self.now = self.now.max(at);
+            self.step(Input::Woke)?.ok();
+            return Ok(true);
+        }
+        let Some(key) = next else { return Ok(false) };
+        let Some(coming) = self.coming.remove(&key) else { return Ok(false) };
+        self.now = self.now.max(key.0);
+        match coming {
+            Coming::Call { task, attempt, agent, result } => {
+                if let Some(busy) = agent.and_then(|agent| self.busy.get_mut(agent)) {
+                    *busy -= 1;
+                }
+                self.step(Input::Ended { task, attempt, result })?.ok();
+            }
+            Coming::Input(input) => {
+                if self.chance.percent(10) {
+                    let at = self.later(1_000);
+                    self.send(at, Coming::Input(input.clone()));
+                }
+                self.step(input)?.ok();
+            }
+        }
+        Ok(true)
+    }
+
+    fn let_people_answer(&mut self) {
+        let asked: Vec<(String, bool)> = self
+            .run
+            .outstanding()
+            .filter_map(|work| match work {
+                Work::Ask { task, question } => Some((task.id().to_owned(), question.text.starts_with("Did attempt"))),
+                _ => None,
+            })
+            .collect();
+        let waiting = |task: &str, coming: &Coming| matches!(coming, Coming::Input(Input::Answered { task: of, .. }) if **of == *task);
+        for (task, outcome) in asked {
+            if self.coming.values().any(|coming| waiting(&task, coming)) || !(outcome || self.chance.percent(70)) {
+                continue;
+            }
+            let choices: &[&str] = if outcome { &["succeeded", "failed", "again"] } else { &["approve", "approve", "reject", "nonsense"] };
+            let choice = (*self.chance.pick(choices)).to_owned();
+            let name = *self.chance.pick(&["ann", "bob", "cid", "eve", "starter"]);
+            let groups = if ["ann", "bob", "cid"].contains(&name) { vec!["leads".to_owned()] } else { Vec::new() };
+            let by = Person { name: name.into(), groups };
+            let at = self.later(3_000);
+            let answer = Input::Answered { task: task.as_str().into(), by, choice, note: String::new(), evidence: None, output: None };
+            self.send(at, Coming::Input(answer));
+        }
+    }
+
+    /// Nothing is coming and nothing is due: the run must name what it waits for.
+    fn is_stuck_rightly(&self) -> Result<bool, String> {
+        let names_it = self.run.outstanding().any(|work| matches!(work, Work::Listen { .. } | Work::Ask { .. }));
+        if names_it { Ok(false) } else { Err("the run neither goes on nor says what it waits for".to_owned()) }
+    }
+}
+
+fn start(plan: &Plan, input: Payload) -> Start {
+    Start {
+        plan: plan.digest(),
+        name: plan.name().clone(),
+        input,
+        profile: None,
+        session: None,
+        by: "starter".into(),
+        parent: None,
+        deadline: None,
+    }
+}
+
+fn state(run: &Run) -> String {
+    let mut shown = format!("{} {} {:?} {:?}\n", run.seq(), run.status(), run.wake_at(), run.next_ready().map(|offer| offer.task));
+    for task in run.tasks() {
+        let _ = writeln!(shown, "{} {} {} {:?} {:?}", task.id(), task.status(), task.attempts(), task.started(), task.ended());
+    }
+    shown
+}
