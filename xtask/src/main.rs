@@ -1,1 +1,142 @@
-fn main() {}
+//! Everything that a contributor runs: `cargo xtask test | ci | tidy | sim | bench | fuzz`.
+
+mod tidy;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test              everything that is tested, also the examples in the documentation
+  ci                formatting, lints, test, tidy, and more seeds of the simulator
+  tidy              the layering, the purity of the pure crates, stray files
+  sim [ARGUMENTS]   the simulator: --seeds N --from S
+  bench [ARGUMENTS] the benchmark, built for release; --peers runs the Rust peers of ../shared beside it
+  fuzz [SECONDS]    the fuzz targets, each for so long (60 where it is not given); needs cargo-fuzz and a nightly toolchain";
+
+/// Seeds that ci plays besides those in the tests.
+const CI_SEEDS: &str = "100000";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("test") => test(),
+        Some("ci") => ci(),
+        Some("tidy") => tidy::check(),
+        Some("sim") => sim(rest),
+        Some("bench") => bench(rest),
+        Some("fuzz") => fuzz(rest.first().map_or("60", String::as_str)),
+        _ => {
+            say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            say(&format!("error: {wrong:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "this is a command")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Runs a command in the root of the workspace, shown first.
+fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    run_with(program, arguments, &[])
+}
+
+fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
+    say(&format!("$ {program} {}", arguments.join(" ")));
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root()).envs(environment.iter().copied());
+    let status = command.status().with_context(|| format!("could not start {program}"))?;
+    if !status.success() {
+        bail!("`{program} {}` failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+pub(crate) fn root() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn has(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+fn test() -> anyhow::Result<()> {
+    run("cargo", &["test", "--workspace", "--doc", "--quiet"])?;
+    if has("cargo", &["nextest", "--version"]) {
+        return run("cargo", &["nextest", "run", "--workspace"]);
+    }
+    say("cargo-nextest is not installed, so the tests run one binary after the other (`cargo install cargo-nextest --locked` is faster)");
+    run("cargo", &["test", "--workspace", "--all-targets"])
+}
+
+fn ci() -> anyhow::Result<()> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    tidy::check()?;
+    pure_crates_build_for_the_browser()?;
+    sim(&["--seeds".to_owned(), CI_SEEDS.to_owned(), "--from".to_owned(), "2000".to_owned()])?;
+    test()
+}
+
+fn pure_crates_build_for_the_browser() -> anyhow::Result<()> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output()?;
+    let folder = String::from_utf8_lossy(&libraries.stdout).trim().to_owned();
+    if !std::path::Path::new(&folder).is_dir() {
+        say(&format!("skipped: the pure crates are not built for {TARGET}, which is not installed here"));
+        return Ok(());
+    }
+    run("cargo", &["build", "--target", TARGET, "-p", "quorate-expr", "-p", "quorate-core"])
+}
+
+fn sim(arguments: &[String]) -> anyhow::Result<()> {
+    let mut all = vec!["run", "--quiet", "--release", "-p", "quorate-sim", "--"];
+    all.extend(arguments.iter().map(String::as_str));
+    run("cargo", &all)
+}
+
+fn bench(arguments: &[String]) -> anyhow::Result<()> {
+    let own: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| *argument != "--peers").collect();
+    let mut all = vec!["run", "--quiet", "--release", "-p", "quorate", "--", "bench"];
+    all.extend(&own);
+    run("cargo", &all)?;
+    if own.len() == arguments.len() {
+        return Ok(());
+    }
+    let peers = root().join("../shared/bench/peers/rs");
+    if !peers.is_dir() {
+        say(&format!("skipped: the peers are not at {}", peers.display()));
+        return Ok(());
+    }
+    // Their folder is not ours to write into.
+    let target = root().join("target/peers");
+    let script = peers.join("run_all.sh");
+    let scratch = target.join("scratch");
+    let environment = [("CARGO_TARGET_DIR", target.to_string_lossy()), ("BENCH_DIR", scratch.to_string_lossy())];
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    run_with("bash", &[&script.to_string_lossy(), "all"], &environment)
+}
+
+fn fuzz(seconds: &str) -> anyhow::Result<()> {
+    if !has("cargo", &["fuzz", "--version"]) {
+        bail!("cargo-fuzz is not installed: cargo install cargo-fuzz --locked");
+    }
+    for target in ["condition", "entries"] {
+        let limit = format!("-max_total_time={seconds}");
+        run("cargo", &["+nightly", "fuzz", "run", target, "--", &limit, "-timeout=10", "-rss_limit_mb=4096"])?;
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Conditions and templates tied to the tasks and values that they read.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use quorate_expr::{Checked, Path, Resolution, Segment, Slot, Status, Template, Type, parse};
@@ -190,7 +190,7 @@ pub(crate) struct Names<'a> {
     pub(crate) draft: &'a Draft,
     pub(crate) by_id: &'a HashMap<Arc<str>, u32>,
     pub(crate) deps: &'a [Box<[u32]>],
-    pub(crate) sections: &'a HashMap<u32, Box<[u32]>>,
+    pub(crate) sections: &'a BTreeMap<u32, Box<[u32]>>,
 }
 
 impl<'a> Names<'a> {

@@ -959,7 +959,12 @@ impl Deciding<'_> {
 
 impl Agenda {
     fn is_empty(&self) -> bool {
-        self.races.is_empty() && self.checks.is_empty() && self.fatal.is_none() && self.joins.is_empty() && self.repeats.is_empty() && self.maps.is_empty()
+        self.races.is_empty()
+            && self.checks.is_empty()
+            && self.fatal.is_none()
+            && self.joins.is_empty()
+            && self.repeats.is_empty()
+            && self.maps.is_empty()
     }
 }
 

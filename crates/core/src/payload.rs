@@ -69,7 +69,7 @@ impl Payload {
         let bytes = raw.get().len();
         match bytes {
             0..=MAX_INLINE_BYTES => Ok(Payload(Repr::Text(raw.into()))),
-            ..=MAX_VALUE_BYTES => {
+            _ if bytes <= MAX_VALUE_BYTES => {
                 let digest = Digest::of(raw.get().as_bytes());
                 Ok(Payload(Repr::Long(raw.into(), digest)))
             }

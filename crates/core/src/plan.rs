@@ -1,6 +1,6 @@
 //! Plans that can run: checked, immutable, named by their content.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -476,7 +476,7 @@ impl Compiler<'_> {
             self.report("P015", at.clone(), "`on_late` says what happens after `within`, which is missing", None);
         }
         if join.within.is_some() && task.role == Role::Finally {
-            self.report("P015", at.clone(), "when a final task runs, all before it has ended: nothing can be late", None);
+            self.report("P015", at, "when a final task runs, all before it has ended: nothing can be late", None);
         }
         self.check_join_fires(task, deps, join.needs);
     }
@@ -540,9 +540,9 @@ impl Compiler<'_> {
     }
 
     /// For each task with a `repeat`, the tasks that run again.
-    fn sections(&mut self, deps: &[Box<[u32]>], succ: &[Vec<u32>]) -> HashMap<u32, Box<[u32]>> {
+    fn sections(&mut self, deps: &[Box<[u32]>], succ: &[Vec<u32>]) -> BTreeMap<u32, Box<[u32]>> {
         let draft = self.draft;
-        let mut sections = HashMap::new();
+        let mut sections = BTreeMap::new();
         let mut owner: HashMap<u32, &str> = HashMap::new();
         for (ix, task) in (0..).zip(&draft.tasks) {
             let Some(repeat) = &task.repeat else { continue };
@@ -591,7 +591,7 @@ impl Compiler<'_> {
         task: &TaskDraft,
         deps: &[Box<[u32]>],
         succ: &[Vec<u32>],
-        sections: &HashMap<u32, Box<[u32]>>,
+        sections: &BTreeMap<u32, Box<[u32]>>,
     ) -> Node {
         let here = u32::try_from(ix).expect("MAX_TASKS fits");
         let at = |field: &str| format!("tasks.{}.{field}", task.id);

@@ -11,8 +11,8 @@ use anyhow::{Context as _, bail, ensure};
 use quorate::draft::{TaskDraft, WorkDraft};
 use quorate::expr::{Decimal, Names, Path, Resolution, Type, Value};
 use quorate::{
-    Agent, Draft, Durability, Engine, Head, Input, Journal, MemoryJournal, Options, Order, Payload, Plan, Registry, Reply, Run,
-    RunId, RunStatus, SqliteJournal, SqliteOptions, Start, Timestamp,
+    Agent, Draft, Durability, Engine, Head, Input, Journal, MemoryJournal, Options, Order, Payload, Plan, Registry, Reply, Run, RunId,
+    RunStatus, SqliteJournal, SqliteOptions, Start, Timestamp,
 };
 
 /// The length of the result that every task returns where results are encoded.
@@ -270,7 +270,14 @@ impl Bench<'_> {
     }
 
     /// Starts runs for a while, so many at once, and gives the time that each took.
-    async fn measure(&self, engine: &Engine, plan: &Arc<Plan>, mode: Mode, in_flight: usize, budget: Duration) -> anyhow::Result<Vec<Duration>> {
+    async fn measure(
+        &self,
+        engine: &Engine,
+        plan: &Arc<Plan>,
+        mode: Mode,
+        in_flight: usize,
+        budget: Duration,
+    ) -> anyhow::Result<Vec<Duration>> {
         let begun = Instant::now();
         let failed = Arc::new(AtomicUsize::new(0));
         let starters: Vec<_> = (0..in_flight)

@@ -114,11 +114,11 @@ impl Driver {
     /// Drives the run to its end, beginning with entries that are not in the journal yet.
     pub(crate) async fn drive(mut self, entries: Vec<Entry>) {
         self.adopt_children();
-        let mut replies = Vec::new();
+        let mut owed = Vec::new();
         let mut entries = entries;
         loop {
             let launches = self.dispatch(&mut entries);
-            if self.record(&mut entries, &mut replies).await.is_err() {
+            if self.record(&mut entries, &mut owed).await.is_err() {
                 break;
             }
             launches.into_iter().for_each(|launch| self.launch(launch));
@@ -132,14 +132,14 @@ impl Driver {
             if self.run.has_ended() && self.flights.is_empty() {
                 break;
             }
-            self.next(&mut entries, &mut replies).await;
+            self.next(&mut entries, &mut owed).await;
         }
         // Whoever still waits for an answer learns by the silence that there will be none.
         self.engine.forget(self.run.id());
     }
 
     /// Waits for something to happen, and takes in everything that has.
-    async fn next(&mut self, entries: &mut Vec<Entry>, replies: &mut Vec<Reply1>) {
+    async fn next(&mut self, entries: &mut Vec<Entry>, owed: &mut Vec<Owed>) {
         let wake = if self.stopping { None } else { self.run.wake_at() };
         let landing = self.flights.values().filter_map(|flight| flight.landing_until).min().filter(|_| self.landing > 0);
         let clock = self.engine.0.options.clock;
@@ -154,10 +154,10 @@ impl Driver {
             },
         };
         if let Some(message) = first {
-            self.take(message, entries, replies);
+            self.take(message, entries, owed);
             for _ in 1..MAX_TOGETHER {
                 match self.inbox.try_recv() {
-                    Ok(message) => self.take(message, entries, replies),
+                    Ok(message) => self.take(message, entries, owed),
                     Err(_) => break,
                 }
             }
@@ -168,10 +168,14 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, message: Message, entries: &mut Vec<Entry>, replies: &mut Vec<Reply1>) {
+    fn take(&mut self, message: Message, entries: &mut Vec<Entry>, owed: &mut Vec<Owed>) {
         match message {
             Message::CallEnded { task, attempt, outcome } => {
                 self.landed(&task);
+                if self.stopping && outcome.is_err() {
+                    // It was told to stop. It is made again when the run goes on.
+                    return;
+                }
                 let result = outcome.and_then(|reply| self.check(&task, reply));
                 self.advance(Input::Ended { task, attempt, result }, entries);
             }
@@ -193,7 +197,7 @@ impl Driver {
                 let outcome = self.run.advance(self.engine.0.options.clock.now(), input);
                 let outcome = outcome.map(|more| entries.extend(more)).map_err(Error::from);
                 if let Some(tell) = tell {
-                    replies.push(Reply1 { tell, outcome });
+                    owed.push(Owed { tell, outcome });
                 }
             }
             Message::Look(question) => question(&self.run),
@@ -466,26 +470,20 @@ impl Driver {
     // -- the journal
 
     /// Makes entries durable, as far as the run asks for it, and then lets their consequences out.
-    async fn record(&mut self, entries: &mut Vec<Entry>, replies: &mut Vec<Reply1>) -> Result<(), ()> {
+    async fn record(&mut self, entries: &mut Vec<Entry>, owed: &mut Vec<Owed>) -> Result<(), AppendError> {
         let recorded = std::mem::take(entries);
         if !recorded.is_empty() && self.durability != Durability::Memory {
             let append = self.engine.0.journal.append(self.run.id(), self.head, &recorded);
             self.head = append.head;
             self.pending = Some(append.done);
-            let leaves = !replies.is_empty() || recorded.iter().any(leaves_the_engine);
-            if self.durability == Durability::Strict || leaves {
-                if let Err(wrong) = self.durable().await {
-                    for reply in replies.drain(..) {
-                        let _ = reply.tell.send(Err(wrong.clone().into()));
-                    }
-                    return Err(());
-                }
-            }
         }
-        for reply in replies.drain(..) {
+        let leaves = !owed.is_empty() || recorded.iter().any(leaves_the_engine);
+        let durable = if self.durability == Durability::Strict || leaves { self.durable().await } else { Ok(()) };
+        for owed in owed.drain(..) {
             // Whoever asked may not want to know any more.
-            let _ = reply.tell.send(reply.outcome);
+            let _ = owed.tell.send(durable.clone().map_err(Error::from).and(owed.outcome));
         }
+        durable?;
         if !recorded.is_empty() {
             self.publish(recorded);
         }
@@ -536,7 +534,7 @@ impl Driver {
 }
 
 /// An answer that is owed once the entries before it are durable.
-struct Reply1 {
+struct Owed {
     tell: oneshot::Sender<Result<(), Error>>,
     outcome: Result<(), Error>,
 }
@@ -605,7 +603,12 @@ fn deadline_of(entry: &Entry) -> Option<quorate_core::Timestamp> {
 fn leaves_the_engine(entry: &Entry) -> bool {
     matches!(
         entry.event,
-        Event::Decided(_) | Event::Asked { .. } | Event::Answered { .. } | Event::OutcomeUnknown { .. } | Event::RunEnded { .. } | Event::ChildStarted { .. }
+        Event::Decided(_)
+            | Event::Asked { .. }
+            | Event::Answered { .. }
+            | Event::OutcomeUnknown { .. }
+            | Event::RunEnded { .. }
+            | Event::ChildStarted { .. }
     )
 }
 

@@ -27,7 +27,8 @@ fn main() -> ExitCode {
                     if seed >= from + seeds || failed.load(Ordering::Relaxed) {
                         return;
                     }
-                    let outcome = std::panic::catch_unwind(|| quorate_sim::check(seed)).unwrap_or_else(|_| Err(format!("seed {seed}: the engine panicked")));
+                    let outcome = std::panic::catch_unwind(|| quorate_sim::check(seed))
+                        .unwrap_or_else(|_| Err(format!("seed {seed}: the engine panicked")));
                     match outcome {
                         Ok(outcome) => {
                             entries.fetch_add(outcome.entries as u64, Ordering::Relaxed);

@@ -53,7 +53,8 @@ fn task(chance: &mut Chance, draft: &Draft, ix: usize) -> TaskDraft {
     let mut task = TaskDraft { id: format!("t{ix}"), work: work(chance), depends_on, ..TaskDraft::default() };
     if let Some(dep) = task.depends_on.first() {
         task.join = chance.percent(45).then(|| join(chance, task.depends_on.len()));
-        let conditions = [format!("{dep}.ok"), format!("{dep}.score > 5"), format!("completed({dep})"), format!("{dep}.gone == 1"), "input.flag".into()];
+        let conditions =
+            [format!("{dep}.ok"), format!("{dep}.score > 5"), format!("completed({dep})"), format!("{dep}.gone == 1"), "input.flag".into()];
         task.when = chance.percent(20).then(|| chance.pick(&conditions).clone());
         task.skip_when = chance.percent(10).then(|| chance.pick(&conditions).clone());
         task.params = chance.percent(10).then(|| json!({"from": format!("{{{{ {dep}.score }}}}")}));
@@ -153,7 +154,14 @@ fn add_finals(chance: &mut Chance, draft: &mut Draft) {
     for ix in 0..chance.below(3) {
         let depends_on = if ix > 0 && chance.percent(50) { vec!["last0".into()] } else { vec!["t0".into()] };
         let work = WorkDraft::Agent { id: Some("narrow".into()), capabilities: Vec::new() };
-        draft.tasks.push(TaskDraft { id: format!("last{ix}"), work, depends_on, role: Role::Finally, optional: chance.percent(50), ..TaskDraft::default() });
+        draft.tasks.push(TaskDraft {
+            id: format!("last{ix}"),
+            work,
+            depends_on,
+            role: Role::Finally,
+            optional: chance.percent(50),
+            ..TaskDraft::default()
+        });
     }
 }
 

@@ -226,7 +226,12 @@ impl<'d> Watch<'d> {
     /// Items end with the task that they belong to, without entries of their own.
     fn stop_items(&mut self, id: &str) -> Result<(), String> {
         let prefix = format!("{id}[");
-        let items: Vec<String> = self.tasks.iter().filter(|(item, seen)| item.starts_with(&prefix) && seen.end.is_none()).map(|(item, _)| item.clone()).collect();
+        let items: Vec<String> = self
+            .tasks
+            .iter()
+            .filter(|(item, seen)| item.starts_with(&prefix) && seen.end.is_none())
+            .map(|(item, _)| item.clone())
+            .collect();
         items.iter().try_for_each(|item| self.end(item, TaskStatus::Cancelled))
     }
 
@@ -273,7 +278,8 @@ impl<'d> Watch<'d> {
         rule(!self.concluded, "the main part of a run ends once")?;
         self.concluded = true;
         self.undoing = !matches!(conclusion, Conclusion::Finished | Conclusion::Decided | Conclusion::Cancelled { rollback: false });
-        let main: Vec<String> = self.draft.tasks.iter().filter(|task| matches!(task.role, Role::Main | Role::Catalogue)).map(|task| task.id.clone()).collect();
+        let main: Vec<String> =
+            self.draft.tasks.iter().filter(|task| matches!(task.role, Role::Main | Role::Catalogue)).map(|task| task.id.clone()).collect();
         for id in main {
             // Whether it was there or not, it ends here.
             let newest = self.newest.get(&id).cloned().unwrap_or(id);

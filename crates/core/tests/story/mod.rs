@@ -1,5 +1,5 @@
 //! One way to tell a story about a run, so that a hundred tests do not know the API.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, clippy::needless_pass_by_value, reason = "this is a test, and each test file uses its part")]
 
 use std::fmt::Write as _;
 use std::sync::Arc;
