@@ -215,8 +215,12 @@ async fn a_thread_that_does_not_stop_fails_its_task_rather_than_overlap_with_its
 #[tokio::test(start_paused = true)]
 async fn what_does_not_fit_is_invalid() {
     let registry = Registry::new();
-    registry.register(Agent::from_async("sure", |_| async { Ok(Reply::new(Payload::parse(r#"{"confidence": 1000000000000}"#.into()).unwrap())) }));
-    registry.register(Agent::from_async("typed", |_| async { Ok(Reply::new(Payload::parse(r#"{"within_tolerance": "yes"}"#.into()).unwrap())) }));
+    registry.register(Agent::from_async("sure", |_| async {
+        Ok(Reply::new(Payload::parse(r#"{"confidence": 1000000000000}"#.into()).unwrap()))
+    }));
+    registry.register(Agent::from_async("typed", |_| async {
+        Ok(Reply::new(Payload::parse(r#"{"within_tolerance": "yes"}"#.into()).unwrap()))
+    }));
     let mut draft = draft("sure; typed; nobody");
     draft.continue_on_failure = true;
     draft.tasks[1].output = serde_json::from_str(r#"{"object": [{"name": "within_tolerance", "type": "bool"}]}"#).unwrap();
