@@ -267,10 +267,10 @@ impl Compiler<'_> {
         }
         let deps: Vec<Box<[u32]>> = draft.tasks.iter().map(|task| self.dependencies(task)).collect();
         let succ = successors(&deps);
-        self.check_cycles(&deps);
-        if !self.problems.is_empty() {
+        if self.check_cycles(&deps) {
             return None;
         }
+        self.check_limits();
         self.check_roles(&deps);
         let sections = self.sections(&deps, &succ);
         let names = Names { draft, by_id: &self.by_id.clone(), deps: &deps, sections: &sections };
@@ -334,6 +334,10 @@ impl Compiler<'_> {
                 self.report("P001", what, format!("the plan has {count} {what}, more than the {most} allowed"), Some(help));
             }
         }
+    }
+
+    fn check_limits(&mut self) {
+        let draft = self.draft;
         if draft.tasks.iter().all(|task| task.role != Role::Main) {
             self.report("P002", "tasks", "the plan has no task to start with", None);
         }
@@ -394,7 +398,8 @@ impl Compiler<'_> {
         found.into()
     }
 
-    fn check_cycles(&mut self, deps: &[Box<[u32]>]) {
+    /// Reports one cycle, if there is any, and says whether there is.
+    fn check_cycles(&mut self, deps: &[Box<[u32]>]) -> bool {
         let mut open: Vec<usize> = deps.iter().map(|deps| deps.len()).collect();
         let succ = successors(deps);
         let mut free: Vec<usize> = (0..deps.len()).filter(|ix| open[*ix] == 0).collect();
@@ -409,7 +414,7 @@ impl Compiler<'_> {
             }
         }
         if done == deps.len() {
-            return;
+            return false;
         }
         // Going back along tasks that were never freed must come round.
         let mut path = vec![open.iter().position(|open| *open > 0).unwrap_or(0)];
@@ -427,6 +432,7 @@ impl Compiler<'_> {
         let at = format!("tasks.{}.depends_on", names[0]);
         let help = "remove one of these dependencies, or write the loop as `repeat`".to_owned();
         self.report("P013", at, format!("these tasks wait for each other: {shown} → {}", names[0]), Some(help));
+        true
     }
 
     fn check_roles(&mut self, deps: &[Box<[u32]>]) {
@@ -489,7 +495,8 @@ impl Compiler<'_> {
             Needs::Any if task.role == Role::Main => 1,
             _ => return,
         };
-        if needed <= there || deps.is_empty() {
+        // A dependency that is not there has been reported, and what it would have been is not known.
+        if needed <= there || deps.len() < task.depends_on.len() || deps.is_empty() {
             return;
         }
         let at = format!("tasks.{}.join", task.id);

@@ -524,7 +524,9 @@ impl Run {
         self.at = entry.at;
         self.fold(&entry.event).map_err(|why| Corrupt { run: self.id, seq: entry.seq, why })?;
         self.drop_stale_wakes();
-        debug_assert_eq!(self.check_invariants(), Ok(()));
+        if cfg!(debug_assertions) {
+            self.check_invariants().map_err(|why| Corrupt { run: self.id, seq: entry.seq, why })?;
+        }
         Ok(())
     }
 
@@ -533,6 +535,9 @@ impl Run {
             Event::RunStarted(start) => return self.on_started(start),
             Event::TaskAdmitted { task, .. } => {
                 let ix = self.expect(task, |state| matches!(state, State::Waiting))?;
+                if self.join_verdict(ix) != JoinVerdict::Fires || !self.may_start(ix) {
+                    return Err(format!("task {} was not at its turn", task.id));
+                }
                 self.tasks[ix as usize].admitted = true;
                 self.fire(ix);
             }
@@ -591,6 +596,9 @@ impl Run {
             }
             Event::JoinLate { task } => {
                 let ix = self.expect(task, |state| matches!(state, State::Waiting))?;
+                if self.tasks[ix as usize].late_at.is_none() || !self.may_start(ix) {
+                    return Err(format!("task {} was not waiting for anybody who could be late", task.id));
+                }
                 self.tasks[ix as usize].late = true;
                 self.fire(ix);
             }

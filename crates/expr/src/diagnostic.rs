@@ -79,7 +79,9 @@ impl fmt::Display for Diagnostic {
 /// The candidate most like `wanted`, if any is near enough to be what was meant.
 #[must_use]
 pub fn closest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = 1 + wanted.chars().count() / 4;
+    // Of a name of one letter, nothing is left when that one is wrong.
+    let length = wanted.chars().count();
+    let allowed = (1 + length / 4).min(length.saturating_sub(1));
     candidates
         .into_iter()
         .map(|candidate| (distance(&wanted.to_lowercase(), &candidate.to_lowercase()), candidate))

@@ -108,6 +108,7 @@ impl fmt::Display for Type {
             Type::Number(Range { min: None, max: Some(max) }) => write!(f, "a number up to {max}"),
             Type::Number(Range { min: Some(min), max: Some(max) }) => write!(f, "a number from {min} to {max}"),
             Type::Text => f.write_str("a text"),
+            Type::Enum(values) if values.len() == 1 => write!(f, "the text '{}'", values[0]),
             Type::Enum(values) => write!(f, "one of {}", values.join(", ")),
             Type::List(items) => write!(f, "a list (each item {items})"),
             Type::Object(_) => f.write_str("an object"),
