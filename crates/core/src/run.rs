@@ -625,6 +625,9 @@ impl Run {
             }
             Event::RepeatEnded { task, .. } => {
                 let ix = self.expect(task, |state| matches!(state, State::Succeeded))?;
+                if !self.agenda.repeats.contains(&ix) {
+                    return Err(format!("task {} was not at the end of a section", task.id));
+                }
                 self.agenda.repeats.retain(|open| *open != ix);
                 self.spread(ix);
             }

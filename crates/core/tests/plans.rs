@@ -36,51 +36,84 @@ fn every_mistake_in_a_draft_is_named_with_its_place() {
         ("names", with("1st; and; input; sp ace", |_| {})),
         ("nothing to start with", with("a", |draft| draft.tasks[0].role = Role::Finally)),
         ("a join that cannot fire", with("a; b; c < a b", |draft| draft.tasks[2].join = join(Needs::AtLeast(3)))),
-        ("a join on what may never be added", with("a; b; c < a b", |draft| {
-            draft.tasks[1].role = Role::Catalogue;
-            draft.tasks[0].may_grow = vec!["b".into()];
-        })),
+        (
+            "a join on what may never be added",
+            with("a; b; c < a b", |draft| {
+                draft.tasks[1].role = Role::Catalogue;
+                draft.tasks[0].may_grow = vec!["b".into()];
+            }),
+        ),
         ("a join of nothing", with("a", |draft| draft.tasks[0].join = join(Needs::Any))),
-        ("what happens without a deadline", with("a; b < a", |draft| {
-            draft.tasks[1].join = Some(JoinDraft { on_late: OnLate::Proceed, ..JoinDraft::default() });
-        })),
-        ("roles", with("main < last; last; undo < main", |draft| {
-            draft.tasks[1].role = Role::Finally;
-            draft.tasks[2].role = Role::Compensation;
-        })),
-        ("what can never run", with("a; extra; undo; look", |draft| {
-            draft.tasks[1].role = Role::Catalogue;
-            draft.tasks[2].role = Role::Compensation;
-            draft.tasks[3].role = Role::Review;
-        })),
-        ("a repeat of nothing", with("a; b", |draft| {
-            draft.tasks[1].repeat = Some(RepeatDraft { from: "a".into(), while_: "always".into(), max: 2 });
-        })),
-        ("a way out of the middle of a section", with("a; b < a; c < a", |draft| {
-            draft.tasks[1].repeat = Some(RepeatDraft { from: "a".into(), while_: "score < 1".into(), max: 2 });
-        })),
-        ("conditions", with("a; b < a; c < a", |draft| {
-            draft.tasks[1].when = Some("confidense = 1".into());
-            draft.tasks[2].when = Some("b.score > 1".into());
-            draft.tasks[2].params = Some(json!({"x": ["{{ nobody.x }}", "{{ open"]}));
-        })),
-        ("numbers out of range", with("a", |draft| {
-            draft.max_parallel = Some(0);
-            draft.tasks[0].priority = Some(11);
-            draft.tasks[0].retry = Some(quorate_core::draft::RetryDraft { multiplier: 0.5, jitter: 2.0, max_retries: 1_000_000, ..Default::default() });
-        })),
+        (
+            "what happens without a deadline",
+            with("a; b < a", |draft| {
+                draft.tasks[1].join = Some(JoinDraft { on_late: OnLate::Proceed, ..JoinDraft::default() });
+            }),
+        ),
+        (
+            "roles",
+            with("main < last; last; undo < main", |draft| {
+                draft.tasks[1].role = Role::Finally;
+                draft.tasks[2].role = Role::Compensation;
+            }),
+        ),
+        (
+            "what can never run",
+            with("a; extra; undo; look", |draft| {
+                draft.tasks[1].role = Role::Catalogue;
+                draft.tasks[2].role = Role::Compensation;
+                draft.tasks[3].role = Role::Review;
+            }),
+        ),
+        (
+            "a repeat of nothing",
+            with("a; b", |draft| {
+                draft.tasks[1].repeat = Some(RepeatDraft { from: "a".into(), while_: "always".into(), max: 2 });
+            }),
+        ),
+        (
+            "a way out of the middle of a section",
+            with("a; b < a; c < a", |draft| {
+                draft.tasks[1].repeat = Some(RepeatDraft { from: "a".into(), while_: "score < 1".into(), max: 2 });
+            }),
+        ),
+        (
+            "conditions",
+            with("a; b < a; c < a", |draft| {
+                draft.tasks[1].when = Some("confidense = 1".into());
+                draft.tasks[2].when = Some("b.score > 1".into());
+                draft.tasks[2].params = Some(json!({"x": ["{{ nobody.x }}", "{{ open"]}));
+            }),
+        ),
+        (
+            "numbers out of range",
+            with("a", |draft| {
+                draft.max_parallel = Some(0);
+                draft.tasks[0].priority = Some(11);
+                draft.tasks[0].retry =
+                    Some(quorate_core::draft::RetryDraft { multiplier: 0.5, jitter: 2.0, max_retries: 1_000_000, ..Default::default() });
+            }),
+        ),
         ("nobody to do it", with("a", |draft| draft.tasks[0].work = WorkDraft::default())),
         ("a question without a question", with("a", |draft| draft.tasks[0].work = WorkDraft::Approval(Default::default()))),
         ("a wait for nothing", with("a", |draft| draft.tasks[0].work = WorkDraft::Wait(Default::default()))),
-        ("a late final task", with("a; z < a", |draft| {
-            draft.tasks[1].role = Role::Finally;
-            draft.tasks[1].join = Some(JoinDraft { within: Some(Millis(1)), ..JoinDraft::default() });
-        })),
-        ("checkpoints", with("a; z", |draft| {
-            draft.tasks[1].role = Role::Finally;
-            let checkpoint = |after: &str, then| CheckpointDraft { id: "k".into(), after: vec![after.into()], condition: "always".into(), then };
-            draft.checkpoints = vec![checkpoint("z", ThenDraft::Follow("nobody".into())), checkpoint("a", ThenDraft::Grow(vec!["a".into()]))];
-        })),
+        (
+            "a late final task",
+            with("a; z < a", |draft| {
+                draft.tasks[1].role = Role::Finally;
+                draft.tasks[1].join = Some(JoinDraft { within: Some(Millis(1)), ..JoinDraft::default() });
+            }),
+        ),
+        (
+            "checkpoints",
+            with("a; z", |draft| {
+                draft.tasks[1].role = Role::Finally;
+                let checkpoint =
+                    |after: &str, then| CheckpointDraft { id: "k".into(), after: vec![after.into()], condition: "always".into(), then };
+                draft.checkpoints =
+                    vec![checkpoint("z", ThenDraft::Follow("nobody".into())), checkpoint("a", ThenDraft::Grow(vec!["a".into()]))];
+            }),
+        ),
         ("all at once", with("a; b < x; c < y; d", |draft| draft.tasks[3].priority = Some(0))),
     ];
     assert_snapshot!(said.map(|(what, said)| format!("{what}:\n{said}\n")).join("\n"));
@@ -91,7 +124,12 @@ fn a_long_cycle_is_found_and_not_printed_whole() {
     let mut draft = Draft { name: "ring".into(), ..Draft::default() };
     for ix in 0..10_000 {
         let before = format!("t{}", (ix + 9_999) % 10_000);
-        draft.tasks.push(TaskDraft { id: format!("t{ix}"), depends_on: vec![before], work: WorkDraft::Agent { id: Some("a".into()), capabilities: vec![] }, ..TaskDraft::default() });
+        draft.tasks.push(TaskDraft {
+            id: format!("t{ix}"),
+            depends_on: vec![before],
+            work: WorkDraft::Agent { id: Some("a".into()), capabilities: vec![] },
+            ..TaskDraft::default()
+        });
     }
     let said = problems(&draft);
     assert!(said.contains("(10000 tasks)") && said.len() < 500, "{said}");

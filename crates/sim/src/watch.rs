@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quorate_core::draft::{Needs, TaskDraft};
-use quorate_core::{Cause, Conclusion, Draft, Entry, Event, Role, RunStatus, TaskStatus, Verdict};
+use quorate_core::{Cause, Conclusion, Draft, Effect, Entry, Event, FailureClass, Role, RunStatus, TaskStatus, Verdict};
 
 /// Watches the entries of a run and says when one of them breaks a rule. It derives how tasks stand by itself, from the
 /// draft and the entries, and never asks the state machine.
@@ -29,6 +29,8 @@ struct Seen {
     late: bool,
     end: Option<TaskStatus>,
     retry_at: Option<i64>,
+    /// Whether the attempt under way must not be made twice.
+    once: bool,
 }
 
 impl<'d> Watch<'d> {
@@ -57,26 +59,38 @@ impl<'d> Watch<'d> {
         rule(entry.seq == self.seq + 1, "entries have no gaps")?;
         self.seq = entry.seq;
         match &entry.event {
-            Event::TaskStarted { task, attempt, .. } | Event::ChildStarted { task, attempt, .. } => {
+            Event::TaskStarted { task, attempt, agent, .. } => {
                 self.started(task.id(), *attempt, entry.at.micros())?;
+                self.seen(task.id()).once = agent.effect == Effect::Once;
             }
-            Event::TaskSucceeded { task, attempt, .. } => {
+            Event::ChildStarted { task, attempt, .. } => self.started(task.id(), *attempt, entry.at.micros())?,
+            Event::TaskSucceeded { task, attempt, output, .. } => {
+                let own = format!("\"{}#{attempt}\"", task.id());
+                rule(output.json().contains(&own), "an attempt ends with its own report, and with no other")?;
                 self.attempt_over(task.id(), *attempt)?;
                 self.end(task.id(), TaskStatus::Succeeded)?;
             }
             Event::AttemptFailed { task, attempt, failure, retry_at } => {
+                let own = format!("{}#{attempt}", task.id());
+                let by_the_engine = failure.message.starts_with("it took longer");
+                rule(by_the_engine || failure.message == own, "an attempt ends with its own report, and with no other")?;
+                let open = matches!(failure.class, FailureClass::Timeout | FailureClass::Internal | FailureClass::Unavailable);
+                let again = retry_at.is_some() && failure.class != FailureClass::RateLimited;
+                rule(!self.seen(task.id()).once || !(open || again), "nobody but a person says what came of what must not be done twice")?;
                 self.attempt_over(task.id(), *attempt)?;
                 match retry_at {
                     Some(at) => self.seen(task.id()).retry_at = Some(at.micros()),
                     None => {
-                        let timed_out = failure.class == quorate_core::FailureClass::Timeout;
+                        let timed_out = failure.class == FailureClass::Timeout;
                         self.end(task.id(), if timed_out { TaskStatus::TimedOut } else { TaskStatus::Failed })?;
                     }
                 }
             }
-            Event::AttemptInterrupted { task, attempt } | Event::OutcomeUnknown { task, attempt, .. } => {
+            Event::AttemptInterrupted { task, attempt } => {
+                rule(!self.seen(task.id()).once, "what must not be done twice is not made again because the engine died")?;
                 self.attempt_over(task.id(), *attempt)?;
             }
+            Event::OutcomeUnknown { task, attempt, .. } => self.attempt_over(task.id(), *attempt)?,
             Event::TaskFailed { task, cause } => {
                 self.stop_items(task.id())?;
                 let late = matches!(**cause, Cause::Expired | Cause::Late);

@@ -227,18 +227,19 @@ impl<'d> World<'d> {
 
     fn call(&mut self, task: TaskRef, attempt: u32, agent: &'static str) {
         *self.busy.entry(agent).or_insert(0) += 1;
-        let result = self.result();
+        let own = format!("{}#{attempt}", task.id());
+        let result = self.result(&own);
         let ends = self.later(2_500);
         if self.chance.percent(10) {
             // It answers twice, and not the same.
-            let other = self.result();
+            let other = self.result(&own);
             let at = self.later(4_000);
             self.send(at, Coming::Call { task: task.clone(), attempt, agent: None, result: other });
         }
         self.send(ends, Coming::Call { task, attempt, agent: Some(agent), result });
     }
 
-    fn result(&mut self) -> Result<Reply, Failure> {
+    fn result(&mut self, own: &str) -> Result<Reply, Failure> {
         if self.chance.percent(25) {
             let class = *self.chance.pick(&[
                 FailureClass::Invalid,
@@ -248,11 +249,12 @@ impl<'d> World<'d> {
                 FailureClass::Internal,
                 FailureClass::Refused,
             ]);
-            return Err(Failure { retry_after: self.chance.percent(20).then_some(Millis(700)), ..Failure::new(class, "by chance") });
+            return Err(Failure { retry_after: self.chance.percent(20).then_some(Millis(700)), ..Failure::new(class, own) });
         }
         let score = self.chance.below(10);
         let items: Vec<usize> = (0..self.chance.below(4)).collect();
-        let mut output = serde_json::json!({"ok": self.chance.percent(60), "score": score, "items": items, "action": "ESCALATE"});
+        let mut output =
+            serde_json::json!({"ok": self.chance.percent(60), "score": score, "items": items, "action": "ESCALATE", "by": own});
         if self.chance.percent(70) {
             output["confidence"] = serde_json::json!(0.6);
         }
