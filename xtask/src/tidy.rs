@@ -52,7 +52,7 @@ const IMPURE: [&str; 14] = [
     "tokio",
     "async fn",
     "async move",
-    "rand::",
+    "use rand",
     "println!",
 ];
 

@@ -191,10 +191,10 @@ impl Run {
         let deadline = plan.timeout.map(|timeout| at.plus(timeout));
         let start = Start { plan: plan.digest(), name: plan.name().clone(), deadline, ..start };
         let mut run = Run::new(id, plan.clone());
-        let mut deciding = Deciding { run: &mut run, at, entries: Vec::with_capacity(2) };
+        let mut entries = Vec::with_capacity(2);
+        let mut deciding = Deciding { run: &mut run, at, entries: &mut entries };
         deciding.record(Event::RunStarted(Box::new(start)));
         deciding.settle();
-        let entries = deciding.entries;
         (run, entries)
     }
 
@@ -206,18 +206,28 @@ impl Run {
     /// # Errors
     /// [`Refusal`] where the input cannot be taken; the state is as it was.
     pub fn advance(&mut self, at: Timestamp, input: Input) -> Result<Vec<Entry>, Refusal> {
+        let mut entries = Vec::with_capacity(2);
+        self.advance_onto(at, input, &mut entries)?;
+        Ok(entries)
+    }
+
+    /// The same, putting the entries behind others that go to the journal with them.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the input cannot be taken; state and entries are as they were.
+    pub fn advance_onto(&mut self, at: Timestamp, input: Input, entries: &mut Vec<Entry>) -> Result<(), Refusal> {
         if self.has_ended() {
             return match input {
                 Input::Answered { .. } | Input::Delegated { .. } | Input::Signal(_) | Input::Cancel { .. } => Err(Refusal::Ended(self.id)),
                 // An agent may report after the end, and a timer may fire.
-                _ => Ok(Vec::new()),
+                _ => Ok(()),
             };
         }
         let at = at.max(self.at);
-        let mut deciding = Deciding { run: self, at, entries: Vec::with_capacity(2) };
+        let mut deciding = Deciding { run: self, at, entries };
         deciding.input(input)?;
         deciding.settle();
-        Ok(deciding.entries)
+        Ok(())
     }
 
     fn task_named(&self, id: &Arc<str>) -> Result<u32, Refusal> {
@@ -228,7 +238,7 @@ impl Run {
 struct Deciding<'r> {
     run: &'r mut Run,
     at: Timestamp,
-    entries: Vec<Entry>,
+    entries: &'r mut Vec<Entry>,
 }
 
 impl Deciding<'_> {

@@ -523,7 +523,8 @@ pub struct Usage {
 }
 
 /// Why an attempt failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{class}: {message}")]
 pub struct Failure {
     /// What kind of failure it is.
     pub class: FailureClass,

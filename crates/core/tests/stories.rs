@@ -1,4 +1,5 @@
 //! How runs behave, as stories: a plan, a script of what happens, and the journal that comes of it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test")]
 
 mod story;
 

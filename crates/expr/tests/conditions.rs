@@ -1,4 +1,5 @@
 //! What conditions mean, what they refuse, and what they explain.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test")]
 
 use insta::assert_snapshot;
 use proptest::prelude::*;

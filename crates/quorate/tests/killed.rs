@@ -3,6 +3,7 @@
 //! The test binary starts itself as the worker: the worker opens the journal, goes on with what it finds, starts runs
 //! up to a number, and writes a line for every entry that was acknowledged and for every task that an agent did. The
 //! test kills it with SIGKILL after a random while, again and again, and then checks what is on the disk.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};

@@ -1,13 +1,14 @@
 //! The task that drives one run.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
 use quorate_core::{
-    Asker, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Reply, Request, Run, RunId, RunStatus, TaskRef, Work,
+    Asker, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Reply, Request, Run, RunId, RunStatus, TaskRef, Timestamp, Work,
 };
 use quorate_journal::{AppendError, Appended, Head};
 use tokio::sync::{mpsc, oneshot};
@@ -48,7 +49,7 @@ pub(crate) struct Driver {
     inbox: mpsc::UnboundedReceiver<Message>,
     tell: Option<oneshot::Sender<Ended>>,
     /// Calls under way, by task: attempts of one task never overlap.
-    flights: HashMap<u32, Flight>,
+    flights: HashMap<u32, Flight, BuildHasherDefault<ByPosition>>,
     /// Calls that were told to stop and have not yet.
     landing: usize,
     stopped: u64,
@@ -58,6 +59,29 @@ pub(crate) struct Driver {
     /// The last append that is not known to be durable; it implies all before it.
     pending: Option<Appended>,
     stopping: bool,
+    /// When the last messages came: one look at the clock serves all that follows from them.
+    now: Timestamp,
+}
+
+/// Positions are spread well enough as they are.
+#[derive(Default)]
+struct ByPosition(u64);
+
+impl Hasher for ByPosition {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 << 8) | u64::from(*byte);
+        }
+    }
+
+    fn write_u32(&mut self, position: u32) {
+        // The table takes its groups from the low bits and its marks from the high ones.
+        self.0 = u64::from(position).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 struct Flight {
@@ -94,6 +118,7 @@ impl Driver {
         tell: Option<oneshot::Sender<Ended>>,
     ) -> Driver {
         Driver {
+            now: engine.0.options.clock.now(),
             engine,
             stopped: run.stopped(),
             run,
@@ -102,7 +127,7 @@ impl Driver {
             mailbox,
             inbox,
             tell,
-            flights: HashMap::new(),
+            flights: HashMap::default(),
             landing: 0,
             queued: Vec::new(),
             granted: Vec::new(),
@@ -153,6 +178,7 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => None,
             },
         };
+        self.now = clock.now();
         if let Some(message) = first {
             self.take(message, entries, owed);
             for _ in 1..MAX_TOGETHER {
@@ -162,8 +188,7 @@ impl Driver {
                 }
             }
         }
-        let now = clock.now();
-        if !self.stopping && self.run.wake_at().is_some_and(|at| at <= now) {
+        if !self.stopping && self.run.wake_at().is_some_and(|at| at <= self.now) {
             self.advance(Input::Woke, entries);
         }
     }
@@ -194,8 +219,7 @@ impl Driver {
                 self.granted.push((lane, permit));
             }
             Message::Input(input, tell) => {
-                let outcome = self.run.advance(self.engine.0.options.clock.now(), input);
-                let outcome = outcome.map(|more| entries.extend(more)).map_err(Error::from);
+                let outcome = self.run.advance_onto(self.now, input, entries).map_err(Error::from);
                 if let Some(tell) = tell {
                     owed.push(Owed { tell, outcome });
                 }
@@ -211,9 +235,7 @@ impl Driver {
 
     fn advance(&mut self, input: Input, entries: &mut Vec<Entry>) {
         // The inputs of this driver name tasks and attempts of its own run; one that comes too late gives nothing.
-        if let Ok(more) = self.run.advance(self.engine.0.options.clock.now(), input) {
-            entries.extend(more);
-        }
+        let _ = self.run.advance_onto(self.now, input, entries);
     }
 
     /// What an agent returned must be what the plan says it returns.
@@ -471,6 +493,10 @@ impl Driver {
 
     /// Makes entries durable, as far as the run asks for it, and then lets their consequences out.
     async fn record(&mut self, entries: &mut Vec<Entry>, owed: &mut Vec<Owed>) -> Result<(), AppendError> {
+        if self.durability == Durability::Memory && owed.is_empty() && self.engine.0.live.receiver_count() == 0 {
+            entries.clear();
+            return Ok(());
+        }
         let recorded = std::mem::take(entries);
         if !recorded.is_empty() && self.durability != Durability::Memory {
             let append = self.engine.0.journal.append(self.run.id(), self.head, &recorded);

@@ -1,4 +1,5 @@
 //! How the engine drives runs: limits, time, panics, stopping, going on.
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "this is a test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use quorate_core::{
     Draft, Effect, Event, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Reply, Role, Run, RunId, RunStatus, Signal,
     TaskStatus, Timestamp,
 };
-use quorate_journal::{Journal, MemoryJournal, SqliteJournal, SqliteOptions};
+use quorate_journal::{MemoryJournal, SqliteJournal, SqliteOptions};
 use quorate_runtime::{Clock, Durability, Engine, Error, Options, Order};
 use tokio::time::Instant;
 

@@ -1,4 +1,5 @@
 //! A fixed set of seeds, every time.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test")]
 
 /// Seeds that are played in every test run. `cargo xtask sim` plays as many more as there is time for.
 const SEEDS: u64 = 2_000;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use quorate_core::draft::{TaskDraft, WorkDraft};
 use quorate_core::{
-    AgentRef, Cause, Draft, Effect, Entry, Event, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Reply, Run, RunId, Signal,
-    Start, TaskRef, Timestamp,
+    AgentRef, Cause, Draft, Effect, Entry, Event, Failure, FailureClass, Input, Payload, Person, Plan, Reply, Run, RunId, Signal, Start,
+    TaskRef, Timestamp,
 };
 
 /// A draft from `"a; b < a; c < a b"`: tasks and what they depend on. Every task asks for an agent of its own name.
-pub fn plan(text: &str) -> Draft {
+pub(crate) fn plan(text: &str) -> Draft {
     let task = |text: &str| {
         let (id, deps) = text.split_once('<').unwrap_or((text, ""));
         TaskDraft {
@@ -25,30 +25,30 @@ pub fn plan(text: &str) -> Draft {
 }
 
 /// A plan, its input, and agents that do nothing until the script says so.
-pub struct Story {
+pub(crate) struct Story {
     plan: Arc<Plan>,
     input: Payload,
     effect: Effect,
 }
 
 impl Story {
-    pub fn new(draft: Draft) -> Story {
+    pub(crate) fn new(draft: Draft) -> Story {
         let plan = Plan::compile(&draft).unwrap_or_else(|problems| panic!("{problems:#?}"));
         Story { plan: Arc::new(plan), input: Payload::null(), effect: Effect::None }
     }
 
-    pub fn input(mut self, json: &str) -> Story {
+    pub(crate) fn input(mut self, json: &str) -> Story {
         self.input = Payload::parse(json.to_owned()).unwrap();
         self
     }
 
-    pub fn effect(mut self, effect: Effect) -> Story {
+    pub(crate) fn effect(mut self, effect: Effect) -> Story {
         self.effect = effect;
         self
     }
 
     /// Plays a script and shows the journal. Whatever may start is started at once.
-    pub fn play(self, script: &str) -> String {
+    pub(crate) fn play(self, script: &str) -> String {
         let start = Start {
             plan: self.plan.digest(),
             name: self.plan.name().clone(),
@@ -234,9 +234,4 @@ fn told(event: &Event) -> String {
             None => other.name().to_owned(),
         },
     }
-}
-
-/// A length of time, for readability.
-pub fn ms(millis: u64) -> Option<Millis> {
-    Some(Millis(millis))
 }
