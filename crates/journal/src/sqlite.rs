@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use quorate_core::{Digest, Entry, Event, RunId};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -31,6 +32,8 @@ pub(crate) const FORMAT: i64 = 1;
 const MAX_BATCH: usize = 4_096;
 /// Bytes of log after which it is copied into the main file.
 const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
+/// How long the writer stays awake after a commit.
+const STAY_AWAKE: Duration = Duration::from_micros(50);
 /// Pages that a commit writes besides those that its entries fill: the ends of the tables and of their indexes.
 const PAGES_PER_COMMIT: u64 = 3;
 const PAGE_BYTES: u64 = 4_096;
@@ -311,7 +314,7 @@ impl Writer {
 
     fn run(&mut self, inbox: &Receiver<Order>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
-        while let Ok(first) = inbox.recv() {
+        while let Some(first) = next_order(inbox) {
             batch.push(first);
             batch.extend(inbox.try_iter().take(MAX_BATCH - 1));
             self.commit_batch(&mut batch);
@@ -440,6 +443,20 @@ impl Writer {
             let _ = self.copying.nudge.try_send(());
         }
     }
+}
+
+/// The next order; `None` once the journal is closed. A thread that sleeps takes longer to wake than a run takes to
+/// answer a commit with its next step, so the writer stays awake for about half a flush before it goes to sleep.
+fn next_order(inbox: &Receiver<Order>) -> Option<Order> {
+    let begun = Instant::now();
+    while begun.elapsed() < STAY_AWAKE {
+        match inbox.try_recv() {
+            Ok(order) => return Some(order),
+            Err(TryRecvError::Empty) => std::hint::spin_loop(),
+            Err(TryRecvError::Disconnected) => return None,
+        }
+    }
+    inbox.recv().ok()
 }
 
 fn answer(batch: &mut Vec<Order>, outcomes: Vec<Result<(), AppendError>>) {
