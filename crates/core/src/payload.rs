@@ -26,9 +26,14 @@ pub struct Payload(Repr);
 enum Repr {
     Text(Arc<RawValue>),
     /// Longer than [`MAX_INLINE_BYTES`]: written as its digest.
-    Long(Arc<RawValue>, Digest),
+    Long(Arc<Long>),
     /// Read from a journal that keeps the text elsewhere, and not yet put together.
-    Absent(Digest),
+    Absent(Box<Digest>),
+}
+
+struct Long {
+    raw: Box<RawValue>,
+    digest: Digest,
 }
 
 /// A value that cannot become a payload.
@@ -71,7 +76,7 @@ impl Payload {
             0..=MAX_INLINE_BYTES => Ok(Payload(Repr::Text(raw.into()))),
             _ if bytes <= MAX_VALUE_BYTES => {
                 let digest = Digest::of(raw.get().as_bytes());
-                Ok(Payload(Repr::Long(raw.into(), digest)))
+                Ok(Payload(Repr::Long(Arc::new(Long { raw, digest }))))
             }
             _ => Err(BadValue::TooLarge { bytes }),
         }
@@ -87,7 +92,8 @@ impl Payload {
     #[must_use]
     pub fn json(&self) -> &str {
         match &self.0 {
-            Repr::Text(raw) | Repr::Long(raw, _) => raw.get(),
+            Repr::Text(raw) => raw.get(),
+            Repr::Long(long) => long.raw.get(),
             Repr::Absent(_) => "null",
         }
     }
@@ -97,7 +103,8 @@ impl Payload {
     pub fn kept_apart(&self) -> Option<Digest> {
         match &self.0 {
             Repr::Text(_) => None,
-            Repr::Long(_, digest) | Repr::Absent(digest) => Some(*digest),
+            Repr::Long(long) => Some(long.digest),
+            Repr::Absent(digest) => Some(**digest),
         }
     }
 
@@ -105,8 +112,8 @@ impl Payload {
     #[must_use]
     pub fn absent(&self) -> Option<Digest> {
         match &self.0 {
-            Repr::Absent(digest) => Some(*digest),
-            Repr::Text(_) | Repr::Long(..) => None,
+            Repr::Absent(digest) => Some(**digest),
+            Repr::Text(_) | Repr::Long(_) => None,
         }
     }
 
@@ -168,7 +175,8 @@ impl Serialize for Payload {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             Repr::Text(raw) => Wire::Value(&**raw).serialize(serializer),
-            Repr::Long(_, digest) | Repr::Absent(digest) => Wire::<()>::Stored(*digest).serialize(serializer),
+            Repr::Long(long) => Wire::<()>::Stored(long.digest).serialize(serializer),
+            Repr::Absent(digest) => Wire::<()>::Stored(**digest).serialize(serializer),
         }
     }
 }
@@ -177,7 +185,7 @@ impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
         match Wire::<Box<RawValue>>::deserialize(deserializer)? {
             Wire::Value(raw) => Payload::from_raw(raw).map_err(serde::de::Error::custom),
-            Wire::Stored(digest) => Ok(Payload(Repr::Absent(digest))),
+            Wire::Stored(digest) => Ok(Payload(Repr::Absent(Box::new(digest)))),
         }
     }
 }

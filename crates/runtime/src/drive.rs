@@ -33,7 +33,7 @@ pub(crate) enum Message {
     /// A place is free for a task of this lane.
     Granted { lane: u32, permit: Permit },
     /// Something happened.
-    Input(Input, Option<oneshot::Sender<Result<(), Error>>>),
+    Input(Box<Input>, Option<oneshot::Sender<Result<(), Error>>>),
     /// Somebody wants to know something.
     Look(Box<dyn FnOnce(&Run) + Send>),
     /// The engine stops.
@@ -219,7 +219,7 @@ impl Driver {
                 self.granted.push((lane, permit));
             }
             Message::Input(input, tell) => {
-                let outcome = self.run.advance_onto(self.now, input, entries).map_err(Error::from);
+                let outcome = self.run.advance_onto(self.now, *input, entries).map_err(Error::from);
                 if let Some(tell) = tell {
                     owed.push(Owed { tell, outcome });
                 }
@@ -479,7 +479,7 @@ impl Driver {
             // It keeps its places until it returns; the run does not wait for it any longer.
             self.landed(&task);
             // Sent to itself: what follows goes to the journal like everything else.
-            let _ = self.mailbox.send(Message::Input(Input::Stuck { task }, None));
+            let _ = self.mailbox.send(Message::Input(Box::new(Input::Stuck { task }), None));
         }
     }
 
@@ -641,5 +641,16 @@ fn leaves_the_engine(entry: &Entry) -> bool {
 fn cancel_child(engine: &Engine, child: RunId) {
     let input = Input::Cancel { by: "system".into(), reason: "the run that started it no longer waits for it".into(), rollback: true };
     // A child that has ended needs no cancelling.
-    let _ = engine.send(child, Message::Input(input, None));
+    let _ = engine.send(child, Message::Input(Box::new(input), None));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mailbox makes room for 32 messages at once, in every run that waits.
+    #[test]
+    fn messages_are_small() {
+        assert!(size_of::<Message>() <= 88, "a message has {} bytes", size_of::<Message>());
+    }
 }

@@ -258,7 +258,7 @@ impl Engine {
     /// [`Error`]: the run is over, the input is refused, or the journal did not take it.
     pub async fn input(&self, run: RunId, input: Input) -> Result<(), Error> {
         let (tell, told) = oneshot::channel();
-        self.send(run, Message::Input(input, Some(tell)))?;
+        self.send(run, Message::Input(Box::new(input), Some(tell)))?;
         told.await.map_err(|_| Error::Stopping)?
     }
 
