@@ -137,7 +137,7 @@ impl Driver {
     }
 
     /// Drives the run to its end, beginning with entries that are not in the journal yet.
-    pub(crate) async fn drive(mut self, entries: Vec<Entry>) {
+    pub(crate) async fn drive(mut self: Box<Self>, entries: Vec<Entry>) {
         self.adopt_children();
         let mut owed = Vec::new();
         let mut entries = entries;

@@ -232,7 +232,8 @@ impl Engine {
         let (mailbox, inbox) = mpsc::unbounded_channel();
         self.shard(id).insert(id, mailbox.clone());
         self.0.open.send_modify(|open| *open += 1);
-        let driver = Driver::new(self.clone(), run, head, durability, mailbox, inbox, tell);
+        // In a box, because an async function keeps what it is called with twice.
+        let driver = Box::new(Driver::new(self.clone(), run, head, durability, mailbox, inbox, tell));
         tokio::spawn(driver.drive(entries));
     }
 
