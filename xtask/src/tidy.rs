@@ -14,7 +14,7 @@ const MAY_DEPEND: [(&str, &[&str]); 8] = [
     ("core", &["quorate-expr", "jiff", "serde", "serde_json", "sha2", "thiserror"]),
     ("journal", &["quorate-core", "rusqlite", "serde", "serde_json", "thiserror", "tokio"]),
     ("agents", &["quorate-core", "thiserror", "tokio"]),
-    ("runtime", &["quorate-core", "quorate-journal", "quorate-agents", "futures-util", "thiserror", "tokio"]),
+    ("runtime", &["quorate-core", "quorate-journal", "quorate-agents", "futures-channel", "futures-util", "thiserror", "tokio"]),
     ("sim", &["quorate-core", "serde_json"]),
     (
         "quorate",

@@ -137,7 +137,7 @@ impl Run {
     }
 
     fn said_confidence(&self, node: u32) -> Option<Decimal> {
-        self.tasks.get(self.latest[node as usize] as usize).and_then(|task| task.confidence)
+        self.tasks.get(self.latest[node as usize] as usize).and_then(|task| task.confidence.as_deref().copied())
     }
 
     /// The confidence that a task reported, in its output or beside it.

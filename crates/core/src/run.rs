@@ -113,7 +113,8 @@ pub(crate) struct Task {
     pub(crate) late_at: Option<Timestamp>,
     pub(crate) output: Option<Payload>,
     pub(crate) agent: Option<Arc<AgentRef>>,
-    pub(crate) confidence: Option<quorate_expr::Decimal>,
+    /// What its agent said beside its output; rare, and therefore apart.
+    pub(crate) confidence: Option<Box<quorate_expr::Decimal>>,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
 }
@@ -553,7 +554,7 @@ impl Run {
             Event::TaskSucceeded { task, attempt, output, said } => {
                 let ix = self.expect_attempt(task, *attempt)?;
                 self.tasks[ix as usize].output = Some(output.clone());
-                self.tasks[ix as usize].confidence = said.as_ref().and_then(|said| said.confidence);
+                self.tasks[ix as usize].confidence = said.as_ref().and_then(|said| said.confidence).map(Box::new);
                 self.succeed(ix);
             }
             Event::AttemptFailed { task, attempt, failure, retry_at } => {

@@ -5,13 +5,15 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_channel::mpsc;
 use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
 use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
 use quorate_core::{
     Asker, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Reply, Request, Run, RunId, RunStatus, TaskRef, Timestamp, Work,
 };
 use quorate_journal::{AppendError, Appended, Head};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -171,10 +173,10 @@ impl Driver {
         let wake_instant = wake.map(|at| clock.instant_of(at));
         let deadline = [wake_instant, landing].into_iter().flatten().min();
         let first = match deadline {
-            None => self.inbox.recv().await,
+            None => self.inbox.next().await,
             Some(deadline) => tokio::select! {
                 biased;
-                message = self.inbox.recv() => message,
+                message = self.inbox.next() => message,
                 () = tokio::time::sleep_until(deadline) => None,
             },
         };
@@ -333,7 +335,7 @@ impl Driver {
             priority,
             Box::new(move |permit| {
                 // A run that is gone gives its place back by dropping it.
-                let _ = mailbox.send(Message::Granted { lane, permit });
+                let _ = mailbox.unbounded_send(Message::Granted { lane, permit });
             }),
         );
     }
@@ -397,7 +399,7 @@ impl Driver {
         tokio::spawn(async move {
             if let Err(wrong) = engine.adopt(parent, task.clone(), attempt, child, order).await {
                 let outcome = Err(Failure::new(FailureClass::Internal, wrong.to_string()));
-                let _ = mailbox.send(Message::CallEnded { task, attempt, outcome });
+                let _ = mailbox.unbounded_send(Message::CallEnded { task, attempt, outcome });
             }
         });
     }
@@ -479,7 +481,7 @@ impl Driver {
             // It keeps its places until it returns; the run does not wait for it any longer.
             self.landed(&task);
             // Sent to itself: what follows goes to the journal like everything else.
-            let _ = self.mailbox.send(Message::Input(Box::new(Input::Stuck { task }), None));
+            let _ = self.mailbox.unbounded_send(Message::Input(Box::new(Input::Stuck { task }), None));
         }
     }
 
@@ -593,14 +595,14 @@ impl Report {
         // The place is free before the run learns of the end, so that its next task finds it.
         drop(permits);
         // A run that is gone does not wait for it.
-        let _ = self.mailbox.send(Message::CallEnded { task: self.task.clone(), attempt: self.attempt, outcome });
+        let _ = self.mailbox.unbounded_send(Message::CallEnded { task: self.task.clone(), attempt: self.attempt, outcome });
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
         if !self.told {
-            let _ = self.mailbox.send(Message::CallGone { task: self.task.clone() });
+            let _ = self.mailbox.unbounded_send(Message::CallGone { task: self.task.clone() });
         }
     }
 }
@@ -642,15 +644,4 @@ fn cancel_child(engine: &Engine, child: RunId) {
     let input = Input::Cancel { by: "system".into(), reason: "the run that started it no longer waits for it".into(), rollback: true };
     // A child that has ended needs no cancelling.
     let _ = engine.send(child, Message::Input(Box::new(input), None));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A mailbox makes room for 32 messages at once, in every run that waits.
-    #[test]
-    fn messages_are_small() {
-        assert!(size_of::<Message>() <= 88, "a message has {} bytes", size_of::<Message>());
-    }
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_channel::mpsc;
 use quorate_agents::Registry;
 use quorate_core::{Digest, Entry, Event, Input, Parent, Payload, Plan, Run, RunId, RunStatus, Start, TaskRef};
 use quorate_journal::{Head, Journal};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::drive::{Driver, Message};
 use crate::slots::Slots;
@@ -229,7 +230,7 @@ impl Engine {
 
     fn drive(&self, run: Run, entries: Vec<Entry>, head: Head, durability: Durability, tell: Option<oneshot::Sender<Ended>>) {
         let id = run.id();
-        let (mailbox, inbox) = mpsc::unbounded_channel();
+        let (mailbox, inbox) = mpsc::unbounded();
         self.shard(id).insert(id, mailbox.clone());
         self.0.open.send_modify(|open| *open += 1);
         // In a box, because an async function keeps what it is called with twice.
@@ -250,7 +251,7 @@ impl Engine {
 
     pub(crate) fn send(&self, run: RunId, message: Message) -> Result<(), Error> {
         let mailbox = self.shard(run).get(&run).cloned().ok_or(Error::NoRun(run))?;
-        mailbox.send(message).map_err(|_| Error::NoRun(run))
+        mailbox.unbounded_send(message).map_err(|_| Error::NoRun(run))
     }
 
     /// Gives a run an input, and waits until what follows from it is durable.
@@ -337,7 +338,7 @@ impl Engine {
             let shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for mailbox in shard.values() {
                 // A run that ends just now needs no telling.
-                let _ = mailbox.send(Message::Stop);
+                let _ = mailbox.unbounded_send(Message::Stop);
             }
         }
         let mut open = self.0.open.subscribe();
