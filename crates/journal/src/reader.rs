@@ -33,6 +33,9 @@ impl SqliteReader {
         let connection =
             Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        // Lets SQLite read what is left of a file that was cut off, so that the loss can be named. Nothing can be
+        // written through this connection; the owner's refuses such a file.
+        connection.execute_batch("PRAGMA writable_schema=ON").map_err(failed)?;
         let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
         let foreign = |why: String| OpenError::Foreign { file: file.clone(), why };
         match (pragma("application_id"), pragma("user_version")) {
@@ -85,7 +88,7 @@ impl SqliteReader {
                             Ok(_) | Err(_) => outcome = Err(damage(Flaw::ValueChanged(digest))),
                         },
                         Ok(None) => outcome = Err(damage(Flaw::ValueGone(digest))),
-                        Err(wrong) => outcome = Err(wrong),
+                        Err(wrong) => outcome = Err(damage(Flaw::File(wrong.to_string()))),
                     }
                 }
             });

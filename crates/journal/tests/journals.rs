@@ -142,7 +142,12 @@ async fn a_truncated_file_is_damaged_and_says_so() {
     for kept in [bytes.len() / 2, bytes.len() - 4096, 4096] {
         std::fs::write(&file, &bytes[..kept]).unwrap();
         match SqliteReader::open(folder.path()).map(|reader| reader.verify()) {
-            Ok(Ok(report)) => assert!(!report.is_sound(), "{kept} of {} bytes are not a sound journal", bytes.len()),
+            Ok(Ok(report)) => {
+                let said: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
+                let named = said.iter().any(|line| line.starts_with(&format!("run {}, entry 2: ", RunId(2))));
+                // Of one page nothing is left that has a name.
+                assert!(named || (kept == 4096 && !said.is_empty()), "{kept} of {} bytes: {said:#?}", bytes.len());
+            }
             Ok(Err(wrong)) => assert!(wrong.to_string().contains("damaged"), "{wrong}"),
             Err(wrong) => assert!(matches!(wrong, OpenError::Foreign { .. } | OpenError::Storage { .. }), "{wrong}"),
         }
