@@ -54,13 +54,13 @@ struct Figure {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the threads")?;
-    let bench = Bench { arguments, header: std::cell::Cell::new(false) };
+    let bench = Bench { arguments, shown: std::cell::Cell::new(0) };
     runtime.block_on(bench.everything())
 }
 
 struct Bench<'a> {
     arguments: &'a Arguments,
-    header: std::cell::Cell<bool>,
+    shown: std::cell::Cell<usize>,
 }
 
 /// A plan in the shape of a workload, and how its runs are started.
@@ -128,6 +128,8 @@ impl Bench<'_> {
         if self.wanted("waiting_10000_runs") {
             self.waiting().await?;
         }
+        let only = self.arguments.only.as_deref().unwrap_or_default();
+        ensure!(self.shown.get() > 0, "no figure has `{only}` in its name; without --only all of them are shown");
         Ok(())
     }
 
@@ -389,11 +391,12 @@ impl Bench<'_> {
 
     #[expect(clippy::print_stdout, reason = "this is what was asked for")]
     fn show(&self, figure: &Figure) {
+        let before = self.shown.replace(self.shown.get() + 1);
         if self.arguments.json {
             println!("{}", serde_json::to_string(figure).unwrap_or_default());
             return;
         }
-        if !self.header.replace(true) {
+        if before == 0 {
             println!(
                 "{:<24} {:<10} {:>7} {:>9} {:>11} {:>10} {:>10} {:>12} {:>8}",
                 "workload", "mode", "steps", "us/step", "steps/s", "p50 us", "p99 us", "flushes/step", "RSS MiB"

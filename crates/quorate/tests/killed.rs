@@ -82,7 +82,7 @@ fn work(folder: &Path, finish: bool) {
             let (engine, log) = (engine.clone(), log.clone());
             runs.spawn(async move {
                 let run = engine.start(Order::new(plan(), Payload::null()).durability(Durability::Strict)).unwrap();
-                // An input that is answered is durable: from here on this run may never be lost.
+                // A run answers once its beginning is durable: from here on it may never be lost.
                 if engine.look(run.id(), |run| run.seq()).await.is_ok() {
                     say(&log, &format!("looked {}", run.id()));
                 }
@@ -137,12 +137,14 @@ fn check(folder: &Path) {
     let mut acknowledged: BTreeMap<RunId, u64> = BTreeMap::new();
     let mut finished_before: BTreeSet<(RunId, String)> = BTreeSet::new();
     let mut done: BTreeMap<(RunId, String), Vec<u32>> = BTreeMap::new();
+    let mut begun: BTreeSet<RunId> = BTreeSet::new();
     let mut opened = 0;
     for line in log.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["ended", run, seq] => drop(acknowledged.insert(run.parse().unwrap(), seq.parse().unwrap())),
             ["did", run, task, attempt] => done.entry((run.parse().unwrap(), task.to_owned())).or_default().push(attempt.parse().unwrap()),
+            ["looked", run] => drop(begun.insert(run.parse::<RunId>().unwrap())),
             ["opened"] => opened += 1,
             _ => {}
         }
@@ -167,6 +169,8 @@ fn check(folder: &Path) {
         assert!(matches!(last, Event::RunEnded { status: RunStatus::Succeeded, .. }), "{last:?}");
     }
     let listed = reader.list(usize::MAX).unwrap();
+    let kept: BTreeSet<RunId> = listed.iter().map(|info| info.run).collect();
+    assert!(begun.len() > KILLS && begun.is_subset(&kept), "a run that had begun durably is lost");
     for info in &listed {
         assert_eq!(info.ended.map(|(status, _)| status), Some(RunStatus::Succeeded));
         let tasks = (0..STEPS).filter(|ix| finished_before.contains(&(info.run, format!("t{ix}")))).count();
