@@ -15,7 +15,7 @@ const MAY_DEPEND: [(&str, &[&str]); 8] = [
     ("journal", &["quorate-core", "rusqlite", "serde", "serde_json", "thiserror", "tokio"]),
     ("agents", &["quorate-core", "thiserror", "tokio"]),
     ("runtime", &["quorate-core", "quorate-journal", "quorate-agents", "futures-channel", "futures-util", "thiserror", "tokio"]),
-    ("sim", &["quorate-core", "serde_json"]),
+    ("sim", &["quorate-core", "quorate-journal", "quorate-agents", "quorate-runtime", "serde_json", "tokio"]),
     (
         "quorate",
         &[

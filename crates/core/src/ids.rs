@@ -1,6 +1,7 @@
 //! Names and measures: runs, digests, points in time, lengths of time.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -130,35 +131,50 @@ impl FromStr for Digest {
 }
 
 /// A point in time, to the microsecond, UTC.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+///
+/// Kept as the distance from the earliest point there is, which is never zero: a point that may be missing takes no
+/// more room than one that is there, and every task has several.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(NonZeroU64);
 
 impl Timestamp {
+    const SIGN: u64 = 1 << 63;
+
     /// A point so many microseconds after 1970.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Timestamp {
-        Timestamp(micros)
+        // Turning the sign over keeps the order. The earliest point of all becomes the one after it.
+        match NonZeroU64::new(micros.cast_unsigned() ^ Timestamp::SIGN) {
+            Some(distance) => Timestamp(distance),
+            None => Timestamp(NonZeroU64::MIN),
+        }
     }
 
     /// Microseconds since 1970.
     #[must_use]
     pub const fn micros(self) -> i64 {
-        self.0
+        (self.0.get() ^ Timestamp::SIGN).cast_signed()
     }
 
     /// The point that lies `length` later.
     #[must_use]
     pub fn plus(self, length: Millis) -> Timestamp {
         let micros = i64::try_from(length.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        Timestamp(self.0.saturating_add(micros))
+        Timestamp::from_micros(self.micros().saturating_add(micros))
+    }
+}
+
+impl Default for Timestamp {
+    fn default() -> Timestamp {
+        Timestamp::from_micros(0)
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
+        match jiff::Timestamp::from_microsecond(self.micros()) {
             Ok(time) => write!(f, "{time:.6}"),
-            Err(_) => write!(f, "{}us", self.0),
+            Err(_) => write!(f, "{}us", self.micros()),
         }
     }
 }
@@ -174,7 +190,7 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Timestamp, NotA> {
         let wrong = |_| NotA { text: text.to_owned(), wanted: "a point in time (such as 2026-11-20T09:30:00Z)" };
-        text.parse::<jiff::Timestamp>().map(|time| Timestamp(time.as_microsecond())).map_err(wrong)
+        text.parse::<jiff::Timestamp>().map(|time| Timestamp::from_micros(time.as_microsecond())).map_err(wrong)
     }
 }
 

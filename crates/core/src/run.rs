@@ -119,6 +119,9 @@ pub(crate) struct Task {
     pub(crate) ended: Option<Timestamp>,
 }
 
+/// Runs wait by the ten thousand, and most of what one takes is its tasks.
+const _: () = assert!(size_of::<Task>() <= 152);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Plan,
@@ -149,10 +152,11 @@ pub(crate) enum State {
     Ended(TaskStatus, Arc<Cause>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Running {
     pub(crate) deadline: Option<Timestamp>,
-    pub(crate) child: Option<RunId>,
+    /// The run that does it, where it is a sub-workflow; apart, because few tasks are.
+    pub(crate) child: Option<Box<RunId>>,
 }
 
 #[derive(Clone, Debug)]
@@ -549,7 +553,7 @@ impl Run {
             }
             Event::ChildStarted { task, attempt, run, deadline } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
-                self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: Some(*run) })?;
+                self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: Some(Box::new(*run)) })?;
             }
             Event::TaskSucceeded { task, attempt, output, said } => {
                 let ix = self.expect_attempt(task, *attempt)?;
@@ -795,10 +799,10 @@ impl Run {
         }
         task.attempt = attempt;
         self.begin(ix);
-        self.set(ix, State::Running(running));
         if let Some(deadline) = running.deadline {
             self.wake(ix, deadline);
         }
+        self.set(ix, State::Running(running));
         Ok(())
     }
 

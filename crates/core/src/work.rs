@@ -44,6 +44,17 @@ pub enum Work<'a> {
     WakeAt(Timestamp),
 }
 
+/// A run that another one started and waits for.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// The task that it does.
+    pub task: TaskRef,
+    /// The attempt that it is.
+    pub attempt: u32,
+    /// Its id.
+    pub run: RunId,
+}
+
 /// A task that may start.
 #[derive(Clone, Debug)]
 pub struct Offer<'a> {
@@ -105,7 +116,9 @@ impl Run {
             let task = &self.tasks[ix as usize];
             match &task.state {
                 State::Ready => Some(Work::Dispatch { task: self.reference(ix), asker: self.node(ix).asker()? }),
-                State::Running(running) => Some(Work::Await { task: self.reference(ix), attempt: task.attempt, child: running.child }),
+                State::Running(running) => {
+                    Some(Work::Await { task: self.reference(ix), attempt: task.attempt, child: running.child.as_deref().copied() })
+                }
                 State::Asking(asking) => Some(Work::Ask { task: self.reference(ix), question: &asking.question }),
                 State::Sleeping { .. } => match &self.node(ix).work {
                     NodeWork::Wait { signal: Some(signal), .. } => Some(Work::Listen { task: self.reference(ix), signal: signal.clone() }),
@@ -116,6 +129,14 @@ impl Run {
             }
         });
         waiting.chain(self.wake_at().map(Work::WakeAt))
+    }
+
+    /// The runs that this one started and waits for.
+    pub fn children(&self) -> impl Iterator<Item = Child> {
+        self.outstanding().filter_map(|work| match work {
+            Work::Await { task, attempt, child: Some(run) } => Some(Child { task, attempt, run }),
+            _ => None,
+        })
     }
 
     /// The most urgent task that may start now, if the limits of the run let one start.

@@ -20,7 +20,11 @@ pub struct Line<E> {
 }
 
 /// Writes entries as lines after `head`, and gives the new head.
-pub(crate) fn write(head: Head, entries: &[Entry]) -> (String, Head) {
+///
+/// # Panics
+/// Never: an entry is plain data.
+#[must_use]
+pub fn write_lines(head: Head, entries: &[Entry]) -> (String, Head) {
     let mut text = Vec::with_capacity(entries.len() * 256);
     let mut head = head;
     for entry in entries {

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use quorate_core::{Digest, Entry, Payload, RunId, RunStatus, Timestamp};
 use tokio::sync::oneshot;
 
-pub use codec::{Line, read_line};
+pub use codec::{Line, read_line, write_lines};
 pub use lock::FolderLock;
 pub use memory::MemoryJournal;
 pub use reader::SqliteReader;

@@ -60,7 +60,7 @@ impl Kept {
 
 impl Journal for MemoryJournal {
     fn append(&self, run: RunId, after: Head, entries: &[Entry]) -> Append {
-        let (body, head) = codec::write(after, entries);
+        let (body, head) = codec::write_lines(after, entries);
         let mut kept = self.kept_now();
         let actual = kept.runs.get(&run).map_or(Head::START, |(head, _)| *head);
         if actual != after {

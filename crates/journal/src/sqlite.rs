@@ -215,7 +215,7 @@ impl Drop for SqliteJournal {
 
 impl Journal for SqliteJournal {
     fn append(&self, run: RunId, after: Head, entries: &[Entry]) -> Append {
-        let (body, head) = codec::write(after, entries);
+        let (body, head) = codec::write_lines(after, entries);
         let values = crate::long_values(entries).map(|(digest, value)| (digest, value.json().into())).collect();
         let marks = entries.iter().filter(|entry| matches!(entry.event, Event::RunStarted(_) | Event::RunEnded { .. })).cloned().collect();
         let (sender, done) = Appended::later();

@@ -1,28 +1,32 @@
 //! The task that drives one run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_channel::mpsc;
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
 use quorate_core::{
-    Asker, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Reply, Request, Run, RunId, RunStatus, TaskRef, Timestamp, Work,
+    Asker, Child, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Reply, Request, Run, RunId, RunStatus,
+    TaskRef, Timestamp,
 };
-use quorate_journal::{AppendError, Appended, Head};
+use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::engine::{Engine, Live, Order, ended};
+use crate::engine::{Engine, Live, Order, ended, no_longer_awaited};
 use crate::slots::{Permit, Slots};
 use crate::{Durability, Ended, Error};
 
 /// Messages that are handled before their entries go to the journal together.
 const MAX_TOGETHER: usize = 256;
+/// How long a run waits before it is loaded again, when the journal did not take its entries.
+const RELOAD_AFTER: Duration = Duration::from_secs(1);
 
 /// What arrives in the mailbox of a run.
 pub(crate) enum Message {
@@ -30,8 +34,8 @@ pub(crate) enum Message {
     CallEnded { task: TaskRef, attempt: u32, outcome: Outcome },
     /// A call is gone without an outcome: it was ended by force.
     CallGone { task: TaskRef },
-    /// A sub-workflow ended.
-    ChildEnded { task: Arc<str>, attempt: u32, ended: Box<Ended> },
+    /// A sub-workflow ended, or cannot go on.
+    ChildEnded { task: Arc<str>, attempt: u32, outcome: Outcome },
     /// A place is free for a task of this lane.
     Granted { lane: u32, permit: Permit },
     /// Something happened.
@@ -42,6 +46,18 @@ pub(crate) enum Message {
     Stop,
 }
 
+/// A run as its driver takes it over.
+pub(crate) struct Takeover {
+    pub(crate) run: Run,
+    /// Where its journal is.
+    pub(crate) head: Head,
+    /// What was decided and is not in the journal yet.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) durability: Durability,
+    /// Who waits for its end.
+    pub(crate) tell: Option<oneshot::Sender<Result<Ended, Error>>>,
+}
+
 pub(crate) struct Driver {
     engine: Engine,
     run: Run,
@@ -49,7 +65,11 @@ pub(crate) struct Driver {
     durability: Durability,
     mailbox: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
-    tell: Option<oneshot::Sender<Ended>>,
+    tell: Option<oneshot::Sender<Result<Ended, Error>>>,
+    /// Decided, and not in the journal yet.
+    entries: Vec<Entry>,
+    /// Answers that wait for the entries before them.
+    owed: Vec<Owed>,
     /// Calls under way, by task: attempts of one task never overlap.
     flights: HashMap<u32, Flight, BuildHasherDefault<ByPosition>>,
     /// Calls that were told to stop and have not yet.
@@ -58,9 +78,12 @@ pub(crate) struct Driver {
     /// Lanes in which this run waits for a place, and places that came.
     queued: Vec<u32>,
     granted: Vec<(u32, Permit)>,
-    /// The last append that is not known to be durable; it implies all before it.
-    pending: Option<Appended>,
+    /// Appends that are not known to be durable, oldest first.
+    pending: VecDeque<Appended>,
+    /// Entries that followers hear of once they are durable.
+    unpublished: Vec<Entry>,
     stopping: bool,
+    end_told: bool,
     /// When the last messages came: one look at the clock serves all that follows from them.
     now: Timestamp,
 }
@@ -92,6 +115,14 @@ struct Flight {
     cancel: Cancel,
     ending: Ending,
     landing_until: Option<Instant>,
+    /// Whether the run no longer waits for it, although it goes on.
+    given_up: bool,
+}
+
+impl Flight {
+    fn is_landing(&self) -> bool {
+        self.landing_until.is_some() && !self.given_up
+    }
 }
 
 /// How a call is ended by force.
@@ -112,13 +143,11 @@ enum Launch {
 impl Driver {
     pub(crate) fn new(
         engine: Engine,
-        run: Run,
-        head: Head,
-        durability: Durability,
+        takeover: Takeover,
         mailbox: mpsc::UnboundedSender<Message>,
         inbox: mpsc::UnboundedReceiver<Message>,
-        tell: Option<oneshot::Sender<Ended>>,
     ) -> Driver {
+        let Takeover { run, head, entries, durability, tell } = takeover;
         Driver {
             now: engine.0.options.clock.now(),
             engine,
@@ -129,73 +158,98 @@ impl Driver {
             mailbox,
             inbox,
             tell,
+            entries,
+            owed: Vec::new(),
             flights: HashMap::default(),
             landing: 0,
             queued: Vec::new(),
             granted: Vec::new(),
-            pending: None,
+            pending: VecDeque::new(),
+            unpublished: Vec::new(),
             stopping: false,
+            end_told: false,
         }
     }
 
-    /// Drives the run to its end, beginning with entries that are not in the journal yet.
-    pub(crate) async fn drive(mut self: Box<Self>, entries: Vec<Entry>) {
+    /// Drives the run to its end, or until the engine stops.
+    pub(crate) async fn drive(mut self: Box<Self>) {
         self.adopt_children();
-        let mut owed = Vec::new();
-        let mut entries = entries;
-        loop {
-            let launches = self.dispatch(&mut entries);
-            if self.record(&mut entries, &mut owed).await.is_err() {
+        while let Err(refused) = self.go_on().await {
+            if let Err(wrong) = self.fall_back(refused).await {
+                self.give_up(wrong);
                 break;
             }
-            launches.into_iter().for_each(|launch| self.launch(launch));
-            self.land();
-            if self.run.has_ended() && self.tell_end().await {
-                break;
-            }
-            if self.stopping && self.flights.is_empty() {
-                break;
-            }
-            if self.run.has_ended() && self.flights.is_empty() {
-                break;
-            }
-            self.next(&mut entries, &mut owed).await;
         }
         // Whoever still waits for an answer learns by the silence that there will be none.
-        self.engine.forget(self.run.id());
+    }
+
+    async fn go_on(&mut self) -> Result<(), AppendError> {
+        loop {
+            let launches = self.dispatch();
+            self.record().await?;
+            launches.into_iter().for_each(|launch| self.launch(launch));
+            self.land();
+            if self.run.has_ended() {
+                self.tell_end().await?;
+            }
+            if (self.run.has_ended() || self.stopping) && self.flights.values().all(|flight| flight.given_up) {
+                return Ok(());
+            }
+            self.next().await?;
+        }
     }
 
     /// Waits for something to happen, and takes in everything that has.
-    async fn next(&mut self, entries: &mut Vec<Entry>, owed: &mut Vec<Owed>) {
+    async fn next(&mut self) -> Result<(), AppendError> {
         let wake = if self.stopping { None } else { self.run.wake_at() };
-        let landing = self.flights.values().filter_map(|flight| flight.landing_until).min().filter(|_| self.landing > 0);
         let clock = self.engine.0.options.clock;
-        let wake_instant = wake.map(|at| clock.instant_of(at));
-        let deadline = [wake_instant, landing].into_iter().flatten().min();
-        let first = match deadline {
-            None => self.inbox.next().await,
-            Some(deadline) => tokio::select! {
+        let wake = wake.map(|at| clock.instant_of(at));
+        let deadline = [wake, self.landing_until()].into_iter().flatten().min();
+        let first = match (deadline, self.pending.front_mut()) {
+            (None, None) => self.inbox.next().await,
+            (Some(deadline), None) => tokio::select! {
                 biased;
                 message = self.inbox.next() => message,
                 () = tokio::time::sleep_until(deadline) => None,
             },
+            (_, Some(oldest)) => tokio::select! {
+                biased;
+                message = self.inbox.next() => message,
+                kept = oldest => {
+                    self.pending.pop_front();
+                    kept?;
+                    if self.pending.is_empty() {
+                        self.publish();
+                    }
+                    None
+                }
+            },
         };
         self.now = clock.now();
         if let Some(message) = first {
-            self.take(message, entries, owed);
+            self.take(message);
             for _ in 1..MAX_TOGETHER {
                 match self.inbox.try_recv() {
-                    Ok(message) => self.take(message, entries, owed),
+                    Ok(message) => self.take(message),
                     Err(_) => break,
                 }
             }
         }
         if !self.stopping && self.run.wake_at().is_some_and(|at| at <= self.now) {
-            self.advance(Input::Woke, entries);
+            self.advance(Input::Woke);
         }
+        Ok(())
     }
 
-    fn take(&mut self, message: Message, entries: &mut Vec<Entry>, owed: &mut Vec<Owed>) {
+    /// When the first of the calls that were told to stop has had its time.
+    fn landing_until(&self) -> Option<Instant> {
+        if self.landing == 0 {
+            return None;
+        }
+        self.flights.values().filter(|flight| flight.is_landing()).filter_map(|flight| flight.landing_until).min()
+    }
+
+    fn take(&mut self, message: Message) {
         match message {
             Message::CallEnded { task, attempt, outcome } => {
                 self.landed(&task);
@@ -204,26 +258,25 @@ impl Driver {
                     return;
                 }
                 let result = outcome.and_then(|reply| self.check(&task, reply));
-                self.advance(Input::Ended { task, attempt, result }, entries);
+                self.advance(Input::Ended { task, attempt, result });
             }
             Message::CallGone { task } => self.landed(&task),
-            Message::ChildEnded { task, attempt, ended } => {
+            Message::ChildEnded { task, attempt, outcome } => {
                 if let Some(flight) = self.flights.values().find(|flight| flight.task.id() == &*task && flight.attempt == attempt) {
                     let flown = flight.task.clone();
                     self.landed(&flown);
                 }
-                let Some(reference) = self.awaited(&task, attempt) else { return };
-                let input = Input::Ended { task: reference, attempt, result: outcome_of(&ended) };
-                self.advance(input, entries);
+                let Some(task) = self.awaited(&task, attempt) else { return };
+                self.advance(Input::Ended { task, attempt, result: outcome });
             }
             Message::Granted { lane, permit } => {
                 self.queued.retain(|queued| *queued != lane);
                 self.granted.push((lane, permit));
             }
             Message::Input(input, tell) => {
-                let outcome = self.run.advance_onto(self.now, *input, entries).map_err(Error::from);
+                let outcome = self.run.advance_onto(self.now, *input, &mut self.entries).map_err(Error::from);
                 if let Some(tell) = tell {
-                    owed.push(Owed { tell, outcome });
+                    self.owed.push(Owed { tell, outcome });
                 }
             }
             Message::Look(question) => question(&self.run),
@@ -231,13 +284,14 @@ impl Driver {
                 self.stopping = true;
                 self.queued.clear();
                 self.granted.clear();
+                self.stop_all();
             }
         }
     }
 
-    fn advance(&mut self, input: Input, entries: &mut Vec<Entry>) {
+    fn advance(&mut self, input: Input) {
         // The inputs of this driver name tasks and attempts of its own run; one that comes too late gives nothing.
-        let _ = self.run.advance_onto(self.now, input, entries);
+        let _ = self.run.advance_onto(self.now, input, &mut self.entries);
     }
 
     /// What an agent returned must be what the plan says it returns.
@@ -249,16 +303,13 @@ impl Driver {
     }
 
     fn awaited(&self, id: &str, attempt: u32) -> Option<TaskRef> {
-        self.run.outstanding().find_map(|work| match work {
-            Work::Await { task, attempt: current, child: Some(_) } if task.id() == id && current == attempt => Some(task),
-            _ => None,
-        })
+        self.run.children().find(|child| child.task.id() == id && child.attempt == attempt).map(|child| child.task)
     }
 
     // -- starting
 
     /// Finds agents and places for the tasks that may start.
-    fn dispatch(&mut self, entries: &mut Vec<Entry>) -> Vec<Launch> {
+    fn dispatch(&mut self) -> Vec<Launch> {
         let mut launches = Vec::new();
         if self.stopping || (self.run.status() == RunStatus::Compensating && self.landing > 0) {
             return launches;
@@ -273,18 +324,18 @@ impl Driver {
             let found = self.find(asker);
             match self.prepare(found, lane, priority) {
                 Prepared::Full => full.push(lane),
-                Prepared::Unfit(failure) => self.advance(Input::Unfit { task, failure }, entries),
+                Prepared::Unfit(failure) => self.advance(Input::Unfit { task, failure }),
                 Prepared::Call(agent, permits) => match self.run.request(&task) {
-                    Err(failure) => self.advance(Input::Unfit { task, failure }, entries),
+                    Err(failure) => self.advance(Input::Unfit { task, failure }),
                     Ok(mut request) => {
                         let timeout = agent.call_timeout();
                         let input = Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout, choice: None };
-                        self.advance(input, entries);
-                        request.deadline = entries.last().and_then(deadline_of);
+                        self.advance(input);
+                        request.deadline = self.entries.last().and_then(deadline_of);
                         launches.push(Launch::Call { task, request: Box::new(request), agent, permits });
                     }
                 },
-                Prepared::Child(plan) => self.prepare_child(task, plan, entries, &mut launches),
+                Prepared::Child(plan) => launches.extend(self.prepare_child(task, plan)),
             }
         }
         // Places that nothing here needs go to others.
@@ -340,24 +391,25 @@ impl Driver {
         );
     }
 
-    fn prepare_child(&mut self, task: TaskRef, plan: quorate_core::Digest, entries: &mut Vec<Entry>, launches: &mut Vec<Launch>) {
-        let request = match self.run.request(&task) {
-            Ok(request) => request,
-            Err(failure) => return self.advance(Input::Unfit { task, failure }, entries),
+    fn prepare_child(&mut self, task: TaskRef, plan: Digest) -> Option<Launch> {
+        let unknown = || Failure::new(FailureClass::Unavailable, format!("the workflow {plan} is not known to this engine"));
+        let found = self.engine.known(plan).ok_or_else(unknown);
+        let (plan, request) = match found.and_then(|plan| Ok((plan, self.run.request(&task)?))) {
+            Ok(found) => found,
+            Err(failure) => {
+                self.advance(Input::Unfit { task, failure });
+                return None;
+            }
         };
-        let Some(plan) = self.engine.known(plan) else {
-            let failure = Failure::new(FailureClass::Unavailable, format!("the workflow {plan} is not known to this engine"));
-            return self.advance(Input::Unfit { task, failure }, entries);
-        };
-        self.advance(Input::ChildDispatched { task: task.clone() }, entries);
-        let Some(Event::ChildStarted { attempt, run: child, .. }) = entries.last().map(|entry| &entry.event) else { return };
-        let order = self.child_order(plan, request);
-        launches.push(Launch::Child { task, attempt: *attempt, child: *child, order: Box::new(order) });
+        self.advance(Input::ChildDispatched { task: task.clone() });
+        let Some(Event::ChildStarted { attempt, run: child, .. }) = self.entries.last().map(|entry| &entry.event) else { return None };
+        let (attempt, child) = (*attempt, *child);
+        Some(Launch::Child { task, attempt, child, order: Box::new(self.child_order(plan, request)) })
     }
 
     fn child_order(&self, plan: Arc<quorate_core::Plan>, request: Request) -> Order {
         let by = self.run.begun().map_or_else(|| "system".into(), |start| start.by.clone());
-        Order { plan, input: request.input, profile: None, session: request.session, by, durability: self.durability }
+        Order { plan, input: request.input, profile: None, session: request.session, by, durability: self.durability, id: None }
     }
 
     fn launch(&mut self, launch: Launch) {
@@ -387,34 +439,37 @@ impl Driver {
                         Ending::Never
                     }
                 };
-                self.flights.insert(task.position(), Flight { task, attempt, cancel, ending, landing_until: None });
+                self.flights.insert(task.position(), Flight { task, attempt, cancel, ending, landing_until: None, given_up: false });
             }
         }
     }
 
     fn launch_child(&mut self, task: TaskRef, attempt: u32, child: RunId, order: Order) {
-        let flight = Flight { task: task.clone(), attempt, cancel: Cancel::new(), ending: Ending::Child(child), landing_until: None };
+        let (engine, cancel, mailbox) = (self.engine.clone(), Cancel::new(), self.mailbox.clone());
+        let parent = Parent { run: self.run.id(), task: task.id().into(), attempt };
+        let flight = Flight {
+            task: task.clone(),
+            attempt,
+            cancel: cancel.clone(),
+            ending: Ending::Child(child),
+            landing_until: None,
+            given_up: false,
+        };
         self.flights.insert(task.position(), flight);
-        let (engine, parent, mailbox) = (self.engine.clone(), self.run.id(), self.mailbox.clone());
         tokio::spawn(async move {
-            if let Err(wrong) = engine.adopt(parent, task.clone(), attempt, child, order).await {
+            if let Err(wrong) = engine.adopt(parent, child, order).await {
                 let outcome = Err(Failure::new(FailureClass::Internal, wrong.to_string()));
                 let _ = mailbox.unbounded_send(Message::CallEnded { task, attempt, outcome });
+            } else if cancel.is_raised() {
+                // It was cancelled before it was there to be told.
+                cancel_child(&engine, child);
             }
         });
     }
 
     /// A run that was loaded may wait for runs of its own: those go on by themselves, or have ended meanwhile.
     fn adopt_children(&mut self) {
-        let waiting: Vec<(TaskRef, u32, RunId)> = self
-            .run
-            .outstanding()
-            .filter_map(|work| match work {
-                Work::Await { task, attempt, child: Some(child) } => Some((task, attempt, child)),
-                _ => None,
-            })
-            .collect();
-        for (task, attempt, child) in waiting {
+        for Child { task, attempt, run: child } in self.run.children().collect::<Vec<_>>() {
             let plan = self.run.sub_plan(&task).and_then(|plan| self.engine.known(plan));
             if let (Some(plan), Ok(request)) = (plan, self.run.request(&task)) {
                 let order = self.child_order(plan, request);
@@ -427,9 +482,6 @@ impl Driver {
 
     /// Tells calls to stop whose outcome the run no longer waits for, and ends those that had their time.
     fn land(&mut self) {
-        if self.stopping && self.landing == 0 {
-            self.stop_all();
-        }
         if self.run.stopped() != self.stopped {
             self.stopped = self.run.stopped();
             let grace = Instant::now() + self.engine.0.options.grace;
@@ -443,7 +495,7 @@ impl Driver {
                         cancel_child(&self.engine, child);
                     }
                 }
-                landing += usize::from(flight.landing_until.is_some());
+                landing += usize::from(flight.is_landing());
             }
             self.landing = landing;
         }
@@ -460,26 +512,29 @@ impl Driver {
             flight.landing_until.get_or_insert(grace);
             flight.cancel.raise();
         }
-        self.landing = self.flights.len();
+        self.landing = self.flights.values().filter(|flight| flight.is_landing()).count();
     }
 
     fn end_by_force(&mut self) {
         let now = Instant::now();
         let mut stuck = Vec::new();
         for flight in self.flights.values_mut() {
-            if flight.landing_until.is_none_or(|until| until > now) {
+            if flight.given_up || flight.landing_until.is_none_or(|until| until > now) {
                 continue;
             }
             flight.landing_until = Some(now + self.engine.0.options.grace);
             match &flight.ending {
                 Ending::Abort(handle) => handle.abort(),
                 Ending::Child(_) => {}
-                Ending::Never => stuck.push(flight.task.clone()),
+                Ending::Never => {
+                    // It keeps its places until it returns; the run does not wait for it any longer.
+                    flight.given_up = true;
+                    self.landing -= 1;
+                    stuck.push(flight.task.clone());
+                }
             }
         }
         for task in stuck {
-            // It keeps its places until it returns; the run does not wait for it any longer.
-            self.landed(&task);
             // Sent to itself: what follows goes to the journal like everything else.
             let _ = self.mailbox.unbounded_send(Message::Input(Box::new(Input::Stuck { task }), None));
         }
@@ -487,63 +542,155 @@ impl Driver {
 
     fn landed(&mut self, task: &TaskRef) {
         if let Some(flight) = self.flights.remove(&task.position()) {
-            self.landing -= usize::from(flight.landing_until.is_some());
+            self.landing -= usize::from(flight.is_landing());
         }
     }
 
     // -- the journal
 
     /// Makes entries durable, as far as the run asks for it, and then lets their consequences out.
-    async fn record(&mut self, entries: &mut Vec<Entry>, owed: &mut Vec<Owed>) -> Result<(), AppendError> {
-        if self.durability == Durability::Memory && owed.is_empty() && self.engine.0.live.receiver_count() == 0 {
-            entries.clear();
+    async fn record(&mut self) -> Result<(), AppendError> {
+        let kept = self.durability != Durability::Memory;
+        if !kept && self.owed.is_empty() && self.engine.0.live.receiver_count() == 0 {
+            self.entries.clear();
             return Ok(());
         }
-        let recorded = std::mem::take(entries);
-        if !recorded.is_empty() && self.durability != Durability::Memory {
-            let append = self.engine.0.journal.append(self.run.id(), self.head, &recorded);
+        let leaves = self.durability == Durability::Strict || !self.owed.is_empty() || self.entries.iter().any(leaves_the_engine);
+        if kept && !self.entries.is_empty() {
+            let append = self.engine.0.journal.append(self.run.id(), self.head, &self.entries);
             self.head = append.head;
-            self.pending = Some(append.done);
+            self.pending.push_back(append.done);
         }
-        let leaves = !owed.is_empty() || recorded.iter().any(leaves_the_engine);
-        let durable = if self.durability == Durability::Strict || leaves { self.durable().await } else { Ok(()) };
-        for owed in owed.drain(..) {
-            // Whoever asked may not want to know any more.
-            let _ = owed.tell.send(durable.clone().map_err(Error::from).and(owed.outcome));
-        }
-        durable?;
-        if !recorded.is_empty() {
-            self.publish(recorded);
+        self.unpublished.extend(std::mem::take(&mut self.entries));
+        if leaves || self.pending.is_empty() {
+            let durable = self.durable().await;
+            for owed in self.owed.drain(..) {
+                // Whoever asked may not want to know any more.
+                let _ = owed.tell.send(durable.clone().map_err(Error::from).and(owed.outcome));
+            }
+            durable?;
+            self.publish();
         }
         Ok(())
     }
 
     async fn durable(&mut self) -> Result<(), AppendError> {
-        match self.pending.take() {
-            Some(pending) => pending.await,
-            None => Ok(()),
+        while let Some(oldest) = self.pending.pop_front() {
+            oldest.await?;
         }
+        Ok(())
     }
 
-    fn publish(&self, entries: Vec<Entry>) {
+    /// Lets followers hear of entries that are durable. Who begins to listen later finds them in the journal.
+    fn publish(&mut self) {
+        if self.unpublished.is_empty() {
+            return;
+        }
         let shared = &self.engine.0;
         if shared.committed.receiver_count() > 0 {
             shared.committed.send_modify(|count| *count += 1);
         }
-        if shared.live.receiver_count() > 0 {
-            // Nobody may be listening any more.
-            let _ = shared.live.send(Live { run: self.run.id(), entries: entries.into() });
+        if shared.live.receiver_count() == 0 {
+            self.unpublished = Vec::new();
+            return;
+        }
+        let entries = std::mem::take(&mut self.unpublished).into();
+        // Nobody may be listening any more.
+        let _ = shared.live.send(Live { run: self.run.id(), entries });
+    }
+
+    /// The journal did not take what was decided, so the run is ahead of it. Whatever is under way is stopped, and the
+    /// run goes on from what the journal has, as it would after a crash.
+    async fn fall_back(&mut self, refused: AppendError) -> Result<(), Error> {
+        let AppendError::Storage { .. } = refused else {
+            // The run is somebody else's now, or the journal is closed.
+            return Err(refused.into());
+        };
+        self.entries.clear();
+        self.pending.clear();
+        self.stop_all();
+        let mut held = Vec::new();
+        loop {
+            self.wait_for_calls(&mut held).await;
+            if self.stopping {
+                return Err(Error::Stopping);
+            }
+            match self.reload(&refused).await {
+                Ok(()) => break,
+                Err(Error::Read(ReadError::Storage { .. })) => {}
+                Err(wrong) => return Err(wrong),
+            }
+        }
+        self.adopt_children();
+        held.into_iter().for_each(|message| self.take(message));
+        Ok(())
+    }
+
+    async fn reload(&mut self, refused: &AppendError) -> Result<(), Error> {
+        let id = self.run.id();
+        let loaded = self.engine.0.journal.load(vec![id]).await?.pop().filter(|loaded| !loaded.entries.is_empty());
+        // Without an entry it never began.
+        let Loaded { entries, head, .. } = loaded.ok_or_else(|| refused.clone())?;
+        let run = Run::load(id, self.run.plan().clone(), &entries)?;
+        let orphaned = match run.begun().and_then(|start| start.parent.as_ref()) {
+            Some(parent) => !self.engine.awaits(parent, id).await?,
+            None => false,
+        };
+        self.stopped = run.stopped();
+        self.unpublished.retain(|entry| entry.seq <= run.seq());
+        self.publish();
+        (self.run, self.head) = (run, head);
+        self.now = self.engine.0.options.clock.now();
+        self.advance(Input::Restarted);
+        if orphaned {
+            // It may have been told so before, and its journal did not take it.
+            self.advance(no_longer_awaited());
+        }
+        Ok(())
+    }
+
+    /// Waits a while, and until no call is under way any more. What else arrives is kept for later.
+    async fn wait_for_calls(&mut self, held: &mut Vec<Message>) {
+        let rested = Instant::now() + RELOAD_AFTER;
+        while !self.flights.is_empty() || Instant::now() < rested {
+            let until = self.landing_until().unwrap_or(rested);
+            match tokio::time::timeout_at(until, self.inbox.next()).await {
+                Ok(Some(Message::CallEnded { task, .. } | Message::CallGone { task })) => self.landed(&task),
+                // Places are asked for again.
+                Ok(Some(Message::Granted { .. })) => {}
+                Ok(Some(Message::Stop)) => self.stopping = true,
+                Ok(Some(message)) => held.push(message),
+                Ok(None) | Err(_) => self.end_by_force(),
+            }
+            if self.stopping && self.flights.values().all(|flight| flight.given_up) {
+                return;
+            }
         }
     }
 
-    /// Tells whoever waits for the end, once the end is durable. True where the journal failed.
-    async fn tell_end(&mut self) -> bool {
-        if self.durable().await.is_err() {
-            return true;
+    /// This engine cannot go on with the run; whoever waits for it learns why.
+    fn give_up(&mut self, wrong: Error) {
+        if let Some(parent) = self.run.begun().and_then(|start| start.parent.clone())
+            && !matches!(wrong, Error::Stopping)
+        {
+            let lost = Failure::new(FailureClass::Internal, format!("run {} cannot go on: {wrong}", self.run.id()));
+            self.engine.tell_parent(&parent, Err(lost));
+        }
+        if let Some(tell) = self.tell.take() {
+            // Whoever started it may not wait for it.
+            let _ = tell.send(Err(wrong));
+        }
+    }
+
+    /// Tells whoever waits for the end, once the end is durable.
+    async fn tell_end(&mut self) -> Result<(), AppendError> {
+        self.durable().await?;
+        if std::mem::replace(&mut self.end_told, true) {
+            return Ok(());
         }
         let parent: Option<Parent> = self.run.begun().and_then(|start| start.parent.clone());
         if self.tell.is_none() && parent.is_none() {
-            return false;
+            return Ok(());
         }
         let ended = ended(&self.run);
         if self.flights.is_empty() {
@@ -551,13 +698,22 @@ impl Driver {
             self.engine.forget(self.run.id());
         }
         if let Some(parent) = parent {
-            self.engine.tell_parent(&parent, &ended);
+            self.engine.tell_parent(&parent, outcome_of(&ended));
         }
         if let Some(tell) = self.tell.take() {
             // Whoever started it may not wait for it.
-            let _ = tell.send(ended);
+            let _ = tell.send(Ok(ended));
         }
-        false
+        Ok(())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.engine.forget(self.run.id());
+        if std::thread::panicking() {
+            self.give_up(Error::Broken(self.run.id()));
+        }
     }
 }
 
@@ -569,7 +725,7 @@ struct Owed {
 
 enum Found {
     Agent(Arc<Agent>),
-    Workflow(quorate_core::Digest),
+    Workflow(Digest),
     Nobody(Failure),
 }
 
@@ -577,7 +733,7 @@ enum Prepared {
     Full,
     Unfit(Failure),
     Call(Arc<Agent>, Vec<Permit>),
-    Child(quorate_core::Digest),
+    Child(Digest),
 }
 
 /// Reports the end of a call, also of one that is dropped halfway.
@@ -612,7 +768,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     said.map_or_else(|| "the agent panicked".to_owned(), |said| format!("the agent panicked: {said}"))
 }
 
-fn outcome_of(ended: &Ended) -> Outcome {
+pub(crate) fn outcome_of(ended: &Ended) -> Outcome {
     match ended.status {
         RunStatus::Succeeded => ended.output.clone().map(Reply::new),
         RunStatus::TimedOut => Err(Failure::new(FailureClass::Timeout, format!("run {} ran out of time", ended.run))),
@@ -627,21 +783,22 @@ fn deadline_of(entry: &Entry) -> Option<quorate_core::Timestamp> {
     }
 }
 
-/// Decisions, questions, answers and ends are seen outside; under relaxed durability they wait for the disk.
+/// Decisions, questions, answers and ends are seen outside, and what must not be done twice must not be forgotten:
+/// under relaxed durability they wait for the disk.
 fn leaves_the_engine(entry: &Entry) -> bool {
-    matches!(
-        entry.event,
+    match &entry.event {
         Event::Decided(_)
-            | Event::Asked { .. }
-            | Event::Answered { .. }
-            | Event::OutcomeUnknown { .. }
-            | Event::RunEnded { .. }
-            | Event::ChildStarted { .. }
-    )
+        | Event::Asked { .. }
+        | Event::Answered { .. }
+        | Event::OutcomeUnknown { .. }
+        | Event::RunEnded { .. }
+        | Event::ChildStarted { .. } => true,
+        Event::TaskStarted { agent, .. } => agent.effect == Effect::Once,
+        _ => false,
+    }
 }
 
 fn cancel_child(engine: &Engine, child: RunId) {
-    let input = Input::Cancel { by: "system".into(), reason: "the run that started it no longer waits for it".into(), rollback: true };
     // A child that has ended needs no cancelling.
-    let _ = engine.send(child, Message::Input(Box::new(input), None));
+    let _ = engine.send(child, Message::Input(Box::new(no_longer_awaited()), None));
 }

@@ -1,18 +1,19 @@
 //! The front door: starts runs, goes on with them, and hands them what happens.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_channel::mpsc;
-use quorate_agents::Registry;
-use quorate_core::{Digest, Entry, Event, Input, Parent, Payload, Plan, Run, RunId, RunStatus, Start, TaskRef};
+use quorate_agents::{Outcome, Registry};
+use quorate_core::{Digest, Event, Input, Parent, Payload, Plan, Run, RunId, RunStatus, Start};
 use quorate_journal::{Head, Journal};
 use tokio::sync::{broadcast, oneshot, watch};
 
-use crate::drive::{Driver, Message};
+use crate::drive::{Driver, Message, Takeover, outcome_of};
 use crate::slots::Slots;
 use crate::{Clock, Durability, Ended, Error};
 
@@ -63,7 +64,7 @@ pub(crate) struct Shared {
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     pub(crate) run: RunId,
-    pub(crate) entries: Arc<[Entry]>,
+    pub(crate) entries: Arc<[quorate_core::Entry]>,
 }
 
 const SHARDS: usize = 16;
@@ -83,13 +84,22 @@ pub struct Order {
     pub by: Arc<str>,
     /// What has to be durable before what.
     pub durability: Durability,
+    /// Its id, where the caller has one: starting it a second time is refused, however often it is tried.
+    pub id: Option<RunId>,
 }
 
 impl Order {
     /// A plan and an input, by the system, strictly durable.
     #[must_use]
     pub fn new(plan: Arc<Plan>, input: Payload) -> Order {
-        Order { plan, input, profile: None, session: None, by: "system".into(), durability: Durability::Strict }
+        Order { plan, input, profile: None, session: None, by: "system".into(), durability: Durability::Strict, id: None }
+    }
+
+    /// The same, as the run of this id.
+    #[must_use]
+    pub fn id(mut self, id: RunId) -> Order {
+        self.id = Some(id);
+        self
     }
 
     /// The same, with another durability.
@@ -104,7 +114,7 @@ impl Order {
 #[derive(Debug)]
 pub struct RunHandle {
     run: RunId,
-    ended: oneshot::Receiver<Ended>,
+    ended: oneshot::Receiver<Result<Ended, Error>>,
 }
 
 impl RunHandle {
@@ -117,9 +127,10 @@ impl RunHandle {
     /// Waits until the run has ended.
     ///
     /// # Errors
-    /// [`Error::Stopping`] where the engine stops before: the run goes on when it is opened again.
+    /// [`Error::Stopping`] where the engine stops before: the run goes on when it is opened again. Any other [`Error`]
+    /// says why this engine cannot go on with the run.
     pub async fn ended(self) -> Result<Ended, Error> {
-        self.ended.await.map_err(|_| Error::Stopping)
+        self.ended.await.unwrap_or(Err(Error::Stopping))
     }
 }
 
@@ -170,9 +181,15 @@ impl Engine {
                 loaded.push((Run::load(found.run, plan, &found.entries)?, found.head));
             }
         }
+        let awaited: HashSet<RunId> = loaded.iter().flat_map(|(run, _)| run.children()).map(|child| child.run).collect();
         for (mut run, head) in loaded {
-            let entries = run.advance(engine.0.options.clock.now(), Input::Restarted)?;
-            engine.drive(run, entries, head, Durability::Strict, None);
+            let now = engine.0.options.clock.now();
+            let mut entries = run.advance(now, Input::Restarted)?;
+            if run.begun().is_some_and(|start| start.parent.is_some()) && !awaited.contains(&run.id()) {
+                // It was about to be told when the engine stopped.
+                run.advance_onto(now, no_longer_awaited(), &mut entries)?;
+            }
+            engine.drive(Takeover { run, head, entries, durability: Durability::Strict, tell: None })?;
         }
         Ok(engine)
     }
@@ -205,8 +222,12 @@ impl Engine {
     /// Begins a run. Under strict durability nothing of it starts before its beginning is durable.
     ///
     /// # Errors
-    /// [`Error::Stopping`].
+    /// [`Error::Stopping`], or [`Error::Exists`] where a run of the same id is open. One that has ended is found by the
+    /// journal, and its [`RunHandle::ended`] says so.
     pub fn start(&self, order: Order) -> Result<RunHandle, Error> {
+        if let Some(run) = order.id {
+            return self.start_as(run, order, None);
+        }
         let chance = self.0.chance.hash_one(self.0.started.fetch_add(1, Ordering::Relaxed));
         let more = self.0.chance.hash_one(chance);
         let run = RunId::at(self.0.options.clock.now(), (u128::from(chance) << 64) | u128::from(more));
@@ -217,25 +238,29 @@ impl Engine {
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(Error::Stopping);
         }
-        let Order { plan, input, profile, session, by, durability } = order;
+        let Order { plan, input, profile, session, by, durability, id: _ } = order;
         if durability != Durability::Memory {
             self.know(&plan);
         }
         let start = Start { plan: plan.digest(), name: plan.name().clone(), input, profile, session, by, parent, deadline: None };
         let (state, entries) = Run::start(&plan, run, self.0.options.clock.now(), start);
         let (tell, ended) = oneshot::channel();
-        self.drive(state, entries, Head::START, durability, Some(tell));
+        self.drive(Takeover { run: state, head: Head::START, entries, durability, tell: Some(tell) })?;
         Ok(RunHandle { run, ended })
     }
 
-    fn drive(&self, run: Run, entries: Vec<Entry>, head: Head, durability: Durability, tell: Option<oneshot::Sender<Ended>>) {
-        let id = run.id();
+    fn drive(&self, takeover: Takeover) -> Result<(), Error> {
+        let id = takeover.run.id();
         let (mailbox, inbox) = mpsc::unbounded();
-        self.shard(id).insert(id, mailbox.clone());
+        match self.shard(id).entry(id) {
+            Entry::Occupied(_) => return Err(Error::Exists(id)),
+            Entry::Vacant(free) => drop(free.insert(mailbox.clone())),
+        }
         self.0.open.send_modify(|open| *open += 1);
         // In a box, because an async function keeps what it is called with twice.
-        let driver = Box::new(Driver::new(self.clone(), run, head, durability, mailbox, inbox, tell));
-        tokio::spawn(driver.drive(entries));
+        let driver = Box::new(Driver::new(self.clone(), takeover, mailbox, inbox));
+        tokio::spawn(driver.drive());
+        Ok(())
     }
 
     fn shard(&self, run: RunId) -> MutexGuard<'_, HashMap<RunId, mpsc::UnboundedSender<Message>>> {
@@ -352,36 +377,46 @@ impl Engine {
         slots.entry(agent.clone()).or_insert_with(|| Slots::new(limit)).clone()
     }
 
-    /// Tells a parent how its child ended, if it is there to be told.
-    pub(crate) fn tell_parent(&self, parent: &Parent, ended: &Ended) {
-        let message = Message::ChildEnded { task: parent.task.clone(), attempt: parent.attempt, ended: Box::new(ended.clone()) };
+    /// Tells a parent what came of its child, if it is there to be told.
+    pub(crate) fn tell_parent(&self, parent: &Parent, outcome: Outcome) {
+        let message = Message::ChildEnded { task: parent.task.clone(), attempt: parent.attempt, outcome };
         // A parent that is over does not wait for its children.
         let _ = self.send(parent.run, message);
     }
 
+    /// Whether a run still waits for one that it started.
+    pub(crate) async fn awaits(&self, parent: &Parent, child: RunId) -> Result<bool, Error> {
+        let waits = move |run: &Run| run.children().any(|awaited| awaited.run == child);
+        match self.look(parent.run, waits).await {
+            Err(Error::NoRun(_)) => Ok(waits(&self.load(parent.run).await?)),
+            other => other,
+        }
+    }
+
     /// Goes on with the run that a task waits for: starts it, or learns how it ended, where it is not open.
-    pub(crate) async fn adopt(&self, parent: RunId, task: TaskRef, attempt: u32, child: RunId, order: Order) -> Result<(), Error> {
+    pub(crate) async fn adopt(&self, parent: Parent, child: RunId, order: Order) -> Result<(), Error> {
         if self.shard(child).contains_key(&child) {
             return Ok(());
         }
-        let durability = order.durability;
-        let known = if durability == Durability::Memory { None } else { self.0.journal.load(vec![child]).await?.pop() };
-        match known {
-            Some(loaded) if !loaded.entries.is_empty() => {
-                let run = self.load(child).await?;
-                if run.has_ended() {
-                    let ended = ended(&run);
-                    let link = Parent { run: parent, task: task.id().into(), attempt };
-                    self.tell_parent(&link, &ended);
-                }
-                Ok(())
-            }
-            _ => {
-                let link = Parent { run: parent, task: task.id().into(), attempt };
-                self.start_as(child, order, Some(link)).map(drop)
-            }
+        let known = if order.durability == Durability::Memory { None } else { self.0.journal.load(vec![child]).await?.pop() };
+        if known.is_none_or(|loaded| loaded.entries.is_empty()) {
+            return match self.start_as(child, order, Some(parent)) {
+                // Somebody else adopted it meanwhile.
+                Err(Error::Exists(_)) => Ok(()),
+                other => other.map(drop),
+            };
         }
+        let run = self.load(child).await?;
+        if run.has_ended() {
+            self.tell_parent(&parent, outcome_of(&ended(&run)));
+        }
+        Ok(())
     }
+}
+
+/// What a run is told that another one started and no longer waits for.
+pub(crate) fn no_longer_awaited() -> Input {
+    Input::Cancel { by: "system".into(), reason: "the run that started it no longer waits for it".into(), rollback: true }
 }
 
 pub(crate) fn ended(run: &Run) -> Ended {

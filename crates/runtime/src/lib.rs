@@ -54,6 +54,9 @@ pub enum Error {
     /// The run is not there, or is over.
     #[error("no open run {0}")]
     NoRun(RunId),
+    /// A run of this id is open.
+    #[error("run {0} is open already")]
+    Exists(RunId),
     /// The input was not taken.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -82,6 +85,9 @@ pub enum Error {
     /// The journal of a run tells an impossible story.
     #[error(transparent)]
     Corrupt(#[from] quorate_core::Corrupt),
+    /// The engine itself failed: a defect. The other runs go on.
+    #[error("the engine failed on run {0}, which is a defect of its own; the run goes on when it is opened again")]
+    Broken(RunId),
     /// The engine is stopping, or has stopped.
     #[error("the engine is stopping; the run goes on when it is opened again")]
     Stopping,

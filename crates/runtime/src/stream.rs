@@ -86,11 +86,11 @@ impl FollowRun {
             if self.over {
                 return Ok(None);
             }
-            if std::mem::take(&mut self.read_journal) {
+            if self.read_journal {
                 let loaded = self.engine.0.journal.load(vec![self.run]).await?;
+                self.read_journal = false;
                 self.page = loaded.into_iter().flat_map(|loaded| loaded.entries).collect();
-                self.over = self.page.back().is_some_and(|last| matches!(last.event, Event::RunEnded { .. }))
-                    && self.page.back().is_some_and(|last| last.seq <= self.seq);
+                self.over = self.page.back().is_some_and(|last| matches!(last.event, Event::RunEnded { .. }) && last.seq <= self.seq);
                 continue;
             }
             match self.live.recv().await {

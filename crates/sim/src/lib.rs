@@ -7,22 +7,41 @@
 
 mod chance;
 mod plans;
+mod storm;
 mod watch;
 mod world;
 
 pub use chance::Chance;
+pub use storm::{Weathered, weather};
 pub use watch::Watch;
 pub use world::{Outcome, play};
 
-/// Plays a seed twice.
+/// Plays a seed twice: a run in a random world.
 ///
 /// # Errors
 /// What was wrong, with the story that led to it.
 pub fn check(seed: u64) -> Result<Outcome, String> {
     let first = play(seed)?;
     let second = play(seed)?;
-    if first.trace != second.trace {
-        return Err(format!("seed {seed}: two runs of the same seed differ"));
-    }
+    same(seed, &first.trace, &second.trace)?;
     Ok(first)
+}
+
+/// Plays a seed twice: the whole engine in a storm.
+///
+/// # Errors
+/// What was wrong, with the story that led to it.
+pub fn check_engine(seed: u64) -> Result<Weathered, String> {
+    let first = weather(seed)?;
+    let second = weather(seed)?;
+    same(seed, &first.trace, &second.trace)?;
+    Ok(first)
+}
+
+fn same(seed: u64, first: &str, second: &str) -> Result<(), String> {
+    let Some(line) = first.lines().zip(second.lines()).position(|(first, second)| first != second) else {
+        return if first == second { Ok(()) } else { Err(format!("seed {seed}: two runs of the same seed differ in length")) };
+    };
+    let shown = |text: &str| text.lines().nth(line).unwrap_or_default().to_owned();
+    Err(format!("seed {seed}: two runs of the same seed differ at entry {}:\n{}\n{}", line + 1, shown(first), shown(second)))
 }

@@ -1,23 +1,59 @@
-//! `quorate-sim --seeds N --from S`: plays seeds until one of them breaks a rule.
+//! `quorate-sim --seeds N --from S [--engine]`: plays seeds until one of them breaks a rule.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+const USAGE: &str = "usage: quorate-sim [--seeds N] [--from S] [--engine]";
+
+/// What all seeds came to, by name.
+#[derive(Default)]
+struct Totals([AtomicU64; 4]);
+
+impl Totals {
+    fn add(&self, counts: [usize; 4]) {
+        for (total, count) in self.0.iter().zip(counts) {
+            total.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Plays one seed, and counts what its names say.
+type Play = fn(u64) -> Result<[usize; 4], String>;
+
+const RUNS: (Play, [&str; 4]) = (
+    |seed| {
+        quorate_sim::check(seed).map(|outcome| [outcome.entries, outcome.crashes, usize::from(outcome.ended), usize::from(!outcome.ended)])
+    },
+    ["entries", "crashes", "runs ended", "wait for somebody who never comes"],
+);
+const ENGINE: (Play, [&str; 4]) = (
+    |seed| quorate_sim::check_engine(seed).map(|outcome| [outcome.entries, outcome.restarts, outcome.refused, outcome.calls]),
+    ["entries", "restarts of the engine", "appends refused by the disk", "calls of agents"],
+);
+
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |name: &str, usual: u64| {
-        let value = arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
-        value.map_or(Ok(usual), |value| value.parse())
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let engine = arguments.iter().position(|argument| argument == "--engine").map(|at| arguments.remove(at)).is_some();
+    let mut number = |name: &str, usual: u64| match arguments.iter().position(|argument| argument == name) {
+        None => Some(usual),
+        Some(at) => {
+            let value = arguments.drain(at..(at + 2).min(arguments.len())).nth(1);
+            value.and_then(|value| value.parse().ok())
+        }
     };
-    let (Ok(seeds), Ok(from)) = (number("--seeds", 10_000), number("--from", 0)) else {
-        eprintln!("usage: quorate-sim [--seeds N] [--from S]");
+    let (Some(seeds), Some(from)) = (number("--seeds", if engine { 500 } else { 10_000 }), number("--from", 0)) else {
+        eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    if let Some(unknown) = arguments.first() {
+        eprintln!("`{unknown}` is not an argument of the simulator\n{USAGE}");
+        return ExitCode::from(2);
+    }
+    let (play, names) = if engine { ENGINE } else { RUNS };
     let begun = Instant::now();
-    let (next, failed) = (AtomicU64::new(from), AtomicBool::new(false));
-    let (entries, crashes, ended) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (next, failed, totals) = (AtomicU64::new(from), AtomicBool::new(false), Totals::default());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -27,14 +63,9 @@ fn main() -> ExitCode {
                     if seed >= from + seeds || failed.load(Ordering::Relaxed) {
                         return;
                     }
-                    let outcome = std::panic::catch_unwind(|| quorate_sim::check(seed))
-                        .unwrap_or_else(|_| Err(format!("seed {seed}: the engine panicked")));
-                    match outcome {
-                        Ok(outcome) => {
-                            entries.fetch_add(outcome.entries as u64, Ordering::Relaxed);
-                            crashes.fetch_add(outcome.crashes as u64, Ordering::Relaxed);
-                            ended.fetch_add(u64::from(outcome.ended), Ordering::Relaxed);
-                        }
+                    let outcome = std::panic::catch_unwind(|| play(seed));
+                    match outcome.unwrap_or_else(|_| Err(format!("seed {seed}: the engine panicked"))) {
+                        Ok(counts) => totals.add(counts),
                         Err(wrong) => {
                             failed.store(true, Ordering::Relaxed);
                             eprintln!("{wrong}");
@@ -47,12 +78,7 @@ fn main() -> ExitCode {
     if failed.into_inner() {
         return ExitCode::FAILURE;
     }
-    println!(
-        "{seeds} seeds from {from}, each played twice, in {:.1} s: {} entries, {} crashes, {} runs ended, the others wait for somebody who never comes",
-        begun.elapsed().as_secs_f64(),
-        entries.into_inner(),
-        crashes.into_inner(),
-        ended.into_inner()
-    );
+    let counted: Vec<String> = totals.0.into_iter().zip(names).map(|(total, name)| format!("{} {name}", total.into_inner())).collect();
+    println!("{seeds} seeds from {from}, each played twice, in {:.1} s: {}", begun.elapsed().as_secs_f64(), counted.join(", "));
     ExitCode::SUCCESS
 }

@@ -3,6 +3,8 @@
 
 /// Seeds that are played in every test run. `cargo xtask sim` plays as many more as there is time for.
 const SEEDS: u64 = 2_000;
+/// A seed in which the whole engine plays takes longer.
+const STORMS: u64 = 200;
 
 #[test]
 fn the_fixed_seeds_keep_every_rule() {
@@ -15,4 +17,18 @@ fn the_fixed_seeds_keep_every_rule() {
     }
     // A simulator in which nothing happens finds nothing.
     assert!(entries > 20_000 && crashes > 500 && ended > SEEDS / 2, "{entries} entries, {crashes} crashes, {ended} of {SEEDS} ended");
+}
+
+#[test]
+fn the_engine_weathers_the_fixed_storms() {
+    let (mut entries, mut restarts, mut refused, mut calls) = (0, 0, 0, 0);
+    for seed in 0..STORMS {
+        let weathered = quorate_sim::check_engine(seed).unwrap_or_else(|wrong| panic!("{wrong}"));
+        entries += weathered.entries;
+        restarts += weathered.restarts;
+        refused += weathered.refused;
+        calls += weathered.calls;
+    }
+    println!("{entries} entries, {restarts} restarts, {refused} appends refused, {calls} calls");
+    assert!(entries > 2_000 && restarts > 100 && refused > 20 && calls > 1_000);
 }
