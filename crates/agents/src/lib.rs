@@ -1,7 +1,7 @@
 //! What does the work.
 //!
 //! An [`Agent`] is a name, a version, what it can do and what it does to the world, and a function that does it:
-//! async, or blocking and then called on a thread of its own. The [`Registry`] knows the agents and finds those that
+//! async, or blocking and then called on a thread where it may block. The [`Registry`] knows the agents and finds those that
 //! a task may ask for. This crate never decides when an agent is called, and never retries: that is the engine's.
 
 mod cancel;
@@ -46,7 +46,7 @@ pub struct Agent {
 pub enum Doing {
     /// On the engine's own threads; it must not block them.
     Async(Arc<dyn Fn(Call) -> Calling + Send + Sync>),
-    /// On a thread of its own.
+    /// On a thread where it may block. Nobody can end it there.
     Blocking(Arc<dyn Fn(Call) -> Outcome + Send + Sync>),
 }
 
@@ -91,10 +91,10 @@ impl Agent {
         self
     }
 
-    /// How many calls it takes at once.
+    /// How many calls it takes at once: at least one.
     #[must_use]
     pub fn max_concurrent(mut self, calls: usize) -> Agent {
-        self.max_concurrent = Some(calls);
+        self.max_concurrent = Some(calls.max(1));
         self
     }
 

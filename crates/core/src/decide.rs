@@ -6,13 +6,17 @@ use quorate_expr::Truth;
 
 use crate::decision::{Contributor, Decision, Look, NotTaken, Outcome, Rule};
 use crate::draft::{Expiry, OnLate};
+use crate::event::cut;
 use crate::event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Question, RunStatus, Said, Signal,
     Start, TaskRef, Verdict,
 };
 use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
 use crate::run::{Agenda, Asking, JoinVerdict, NOBODY, NONE, Run, State, TaskStatus};
-use crate::{Digest, Millis, Payload, Role, RunId, Timestamp};
+use crate::{Digest, MAX_ID_BYTES, MAX_TEXT_BYTES, Millis, Payload, Role, RunId, Timestamp};
+
+/// Most tasks that an agent can ask for at once.
+pub const MAX_ASKED_FOR: usize = 1_000;
 
 /// Something that happened outside of the run.
 #[derive(Clone, Debug)]
@@ -169,6 +173,16 @@ pub enum Refusal {
         /// What is wrong with it.
         why: String,
     },
+    /// A text is too long.
+    #[error("the {what} has {bytes} bytes, more than the {max} allowed; hand over a reference to it instead")]
+    TooLong {
+        /// Which text.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// What was seen is not what was asked with.
     #[error("the evidence of `{task}` is {actual}, not {seen}; look at it again")]
     OtherEvidence {
@@ -235,6 +249,11 @@ impl Run {
     }
 }
 
+/// Whether a text that somebody sends is short enough to be kept for ever.
+fn fits(what: &'static str, text: &str, max: usize) -> Result<(), Refusal> {
+    if text.len() <= max { Ok(()) } else { Err(Refusal::TooLong { what, bytes: text.len(), max }) }
+}
+
 struct Deciding<'r> {
     run: &'r mut Run,
     at: Timestamp,
@@ -258,7 +277,8 @@ impl Deciding<'_> {
         match input {
             Input::Dispatched { task, agent, timeout, choice } => self.dispatched(task, agent, timeout, choice),
             Input::ChildDispatched { task } => self.child_dispatched(task),
-            Input::Unfit { task, failure } => {
+            Input::Unfit { task, mut failure } => {
+                cut(&mut failure.message);
                 if matches!(self.state(task.ix), State::Ready) {
                     self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) });
                 }
@@ -283,11 +303,21 @@ impl Deciding<'_> {
                 Ok(())
             }
             Input::Answered { task, by, choice, note, evidence, output } => {
+                fits("note", &note, MAX_TEXT_BYTES)?;
+                fits("name", &by.name, MAX_ID_BYTES)?;
                 let ix = self.run.task_named(&task)?;
                 self.answered(ix, &by, Answer { by: by.name.clone(), choice, note, output }, evidence)
             }
-            Input::Delegated { task, from, to, note } => self.delegated(&task, &from, to, note),
+            Input::Delegated { task, from, to, note } => {
+                fits("note", &note, MAX_TEXT_BYTES)?;
+                fits("name", &from.name, MAX_ID_BYTES)?;
+                fits("name", &to, MAX_ID_BYTES)?;
+                self.delegated(&task, &from, to, note)
+            }
             Input::Signal(signal) => {
+                fits("name of the signal", &signal.name, MAX_ID_BYTES)?;
+                fits("name of the sender", &signal.by, MAX_ID_BYTES)?;
+                fits("id of the signal", signal.id.as_deref().unwrap_or_default(), MAX_ID_BYTES)?;
                 // A signal with an id that is known has been received already.
                 if !signal.id.as_ref().is_some_and(|id| self.run.knows_signal(id)) {
                     self.record(Event::SignalReceived(Box::new(signal)));
@@ -299,6 +329,8 @@ impl Deciding<'_> {
                 Ok(())
             }
             Input::Cancel { by, reason, rollback } => {
+                fits("reason", &reason, MAX_TEXT_BYTES)?;
+                fits("name", &by, MAX_ID_BYTES)?;
                 if !self.run.cancel_requested {
                     self.record(Event::CancelRequested { by, reason, rollback });
                     if self.run.conclusion.is_none() {
@@ -336,13 +368,17 @@ impl Deciding<'_> {
 
     fn attempt_ended(&mut self, task: TaskRef, attempt: u32, result: Result<Reply, Failure>) {
         match result {
-            Ok(Reply { output, said, grow }) => {
+            Ok(Reply { output, mut said, grow }) => {
+                said.iter_mut().filter_map(|said| said.log.as_mut()).for_each(cut);
                 self.record(Event::TaskSucceeded { task: task.clone(), attempt, output, said });
                 if !grow.is_empty() {
                     self.grow_on_demand(task, grow);
                 }
             }
-            Err(failure) => self.attempt_failed(task, attempt, failure),
+            Err(mut failure) => {
+                cut(&mut failure.message);
+                self.attempt_failed(task, attempt, failure);
+            }
         }
     }
 
@@ -758,7 +794,11 @@ impl Deciding<'_> {
 
     // -- growth
 
-    fn grow_on_demand(&mut self, task: TaskRef, asked: Vec<String>) {
+    fn grow_on_demand(&mut self, task: TaskRef, mut asked: Vec<String>) {
+        let more = asked.len().saturating_sub(MAX_ASKED_FOR);
+        asked.truncate(MAX_ASKED_FOR);
+        asked.extend((more > 0).then(|| format!("{more} more")));
+        asked.iter_mut().for_each(|name| name.truncate(name.floor_char_boundary(MAX_ID_BYTES)));
         let plan = self.run.plan.clone();
         let allowed = &self.run.node(task.ix).may_grow;
         let (granted, refused): (Vec<String>, Vec<String>) =

@@ -535,6 +535,19 @@ pub struct Failure {
     pub retry_after: Option<Millis>,
 }
 
+/// Longest text that somebody adds to an entry: a message, a log, a note, a reason. Those of agents are cut, those of
+/// people are refused.
+pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+
+/// Cuts a text that is too long, and says so in it.
+pub(crate) fn cut(text: &mut String) {
+    if text.len() > MAX_TEXT_BYTES {
+        let bytes = text.len();
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        text.push_str(&format!("… ({bytes} bytes in all)"));
+    }
+}
+
 impl Failure {
     /// A failure of this class.
     #[must_use]

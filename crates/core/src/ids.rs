@@ -138,15 +138,27 @@ impl FromStr for Digest {
 pub struct Timestamp(NonZeroU64);
 
 impl Timestamp {
+    /// The earliest point that can be written, in the year -9999.
+    pub const MIN: Timestamp = Timestamp::from_micros(i64::MIN);
+    /// The latest point that can be written, in the year 9999.
+    pub const MAX: Timestamp = Timestamp::from_micros(i64::MAX);
+
+    const MIN_MICROS: i64 = -377_705_023_201_000_000;
+    const MAX_MICROS: i64 = 253_402_207_200_000_000;
     const SIGN: u64 = 1 << 63;
 
-    /// A point so many microseconds after 1970.
+    /// A point so many microseconds after 1970; the nearest one that can be written, where that is too far away.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Timestamp {
-        // Turning the sign over keeps the order. The earliest point of all becomes the one after it.
+        let micros = match micros {
+            ..Timestamp::MIN_MICROS => Timestamp::MIN_MICROS,
+            Timestamp::MAX_MICROS.. => Timestamp::MAX_MICROS,
+            _ => micros,
+        };
+        // Turning the sign over keeps the order, and the earliest points of all are not among these.
         match NonZeroU64::new(micros.cast_unsigned() ^ Timestamp::SIGN) {
             Some(distance) => Timestamp(distance),
-            None => Timestamp(NonZeroU64::MIN),
+            None => unreachable!(),
         }
     }
 
@@ -172,10 +184,8 @@ impl Default for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.micros()) {
-            Ok(time) => write!(f, "{time:.6}"),
-            Err(_) => write!(f, "{}us", self.micros()),
-        }
+        let time = jiff::Timestamp::from_microsecond(self.micros()).expect("it is between MIN and MAX");
+        write!(f, "{time:.6}")
     }
 }
 

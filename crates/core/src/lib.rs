@@ -25,12 +25,12 @@ mod plan;
 mod run;
 mod work;
 
-pub use decide::{Input, Person, Refusal, Reply};
+pub use decide::{Input, MAX_ASKED_FOR, Person, Refusal, Reply};
 pub use decision::{ACTIONS, Contributor, Decision, HIL_REVIEW, Look, NotTaken, Outcome, Rule};
 pub use draft::{Draft, Role};
 pub use event::{
-    AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Parent, Question, RunStatus, Said,
-    Signal, Start, TaskRef, Usage, Verdict,
+    AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, MAX_TEXT_BYTES, Operand, Parent, Question,
+    RunStatus, Said, Signal, Start, TaskRef, Usage, Verdict,
 };
 pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};

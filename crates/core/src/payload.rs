@@ -71,6 +71,7 @@ impl Payload {
     }
 
     fn from_raw(raw: Box<RawValue>) -> Result<Payload, BadValue> {
+        let raw = on_one_line(raw);
         let bytes = raw.get().len();
         match bytes {
             0..=MAX_INLINE_BYTES => Ok(Payload(Repr::Text(raw.into()))),
@@ -188,6 +189,16 @@ impl<'de> Deserialize<'de> for Payload {
             Wire::Stored(digest) => Ok(Payload(Repr::Absent(Box::new(digest)))),
         }
     }
+}
+
+/// A journal is lines, so a value is one line. Between the tokens of JSON a line break is white space, and nowhere else.
+fn on_one_line(raw: Box<RawValue>) -> Box<RawValue> {
+    let bytes = raw.get().as_bytes();
+    if !bytes.contains(&b'\n') && !bytes.contains(&b'\r') {
+        return raw;
+    }
+    let spaced = raw.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(spaced).expect("white space of one kind is as good as another")
 }
 
 /// One step into a JSON text. Of a field that stands twice the last one counts, as it does for every decoder.

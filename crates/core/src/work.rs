@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::{Failure, Question, TaskRef};
 use crate::plan::{Node, Work as NodeWork};
 use crate::run::{NONE, Origin, Ready, Run, State};
-use crate::{Digest, FailureClass, Millis, Payload, RunId, Timestamp};
+use crate::{Digest, FailureClass, Millis, Payload, Reply, RunId, Timestamp};
 
 /// Something that has to come from outside before the run goes on.
 #[derive(Clone, Debug)]
@@ -142,22 +142,30 @@ impl Run {
     /// The most urgent task that may start now, if the limits of the run let one start.
     #[must_use]
     pub fn next_ready(&self) -> Option<Offer<'_>> {
-        self.next_ready_except(&[])
+        self.next_ready_except(&[], &[])
     }
 
-    /// The same, leaving out lanes for which there is no free agent at the moment.
+    /// The same, leaving out lanes for which there is no free agent at the moment, and tasks, by position, that cannot
+    /// start yet for reasons of the caller's own.
     #[must_use]
-    pub fn next_ready_except(&self, full: &[u32]) -> Option<Offer<'_>> {
+    pub fn next_ready_except(&self, full: &[u32], held: &[u32]) -> Option<Offer<'_>> {
         if self.count.running >= self.plan.max_parallel {
             return None;
         }
-        let first = self.open_lanes.iter().filter(|lane| !full.contains(lane)).filter_map(|lane| self.first_in(*lane)).max()?;
+        let open = self.open_lanes.iter().filter(|lane| !full.contains(lane));
+        let first = open.filter_map(|lane| self.first_in(*lane, held)).max()?;
         let ix = first.task();
         if self.plan.one_at_a_time && !self.is_first_in_line(ix) {
             return None;
         }
         let node = self.node(ix);
         Some(Offer { task: self.reference(ix), lane: node.lane, priority: first.priority(), asker: node.asker()? })
+    }
+
+    /// How urgent the first task in a lane is, if there is one.
+    #[must_use]
+    pub fn urgency_of(&self, lane: u32) -> Option<u8> {
+        self.first_in(lane, &[]).map(Ready::priority)
     }
 
     /// Whether a plan that runs one task at a time has come to this one.
@@ -168,7 +176,7 @@ impl Run {
         let busy = self.count.running + self.count.retrying + self.count.asking + self.count.sleeping;
         let item = matches!(self.tasks[ix as usize].origin, Origin::Item { .. });
         let before = |first: Option<Ready>| first.is_some_and(|first| first.task() < ix);
-        let others = self.open_lanes.iter().map(|lane| self.first_in(*lane)).chain([self.ready_inside.peek().copied()]);
+        let others = self.open_lanes.iter().map(|lane| self.first_in(*lane, &[])).chain([self.ready_inside.peek().copied()]);
         busy == 0 && (item || (self.count.mapping == 0 && !others.into_iter().any(before)))
     }
 
@@ -217,8 +225,14 @@ impl Run {
     ///
     /// # Errors
     /// What does not fit.
-    pub fn check_output(&self, task: &TaskRef, output: &Payload) -> Result<(), String> {
-        output.check(&self.node(task.ix).output)
+    pub fn check_reply(&self, task: &TaskRef, reply: &Reply) -> Result<(), String> {
+        reply.output.check(&self.node(task.ix).output)?;
+        match reply.said.as_ref().and_then(|said| said.confidence) {
+            Some(confidence) if !quorate_expr::Range::UNIT.holds(confidence) => {
+                Err(format!("the confidence should be a number from 0 to 1, but is {confidence}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The plan that this task runs, where it is a sub-workflow.

@@ -34,6 +34,7 @@ pub fn write_lines(head: Head, entries: &[Entry]) -> (String, Head) {
         let start = text.len();
         let line = Line { prev: head.digest, seq: entry.seq, at: entry.at, event: &entry.event };
         serde_json::to_writer(&mut text, &line).expect("an entry is plain data, and a Vec takes any bytes");
+        debug_assert!(!text[start..].contains(&b'\n'), "an entry is one line");
         head = Head { seq: entry.seq, digest: Digest::of(&text[start..]) };
     }
     (String::from_utf8(text).expect("JSON is text"), head)

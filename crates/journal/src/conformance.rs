@@ -1,16 +1,20 @@
 //! What every journal must do, as a suite that any of them can run.
 
-use std::sync::Arc;
-
 use quorate_core::{Digest, Entry, Event, MAX_INLINE_BYTES, Payload, RunId, RunStatus, Signal, Start, Timestamp};
 
-use crate::{AppendError, Head, Journal};
+use crate::{AppendError, Head, Journal, Text};
+
+/// The text that the runs of this suite name as their plan.
+#[must_use]
+pub fn plan() -> Text {
+    (Digest::of(b"plan"), "plan".into())
+}
 
 /// The first entry of a run.
 #[must_use]
 pub fn started(at: i64) -> Entry {
     let start = Start {
-        plan: Digest::of(b"plan"),
+        plan: plan().0,
         name: "conformance".into(),
         input: Payload::null(),
         profile: None,
@@ -49,7 +53,9 @@ pub async fn check(journal: &dyn Journal) {
     appends_are_compared_with_the_head(journal).await;
     all_of_an_append_or_nothing(journal).await;
     long_values_come_back(journal).await;
-    texts_are_kept_once(journal).await;
+    texts_are_kept_with_the_entries_that_name_them(journal).await;
+    an_append_of_nothing_does_nothing(journal).await;
+    a_value_of_many_lines_comes_back(journal).await;
     runs_are_listed(journal).await;
     the_order_of_all_runs_can_be_followed(journal).await;
     many_writers_do_not_disturb_each_other(journal).await;
@@ -58,7 +64,7 @@ pub async fn check(journal: &dyn Journal) {
 }
 
 async fn begin(journal: &dyn Journal, run: u128) -> Head {
-    let append = journal.append(RunId(run), Head::START, &[started(1)]);
+    let append = journal.append(RunId(run), Head::START, &[started(1)], &[plan()]);
     append.done.await.expect("a new run can be begun");
     append.head
 }
@@ -66,7 +72,7 @@ async fn begin(journal: &dyn Journal, run: u128) -> Head {
 async fn what_was_appended_is_loaded(journal: &dyn Journal) {
     let head = begin(journal, 1).await;
     let more = [carrying(2, small("two")), carrying(3, small("three"))];
-    let append = journal.append(RunId(1), head, &more);
+    let append = journal.append(RunId(1), head, &more, &[]);
     append.done.await.expect("what follows can be appended");
     let loaded = journal.load(vec![RunId(1), RunId(99)]).await.expect("runs can be loaded");
     assert_eq!(loaded[0].entries[1..], more);
@@ -77,23 +83,23 @@ async fn what_was_appended_is_loaded(journal: &dyn Journal) {
 
 async fn appends_are_compared_with_the_head(journal: &dyn Journal) {
     let head = begin(journal, 2).await;
-    let first = journal.append(RunId(2), head, &[carrying(2, small("first"))]);
-    let second = journal.append(RunId(2), head, &[carrying(2, small("second"))]);
+    let first = journal.append(RunId(2), head, &[carrying(2, small("first"))], &[]);
+    let second = journal.append(RunId(2), head, &[carrying(2, small("second"))], &[]);
     first.done.await.expect("the first writer wins");
     let refused = second.done.await;
     assert!(matches!(refused, Err(AppendError::Conflict { expected: 1, actual: 2, .. })), "the second one does not: {refused:?}");
     let forged = Head { seq: 2, digest: Digest::of(b"another history") };
-    let refused = journal.append(RunId(2), forged, &[carrying(3, small("third"))]).done.await;
+    let refused = journal.append(RunId(2), forged, &[carrying(3, small("third"))], &[]).done.await;
     assert!(matches!(refused, Err(AppendError::Conflict { .. })), "the same length is not the same history");
-    let again = journal.append(RunId(2), Head::START, &[started(1)]).done.await;
+    let again = journal.append(RunId(2), Head::START, &[started(1)], &[]).done.await;
     assert!(matches!(again, Err(AppendError::Conflict { .. })), "a run begins once");
 }
 
 async fn all_of_an_append_or_nothing(journal: &dyn Journal) {
     let head = begin(journal, 3).await;
-    let first = journal.append(RunId(3), head, &[carrying(2, small("a")), carrying(3, small("b"))]);
+    let first = journal.append(RunId(3), head, &[carrying(2, small("a")), carrying(3, small("b"))], &[]);
     first.done.await.expect("it follows");
-    let stale = journal.append(RunId(3), head, &[carrying(2, small("c")), carrying(3, small("d")), carrying(4, small("e"))]);
+    let stale = journal.append(RunId(3), head, &[carrying(2, small("c")), carrying(3, small("d")), carrying(4, small("e"))], &[]);
     assert!(stale.done.await.is_err());
     let loaded = journal.load(vec![RunId(3)]).await.expect("it can be loaded");
     assert_eq!(loaded[0].entries.len(), 3, "nothing of what was refused is there");
@@ -104,26 +110,50 @@ async fn long_values_come_back(journal: &dyn Journal) {
     let long = small(&"x".repeat(MAX_INLINE_BYTES + 1));
     assert!(long.kept_apart().is_some());
     let entries = [carrying(2, long.clone()), carrying(3, long.clone()), carrying(4, small(&"y".repeat(MAX_INLINE_BYTES - 2)))];
-    journal.append(RunId(4), head, &entries).done.await.expect("long values can be appended");
+    journal.append(RunId(4), head, &entries, &[]).done.await.expect("long values can be appended");
     let loaded = journal.load(vec![RunId(4)]).await.expect("they can be loaded");
     assert_eq!(loaded[0].entries[1..], entries);
 }
 
-async fn texts_are_kept_once(journal: &dyn Journal) {
-    let text: Arc<str> = "a plan".into();
-    let digest = Digest::of(text.as_bytes());
-    journal.keep(digest, text.clone());
-    journal.keep(digest, text.clone());
-    journal.flush().await.expect("everything becomes durable");
-    assert_eq!(journal.kept(digest).await.expect("it can be asked for"), Some(text));
-    assert_eq!(journal.kept(Digest::of(b"nothing")).await.expect("it can be asked for"), None);
+async fn texts_are_kept_with_the_entries_that_name_them(journal: &dyn Journal) {
+    let text = |words: &str| -> Text { (Digest::of(words.as_bytes()), words.into()) };
+    let (first, refused, unknown) = (text("a text"), text("a text that is refused"), text("nothing"));
+    let head = begin(journal, 6).await;
+    let append = journal.append(RunId(6), head, &[carrying(2, small("a"))], &[first.clone(), plan()]);
+    append.done.await.expect("texts can be kept");
+    let again = journal.append(RunId(6), append.head, &[carrying(3, small("b"))], std::slice::from_ref(&first));
+    again.done.await.expect("texts can be kept again");
+    let stale = journal.append(RunId(6), head, &[carrying(2, small("c"))], std::slice::from_ref(&refused));
+    assert!(stale.done.await.is_err());
+    let kept = async |text: &Text| journal.kept(text.0).await.expect("it can be asked for");
+    assert_eq!(kept(&first).await, Some(first.1.clone()));
+    assert_eq!(kept(&refused).await, None, "what comes with a refused append is not kept");
+    assert_eq!(kept(&unknown).await, None);
+}
+
+async fn an_append_of_nothing_does_nothing(journal: &dyn Journal) {
+    let head = begin(journal, 7).await;
+    let nothing = journal.append(RunId(7), head, &[], &[]);
+    assert_eq!(nothing.head, head);
+    nothing.done.await.expect("nothing can be appended");
+    journal.append(RunId(7), head, &[carrying(2, small("a"))], &[]).done.await.expect("and something after it");
+    let loaded = journal.load(vec![RunId(7)]).await.expect("it can be loaded");
+    assert_eq!(loaded[0].entries.len(), 2);
+}
+
+async fn a_value_of_many_lines_comes_back(journal: &dyn Journal) {
+    let head = begin(journal, 8).await;
+    let entry = carrying(2, Payload::parse("{\n  \"a\": [1,\r\n 2]\n}".into()).expect("this is JSON"));
+    journal.append(RunId(8), head, std::slice::from_ref(&entry), &[]).done.await.expect("it can be appended");
+    let loaded = journal.load(vec![RunId(8)]).await.expect("it can be loaded");
+    assert_eq!(loaded[0].entries[1], entry);
 }
 
 async fn runs_are_listed(journal: &dyn Journal) {
     let head = begin(journal, 5).await;
     let open = journal.open_runs().await.expect("open runs can be listed");
     assert!(open.contains(&RunId(5)));
-    journal.append(RunId(5), head, &[ended(2)]).done.await.expect("a run can end");
+    journal.append(RunId(5), head, &[ended(2)], &[]).done.await.expect("a run can end");
     let open = journal.open_runs().await.expect("open runs can be listed");
     assert!(!open.contains(&RunId(5)), "a run that ended is not open");
     let listed = journal.list(100).await.expect("runs can be listed");
@@ -147,7 +177,7 @@ async fn many_writers_do_not_disturb_each_other(journal: &dyn Journal) {
     for seq in 1..=LENGTH {
         for run in 0..RUNS {
             let entry = if seq == 1 { started(1) } else { carrying(seq, small("step")) };
-            let append = journal.append(RunId(1_000 + run), heads[run as usize], &[entry]);
+            let append = journal.append(RunId(1_000 + run), heads[run as usize], &[entry], &[]);
             heads[run as usize] = append.head;
             waiting.push(append.done);
         }

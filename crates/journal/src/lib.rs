@@ -34,6 +34,9 @@ pub use verify::{Damage, Flaw, Report};
 /// A boxed future, for what is not asked often.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A text under its digest, such as a plan.
+pub type Text = (Digest, Arc<str>);
+
 /// The end of a run's chain: the last entry and its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -50,12 +53,10 @@ impl Head {
 
 /// A store of runs.
 pub trait Journal: Send + Sync + fmt::Debug + 'static {
-    /// Appends entries to a run after `after`, all or none. The entries are in the store's hands when this returns, in
-    /// the order of the calls; the [`Appended`] is done once they are durable, or refused.
-    fn append(&self, run: RunId, after: Head, entries: &[Entry]) -> Append;
-
-    /// Keeps a text under its digest, before anything that is appended later. Keeping it again does nothing.
-    fn keep(&self, digest: Digest, text: Arc<str>);
+    /// Appends entries to a run after `after`, and keeps the texts that they name: all or nothing. Both are in the
+    /// store's hands when this returns, in the order of the calls; the [`Appended`] is done once they are durable, or
+    /// refused. A text that is kept already is not kept again, and an append of no entries does nothing at all.
+    fn append(&self, run: RunId, after: Head, entries: &[Entry], texts: &[Text]) -> Append;
 
     /// The text that was kept under a digest.
     fn kept(&self, digest: Digest) -> Asked<'_, Result<Option<Arc<str>>, ReadError>>;
@@ -191,7 +192,7 @@ pub enum AppendError {
         /// Where it is.
         actual: u64,
     },
-    /// The store failed; nothing of this append was kept.
+    /// The store failed; nothing follows from this append, and the next one begins where the last good one ended.
     #[error("could not append to the journal of run {run}")]
     Storage {
         /// The run.

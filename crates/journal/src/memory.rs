@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use quorate_core::{Digest, Entry, Event, RunId};
 
 use crate::codec;
-use crate::{Append, AppendError, Appended, Asked, Counters, Head, Journal, Loaded, ReadError, Record, Report, RunInfo};
+use crate::{
+    Append, AppendError, Appended, Asked, Counters, Damage, Flaw, Head, Journal, Loaded, ReadError, Record, Report, RunInfo, Text,
+};
 
 /// Keeps runs in memory, in the form in which others write them to disk.
 #[derive(Debug, Default)]
@@ -59,7 +61,10 @@ impl Kept {
 }
 
 impl Journal for MemoryJournal {
-    fn append(&self, run: RunId, after: Head, entries: &[Entry]) -> Append {
+    fn append(&self, run: RunId, after: Head, entries: &[Entry], texts: &[Text]) -> Append {
+        if entries.is_empty() {
+            return Append { head: after, done: Appended::ready(Ok(())) };
+        }
         let (body, head) = codec::write_lines(after, entries);
         let mut kept = self.kept_now();
         let actual = kept.runs.get(&run).map_or(Head::START, |(head, _)| *head);
@@ -70,6 +75,7 @@ impl Journal for MemoryJournal {
         for (digest, value) in crate::long_values(entries) {
             kept.values.entry(digest).or_insert_with(|| value.json().into());
         }
+        kept.values.extend(texts.iter().cloned());
         for entry in entries {
             match &entry.event {
                 Event::RunStarted(start) => {
@@ -94,10 +100,6 @@ impl Journal for MemoryJournal {
         kept.counters.appends += 1;
         kept.counters.commits += 1;
         Append { head, done: Appended::ready(Ok(())) }
-    }
-
-    fn keep(&self, digest: Digest, text: Arc<str>) {
-        self.kept_now().values.insert(digest, text);
     }
 
     fn kept(&self, digest: Digest) -> Asked<'_, Result<Option<Arc<str>>, ReadError>> {
@@ -139,13 +141,21 @@ impl Journal for MemoryJournal {
 
     fn verify(&self) -> Asked<'_, Result<Report, ReadError>> {
         let kept = self.kept_now();
-        let report = Report {
+        let mut report = Report {
             runs: kept.runs.len() as u64,
             entries: kept.counters.entries,
             values: kept.values.len() as u64,
             commits: kept.counters.commits,
             ..Report::default()
         };
+        for (run, (head, _)) in &kept.runs {
+            match kept.load(*run) {
+                Ok(loaded) if loaded.head == *head => {}
+                Ok(loaded) => report.damage.push(Damage { run: Some(*run), seq: Some(loaded.head.seq), flaw: Flaw::Changed }),
+                Err(ReadError::Damaged(damage)) => report.damage.push(damage),
+                Err(wrong) => report.damage.push(Damage { run: Some(*run), seq: None, flaw: Flaw::File(wrong.to_string()) }),
+            }
+        }
         Box::pin(async move { Ok(report) })
     }
 

@@ -174,40 +174,54 @@ impl SqliteReader {
         Ok(records)
     }
 
-    /// Checks every entry of every run, every value, and the chain of commits.
+    /// Checks every entry of every run, every value, their order, the chain of commits, and the index.
     ///
     /// # Errors
     /// [`ReadError::Storage`] where the file cannot be read at all. Damage is in the report.
     pub fn verify(&self) -> Result<Report, ReadError> {
+        // One look at one moment, whatever is written meanwhile.
+        self.connection.execute_batch("BEGIN").map_err(|wrong| storage("beginning to verify", wrong))?;
+        let report = self.verify_now();
+        // What was only read needs no end that succeeds.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        report
+    }
+
+    fn verify_now(&self) -> Result<Report, ReadError> {
         let mut report = Report::default();
         self.check_file(&mut report);
-        let heads = self.check_commits(&mut report)?;
-        let mut known: Vec<RunId> = heads.keys().copied().collect();
-        known.extend(self.runs_with_entries(&mut report)?.into_iter().filter(|run| !heads.contains_key(run)));
+        let commits = self.check_commits(&mut report)?;
+        let mut known: Vec<RunId> = commits.keys().copied().collect();
+        known.extend(self.runs_with_entries(&mut report)?.into_iter().filter(|run| !commits.contains_key(run)));
         known.sort_unstable();
+        let mut index = self.index(&mut report);
         for run in known {
-            self.check_run(run, heads.get(&run).copied(), &mut report);
+            let committed = commits.get(&run).and_then(|heads| heads.last()).map(|(_, head)| *head);
+            self.check_run(run, committed, index.remove(&run), &mut report);
         }
+        let left = index.into_keys().map(|run| Damage { run: Some(run), seq: None, flaw: Flaw::Index("names a run without entries") });
+        report.damage.extend(left);
+        self.check_order(&commits, &mut report);
         self.check_values(&mut report)?;
         Ok(report)
     }
 
     fn check_file(&self, report: &mut Report) {
         let mut note = |why: String| report.damage.push(Damage { run: None, seq: None, flaw: Flaw::File(why) });
-        match self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)) {
+        match self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0)) {
             Ok(said) if said == "ok" => {}
             Ok(said) => note(said),
             Err(wrong) => note(wrong.to_string()),
         }
     }
 
-    /// Walks the chain of commits, and gives the head of every run that they committed.
-    fn check_commits(&self, report: &mut Report) -> Result<HashMap<RunId, Head>, ReadError> {
+    /// Walks the chain of commits, and gives the heads to which they moved every run.
+    fn check_commits(&self, report: &mut Report) -> Result<HashMap<RunId, Vec<(u64, Head)>>, ReadError> {
         let doing = "reading the commits";
         let mut statement =
             self.connection.prepare("SELECT number, heads, seal FROM commits ORDER BY number").map_err(|wrong| storage(doing, wrong))?;
         let mut rows = statement.query([]).map_err(|wrong| storage(doing, wrong))?;
-        let mut heads = HashMap::new();
+        let mut heads: HashMap<RunId, Vec<(u64, Head)>> = HashMap::new();
         let mut seal = Digest::ZERO;
         let mut last = 0;
         loop {
@@ -225,7 +239,9 @@ impl SqliteReader {
             if number != last + 1 || written != expected {
                 report.damage.push(Damage { run: None, seq: None, flaw: Flaw::Commit(last + 1) });
             }
-            heads.extend(heads_in(&body));
+            for (run, head) in heads_in(&body) {
+                heads.entry(run).or_default().push((number, head));
+            }
             report.commits += 1;
             (seal, last) = (written, number);
         }
@@ -250,7 +266,43 @@ impl SqliteReader {
         Ok(found)
     }
 
-    fn check_run(&self, run: RunId, committed: Option<Head>, report: &mut Report) {
+    /// What the index says of every run.
+    fn index(&self, report: &mut Report) -> HashMap<RunId, RunInfo> {
+        match self.list(usize::MAX) {
+            Ok(listed) => listed.into_iter().map(|info| (info.run, info)).collect(),
+            Err(wrong) => {
+                report.damage.push(Damage { run: None, seq: None, flaw: Flaw::File(wrong.to_string()) });
+                HashMap::new()
+            }
+        }
+    }
+
+    /// The order of all appends is that of the commits that wrote them, without gaps.
+    fn check_order(&self, commits: &HashMap<RunId, Vec<(u64, Head)>>, report: &mut Report) {
+        let walk = || {
+            let mut statement = self.connection.prepare("SELECT position, run, seq FROM appends ORDER BY position")?;
+            let mut rows = statement.query([])?;
+            let (mut last, mut commit) = (0, 0);
+            while let Some(row) = rows.next()? {
+                let (position, run, seq) = (row.get::<_, i64>(0)?, run_of(row.get(1)?), row.get::<_, i64>(2)?.unsigned_abs());
+                let heads = commits.get(&run).map_or(&[][..], Vec::as_slice);
+                let written = heads.get(heads.partition_point(|(_, head)| head.seq < seq)).map_or(commit, |(number, _)| *number);
+                if position != last + 1 || written < commit {
+                    return Ok(Some(position.unsigned_abs()));
+                }
+                (last, commit) = (position, written);
+            }
+            Ok(None)
+        };
+        let flaw = match walk() {
+            Ok(None) => return,
+            Ok(Some(position)) => Flaw::Order { position },
+            Err(wrong) => Flaw::File(rusqlite::Error::to_string(&wrong)),
+        };
+        report.damage.push(Damage { run: None, seq: None, flaw });
+    }
+
+    fn check_run(&self, run: RunId, committed: Option<Head>, indexed: Option<RunInfo>, report: &mut Report) {
         report.runs += 1;
         let loaded = match self.load(run) {
             Ok(loaded) => loaded,
@@ -261,6 +313,9 @@ impl SqliteReader {
             }
         };
         report.entries += loaded.entries.len() as u64;
+        if let Some(flaw) = self.index_flaw(&loaded, indexed) {
+            report.damage.push(Damage { run: Some(run), seq: None, flaw });
+        }
         let head = loaded.head;
         let (seq, flaw) = match committed {
             Some(committed) if committed == head => return,
@@ -273,19 +328,49 @@ impl SqliteReader {
         report.damage.push(Damage { run: Some(run), seq, flaw });
     }
 
+    /// What is wrong with the row of a run in the index, or with the plan that it names.
+    fn index_flaw(&self, loaded: &Loaded, indexed: Option<RunInfo>) -> Option<Flaw> {
+        let Event::RunStarted(start) = &loaded.entries.first()?.event else { return None };
+        let ended = loaded.entries.last().and_then(|last| match &last.event {
+            Event::RunEnded { status, .. } => Some((*status, last.at)),
+            _ => None,
+        });
+        let (name, plan, started) = (start.name.to_string(), start.plan, loaded.entries[0].at);
+        let expected = RunInfo { run: loaded.run, name, plan, started, ended };
+        match indexed {
+            None => return Some(Flaw::Index("does not name it")),
+            Some(info) if info != expected => return Some(Flaw::Index("does not say what its entries say")),
+            Some(_) => {}
+        }
+        match self.kept(plan) {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Flaw::ValueGone(plan)),
+            Err(wrong) => Some(Flaw::File(wrong.to_string())),
+        }
+    }
+
     fn check_values(&self, report: &mut Report) -> Result<(), ReadError> {
         let doing = "reading the values";
         let mut statement = self.connection.prepare("SELECT digest, body FROM kept").map_err(|wrong| storage(doing, wrong))?;
         let mut rows = statement.query([]).map_err(|wrong| storage(doing, wrong))?;
-        while let Ok(Some(row)) = rows.next() {
-            report.values += 1;
+        loop {
             let read = |row: &rusqlite::Row<'_>| Ok((Digest(row.get(0)?), Digest::of(row.get_ref(1)?.as_bytes()?)));
-            let (name, content): (Digest, Digest) = read(row).map_err(|wrong: rusqlite::Error| storage(doing, wrong))?;
-            if name != content {
-                report.damage.push(Damage { run: None, seq: None, flaw: Flaw::ValueChanged(name) });
-            }
+            let flaw = match rows.next().and_then(|row| row.map(read).transpose()) {
+                Ok(None) => return Ok(()),
+                Ok(Some((name, content))) => {
+                    report.values += 1;
+                    if name == content {
+                        continue;
+                    }
+                    Flaw::ValueChanged(name)
+                }
+                Err(wrong) => {
+                    report.damage.push(Damage { run: None, seq: None, flaw: Flaw::File(wrong.to_string()) });
+                    return Ok(());
+                }
+            };
+            report.damage.push(Damage { run: None, seq: None, flaw });
         }
-        Ok(())
     }
 }
 

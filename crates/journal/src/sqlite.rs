@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use crate::codec;
 use crate::reader::{bytes_of, index, seal_of, storage, write_head};
 use crate::{
-    Append, AppendError, Appended, Asked, Counters, FolderLock, Head, Journal, Loaded, OpenError, ReadError, Record, Report, RunInfo,
-    SqliteReader,
+    Append, AppendError, Appended, Asked, Counters, Flaw, FolderLock, Head, Journal, Loaded, OpenError, ReadError, Record, Report, RunInfo,
+    SqliteReader, Text,
 };
 
 pub(crate) const FILE: &str = "journal.db";
@@ -30,6 +30,9 @@ pub(crate) const APPLICATION_ID: i64 = 0x5172_7431;
 pub(crate) const FORMAT: i64 = 1;
 /// Most appends that share a commit.
 const MAX_BATCH: usize = 4_096;
+/// How long a commit is tried again, where what is wrong may pass by.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Bytes of log after which it is copied into the main file.
 const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 /// How long the writer stays awake after a commit.
@@ -80,7 +83,6 @@ struct SharedCounters {
 #[derive(Debug)]
 enum Order {
     Append(Box<Appending>),
-    Keep(Digest, Arc<str>),
     Flush(oneshot::Sender<Result<(), AppendError>>),
 }
 
@@ -91,7 +93,7 @@ struct Appending {
     head: Head,
     entries: u64,
     body: String,
-    values: Vec<(Digest, Arc<str>)>,
+    texts: Vec<Text>,
     /// The first and the last entry where they begin or end the run: the index wants to know.
     marks: Vec<Entry>,
     done: oneshot::Sender<Result<(), AppendError>>,
@@ -108,11 +110,11 @@ impl SqliteJournal {
         let lock = FolderLock::take(folder)?;
         let file = folder.join(FILE);
         let failed = |source: rusqlite::Error| OpenError::Storage { file: file.clone(), source: source.into() };
-        let existed = file.exists() && std::fs::metadata(&file).is_ok_and(|file| file.len() > 0);
+        let connection = Connection::open(&file).map_err(failed)?;
+        let existed = !is_blank(&connection);
         if existed {
             SqliteReader::open(folder)?;
         }
-        let connection = Connection::open(&file).map_err(failed)?;
         let flush = if options.unflushed { "NORMAL" } else { "FULL" };
         let settings =
             format!("PRAGMA journal_mode=WAL; PRAGMA synchronous={flush}; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536;");
@@ -160,6 +162,11 @@ impl SqliteJournal {
             FolderLock::take(folder).map_err(|wrong| ReadError::Storage { doing: "taking the data folder", source: Arc::new(wrong) })?;
         let doing = "rebuilding the index";
         let reader = SqliteReader::open(folder).map_err(|wrong| ReadError::Storage { doing, source: Arc::new(wrong) })?;
+        let damage = reader.verify()?.damage.into_iter().find(|damage| !matches!(damage.flaw, Flaw::Index(_)));
+        if let Some(damage) = damage {
+            // An index of what is damaged would hide it.
+            return Err(ReadError::Damaged(damage));
+        }
         let mut connection = Connection::open(folder.join(FILE)).map_err(|wrong| storage(doing, wrong))?;
         let transaction = connection.transaction().map_err(|wrong| storage(doing, wrong))?;
         transaction.execute("DELETE FROM runs", []).map_err(|wrong| storage(doing, wrong))?;
@@ -214,18 +221,18 @@ impl Drop for SqliteJournal {
 }
 
 impl Journal for SqliteJournal {
-    fn append(&self, run: RunId, after: Head, entries: &[Entry]) -> Append {
+    fn append(&self, run: RunId, after: Head, entries: &[Entry], texts: &[Text]) -> Append {
+        if entries.is_empty() {
+            return Append { head: after, done: Appended::ready(Ok(())) };
+        }
         let (body, head) = codec::write_lines(after, entries);
-        let values = crate::long_values(entries).map(|(digest, value)| (digest, value.json().into())).collect();
+        let values = crate::long_values(entries).map(|(digest, value)| (digest, value.json().into()));
+        let texts = values.chain(texts.iter().cloned()).collect();
         let marks = entries.iter().filter(|entry| matches!(entry.event, Event::RunStarted(_) | Event::RunEnded { .. })).cloned().collect();
         let (sender, done) = Appended::later();
-        let appending = Appending { run, after, head, entries: entries.len() as u64, body, values, marks, done: sender };
+        let appending = Appending { run, after, head, entries: entries.len() as u64, body, texts, marks, done: sender };
         self.order(Order::Append(Box::new(appending)));
         Append { head, done }
-    }
-
-    fn keep(&self, digest: Digest, text: Arc<str>) {
-        self.order(Order::Keep(digest, text));
     }
 
     fn kept(&self, digest: Digest) -> Asked<'_, Result<Option<Arc<str>>, ReadError>> {
@@ -249,7 +256,16 @@ impl Journal for SqliteJournal {
     }
 
     fn verify(&self) -> Asked<'_, Result<Report, ReadError>> {
-        self.ask(SqliteReader::verify)
+        // It takes a while: others who read do not wait behind it.
+        let (sender, receiver) = oneshot::channel();
+        let folder = self.folder.clone();
+        std::thread::spawn(move || {
+            let doing = "opening it once more";
+            let reader = SqliteReader::open(&folder).map_err(|wrong| ReadError::Storage { doing, source: Arc::new(wrong) });
+            // Whoever asked may not want to know any more.
+            let _ = sender.send(reader.and_then(|reader| reader.verify()));
+        });
+        Box::pin(async move { receiver.await.unwrap_or(Err(ReadError::Closed)) })
     }
 
     fn counters(&self) -> Counters {
@@ -268,6 +284,12 @@ impl Journal for SqliteJournal {
         self.order(Order::Flush(sender));
         Box::pin(async move { receiver.await.unwrap_or(Err(AppendError::Closed)) })
     }
+}
+
+/// Whether nothing was ever written: the file is new, or whoever made it died before the first commit.
+fn is_blank(connection: &Connection) -> bool {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    matches!((number("PRAGMA application_id"), number("SELECT COUNT(*) FROM sqlite_schema")), (Ok(0), Ok(0)))
 }
 
 /// How the writer has the log copied into the main file. A helper copies nearly all of it while commits go on; the
@@ -289,6 +311,8 @@ struct Writer {
     commit: u64,
     seal: Digest,
     log_bytes: u64,
+    /// Whether the last commit went well, so that one that fails is worth waiting for.
+    patient: bool,
 }
 
 impl Writer {
@@ -309,7 +333,7 @@ impl Writer {
             .map_err(failed)?;
         let (commit, seal) = last.unwrap_or((0, Digest::ZERO));
         let flushed = !options.unflushed;
-        Ok(Writer { connection, flushed, counters, copying, heads: HashMap::new(), position, commit, seal, log_bytes: 0 })
+        Ok(Writer { connection, flushed, counters, copying, heads: HashMap::new(), position, commit, seal, log_bytes: 0, patient: true })
     }
 
     fn run(&mut self, inbox: &Receiver<Order>) {
@@ -321,25 +345,51 @@ impl Writer {
         }
     }
 
+    /// Commits a batch. What may pass by (another process at the file, a full disk) is waited for; where an append is at
+    /// fault, only that one is refused.
     fn commit_batch(&mut self, batch: &mut Vec<Order>) {
-        let before = (self.position, self.commit, self.seal);
-        let mut replaced: Vec<(RunId, Option<Head>)> = Vec::new();
-        match self.write(batch, &mut replaced) {
-            Ok(outcomes) => answer(batch, outcomes),
-            Err(wrong) => {
-                // A transaction that failed may be open still; if it is not, this fails and changes nothing.
-                let _ = self.connection.execute_batch("ROLLBACK");
-                (self.position, self.commit, self.seal) = before;
-                for (run, head) in replaced.into_iter().rev() {
-                    match head {
-                        Some(head) => self.heads.insert(run, head),
-                        None => self.heads.remove(&run),
-                    };
+        let begun = Instant::now();
+        loop {
+            let wrong = match self.try_batch(batch) {
+                Ok(outcomes) => {
+                    self.patient = true;
+                    break answer(batch, outcomes);
                 }
-                refuse(batch, &Arc::new(wrong));
+                Err(wrong) => wrong,
+            };
+            let passes = may_pass(&wrong);
+            if passes && self.patient && begun.elapsed() < PATIENCE {
+                std::thread::sleep(TRY_AGAIN_AFTER);
+            } else if !passes && batch.len() > 1 {
+                for order in std::mem::take(batch) {
+                    self.commit_batch(&mut vec![order]);
+                }
+                break;
+            } else {
+                // Whoever comes next is refused at once, until the disk has recovered.
+                self.patient = !passes;
+                break refuse(batch, &Arc::new(wrong));
             }
         }
         self.copy_log();
+    }
+
+    fn try_batch(&mut self, batch: &[Order]) -> rusqlite::Result<Vec<Result<(), AppendError>>> {
+        let before = (self.position, self.commit, self.seal);
+        let mut replaced: Vec<(RunId, Option<Head>)> = Vec::new();
+        let outcomes = self.write(batch, &mut replaced);
+        if outcomes.is_err() {
+            // A transaction that failed may be open still; if it is not, this fails and changes nothing.
+            let _ = self.connection.execute_batch("ROLLBACK");
+            (self.position, self.commit, self.seal) = before;
+            for (run, head) in replaced.into_iter().rev() {
+                match head {
+                    Some(head) => self.heads.insert(run, head),
+                    None => self.heads.remove(&run),
+                };
+            }
+        }
+        outcomes
     }
 
     /// Writes a batch as one transaction, and says which of its appends were refused.
@@ -351,10 +401,6 @@ impl Writer {
         for order in batch {
             let outcome = match order {
                 Order::Flush(_) => Ok(()),
-                Order::Keep(digest, text) => {
-                    self.keep(*digest, text)?;
-                    Ok(())
-                }
                 Order::Append(append) => match self.head_of(append.run)? {
                     actual if actual != append.after => {
                         Err(AppendError::Conflict { run: append.run, expected: append.after.seq, actual: actual.seq })
@@ -402,7 +448,7 @@ impl Writer {
     }
 
     fn insert(&mut self, append: &Appending) -> rusqlite::Result<()> {
-        for (digest, text) in &append.values {
+        for (digest, text) in &append.texts {
             self.keep(*digest, text)?;
         }
         self.position += 1;
@@ -459,13 +505,19 @@ fn next_order(inbox: &Receiver<Order>) -> Option<Order> {
     inbox.recv().ok()
 }
 
+/// Whether it may be better a moment later.
+fn may_pass(wrong: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure};
+    let code = wrong.sqlite_error_code();
+    matches!(code, Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | OutOfMemory | SystemIoFailure))
+}
+
 fn answer(batch: &mut Vec<Order>, outcomes: Vec<Result<(), AppendError>>) {
     for (order, outcome) in batch.drain(..).zip(outcomes) {
         // Whoever appended may be gone; the entries are kept all the same.
         let _ = match order {
             Order::Append(append) => append.done.send(outcome),
             Order::Flush(done) => done.send(outcome),
-            Order::Keep(..) => Ok(()),
         };
     }
 }
@@ -476,7 +528,6 @@ fn refuse(batch: &mut Vec<Order>, wrong: &Arc<rusqlite::Error>) {
         let _ = match order {
             Order::Append(append) => append.done.send(Err(storage(append.run))),
             Order::Flush(done) => done.send(Err(storage(RunId(0)))),
-            Order::Keep(..) => Ok(()),
         };
     }
 }

@@ -42,6 +42,13 @@ pub enum Flaw {
     Commit(u64),
     /// There are entries that no commit knows.
     Uncommitted,
+    /// An append does not stand where it was written in the order of all runs.
+    Order {
+        /// Its place.
+        position: u64,
+    },
+    /// The index does not say what the entries say.
+    Index(&'static str),
     /// The file itself is damaged.
     File(String),
 }
@@ -63,6 +70,8 @@ impl fmt::Display for Damage {
             Flaw::ValueChanged(digest) => write!(f, "its value {digest} was changed"),
             Flaw::Commit(commit) => write!(f, "commit {commit} was changed or is missing"),
             Flaw::Uncommitted => f.write_str("it is there, but no commit wrote it"),
+            Flaw::Order { position } => write!(f, "append {position} does not stand where it was written"),
+            Flaw::Index(what) => write!(f, "the index {what}; it can be rebuilt from the entries"),
             Flaw::File(why) => write!(f, "the file is damaged: {why}"),
         }
     }

@@ -11,8 +11,5 @@ struct Readme;
 pub use quorate_agents::{Agent, Call, Cancel, Doing, NoCandidate, Outcome, Registry};
 pub use quorate_core::*;
 pub use quorate_expr as expr;
-pub use quorate_journal::{
-    AppendError, Damage, Flaw, Head, Journal, MemoryJournal, OpenError, ReadError, Record, Report, RunInfo, SqliteJournal, SqliteOptions,
-    SqliteReader,
-};
-pub use quorate_runtime::{Clock, Durability, Ended, Engine, Error, Follow, FollowRun, Options, Order, RunHandle, Stats};
+pub use quorate_journal::*;
+pub use quorate_runtime::{Clock, Durability, Ended, Engine, Error, Follow, FollowRun, Opened, Options, Order, RunHandle, Stats};

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use quorate::draft::{TaskDraft, WorkDraft};
 use quorate::{
-    Agent, Draft, Durability, Engine, Event, Options, Order, Payload, Plan, Registry, Reply, RunId, RunStatus, SqliteJournal,
+    Agent, Draft, Durability, Engine, Event, Opened, Options, Order, Payload, Plan, Registry, Reply, RunId, RunStatus, SqliteJournal,
     SqliteOptions, SqliteReader,
 };
 
@@ -66,7 +66,8 @@ fn work(folder: &Path, finish: bool) {
     let log = Arc::new(Mutex::new(OpenOptions::new().append(true).create(true).open(folder.join("log")).unwrap()));
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(async {
         let journal = Arc::new(SqliteJournal::open(&folder.join("data"), &SqliteOptions::default()).unwrap());
-        let engine = Engine::open(journal, agents(&log), Options::default()).await.unwrap();
+        let Opened { engine, left } = Engine::open(journal, agents(&log), Options::default()).await.unwrap();
+        assert!(left.is_empty(), "{left:?}");
         say(&log, "opened");
         if finish {
             while engine.stats().open_runs > 0 {

@@ -6,34 +6,39 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_channel::mpsc;
+use futures_channel::mpsc::{self, TrySendError};
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
 use quorate_core::{
-    Asker, Child, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Reply, Request, Run, RunId, RunStatus,
-    TaskRef, Timestamp,
+    Asker, Child, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply, Request, Run, RunId,
+    RunStatus, TaskRef, Timestamp,
 };
-use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError};
+use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError, Text};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::engine::{Engine, Live, Order, ended, no_longer_awaited};
+use crate::engine::{Adopting, Engine, Live, ended, no_longer_awaited};
 use crate::slots::{Permit, Slots};
 use crate::{Durability, Ended, Error};
 
 /// Messages that are handled before their entries go to the journal together.
 const MAX_TOGETHER: usize = 256;
+/// Longest grace: time that is counted has an end.
+const MAX_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a run waits before it is loaded again, when the journal did not take its entries.
 const RELOAD_AFTER: Duration = Duration::from_secs(1);
+
+/// What somebody wants to know of a run; it answers by itself.
+pub(crate) type Question = Box<dyn FnOnce(&Run) + Send>;
 
 /// What arrives in the mailbox of a run.
 pub(crate) enum Message {
     /// A call ended.
-    CallEnded { task: TaskRef, attempt: u32, outcome: Outcome },
-    /// A call is gone without an outcome: it was ended by force.
-    CallGone { task: TaskRef },
+    CallEnded { call: CallId, outcome: Outcome },
+    /// A call is gone without an outcome: it was ended by force, or never began.
+    CallGone { call: CallId },
     /// A sub-workflow ended, or cannot go on.
     ChildEnded { task: Arc<str>, attempt: u32, outcome: Outcome },
     /// A place is free for a task of this lane.
@@ -41,9 +46,18 @@ pub(crate) enum Message {
     /// Something happened.
     Input(Box<Input>, Option<oneshot::Sender<Result<(), Error>>>),
     /// Somebody wants to know something.
-    Look(Box<dyn FnOnce(&Run) + Send>),
+    Look(Question),
     /// The engine stops.
     Stop,
+}
+
+/// A call, as it reports.
+#[derive(Clone, Debug)]
+pub(crate) struct CallId {
+    task: TaskRef,
+    attempt: u32,
+    /// How often the run had fallen back when the call was made: attempts count from the journal's last one again.
+    life: u32,
 }
 
 /// A run as its driver takes it over.
@@ -53,6 +67,8 @@ pub(crate) struct Takeover {
     pub(crate) head: Head,
     /// What was decided and is not in the journal yet.
     pub(crate) entries: Vec<Entry>,
+    /// What its journal has to keep along with its first entries.
+    pub(crate) texts: Vec<Text>,
     pub(crate) durability: Durability,
     /// Who waits for its end.
     pub(crate) tell: Option<oneshot::Sender<Result<Ended, Error>>>,
@@ -68,15 +84,20 @@ pub(crate) struct Driver {
     tell: Option<oneshot::Sender<Result<Ended, Error>>>,
     /// Decided, and not in the journal yet.
     entries: Vec<Entry>,
+    texts: Vec<Text>,
     /// Answers that wait for the entries before them.
     owed: Vec<Owed>,
+    questions: Vec<Question>,
     /// Calls under way, by task: attempts of one task never overlap.
     flights: HashMap<u32, Flight, BuildHasherDefault<ByPosition>>,
     /// Calls that were told to stop and have not yet.
     landing: usize,
     stopped: u64,
-    /// Lanes in which this run waits for a place, and places that came.
-    queued: Vec<u32>,
+    /// Calls from before the run fell back that do not end; their tasks cannot be tried again.
+    stuck: Vec<CallId>,
+    life: u32,
+    /// Lanes in which this run waits for a place, how urgently, and places that came.
+    queued: Vec<(u32, u8)>,
     granted: Vec<(u32, Permit)>,
     /// Appends that are not known to be durable, oldest first.
     pending: VecDeque<Appended>,
@@ -84,6 +105,7 @@ pub(crate) struct Driver {
     unpublished: Vec<Entry>,
     stopping: bool,
     end_told: bool,
+    forgotten: bool,
     /// When the last messages came: one look at the clock serves all that follows from them.
     now: Timestamp,
 }
@@ -113,31 +135,53 @@ struct Flight {
     task: TaskRef,
     attempt: u32,
     cancel: Cancel,
-    ending: Ending,
-    landing_until: Option<Instant>,
-    /// Whether the run no longer waits for it, although it goes on.
-    given_up: bool,
+    kind: Kind,
+    stage: Stage,
+}
+
+/// What does the work of an attempt.
+enum Kind {
+    Call(AbortHandle),
+    Child(RunId),
+}
+
+/// How far the end of a flight has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its outcome is awaited.
+    Awaited,
+    /// It was told to stop, and has until then. A run of its own has as long as it needs.
+    Told(Option<Instant>),
+    /// It was ended by force, and has until then to heed that.
+    Forced(Instant),
+    /// Nothing ends it: a thread that goes on, a future that never yields. It keeps its places until it returns; the
+    /// run does not wait for it, and its task is not tried again.
+    GivenUp,
 }
 
 impl Flight {
     fn is_landing(&self) -> bool {
-        self.landing_until.is_some() && !self.given_up
+        matches!(self.stage, Stage::Told(_) | Stage::Forced(_))
     }
-}
 
-/// How a call is ended by force.
-enum Ending {
-    Abort(AbortHandle),
-    /// A thread cannot be ended from outside.
-    Never,
-    /// A run is cancelled.
-    Child(RunId),
+    fn until(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Told(until) => until,
+            Stage::Forced(until) => Some(until),
+            Stage::Awaited | Stage::GivenUp => None,
+        }
+    }
+
+    fn tell_to_stop(&mut self, until: Instant) {
+        self.stage = Stage::Told(matches!(self.kind, Kind::Call(_)).then_some(until));
+        self.cancel.raise();
+    }
 }
 
 /// What starts once its entries are durable.
 enum Launch {
     Call { task: TaskRef, request: Box<Request>, agent: Arc<Agent>, permits: Vec<Permit> },
-    Child { task: TaskRef, attempt: u32, child: RunId, order: Box<Order> },
+    Child { child: Child, plan: Digest, request: Box<Request> },
 }
 
 impl Driver {
@@ -147,7 +191,7 @@ impl Driver {
         mailbox: mpsc::UnboundedSender<Message>,
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Driver {
-        let Takeover { run, head, entries, durability, tell } = takeover;
+        let Takeover { run, head, entries, texts, durability, tell } = takeover;
         Driver {
             now: engine.0.options.clock.now(),
             engine,
@@ -159,15 +203,20 @@ impl Driver {
             inbox,
             tell,
             entries,
+            texts,
             owed: Vec::new(),
+            questions: Vec::new(),
             flights: HashMap::default(),
             landing: 0,
+            stuck: Vec::new(),
+            life: 0,
             queued: Vec::new(),
             granted: Vec::new(),
             pending: VecDeque::new(),
             unpublished: Vec::new(),
             stopping: false,
             end_told: false,
+            forgotten: false,
         }
     }
 
@@ -180,7 +229,26 @@ impl Driver {
                 break;
             }
         }
-        // Whoever still waits for an answer learns by the silence that there will be none.
+        self.close();
+    }
+
+    /// Answers what came while the run was ending. Of a run that has not ended the silence says that it stops.
+    fn close(&mut self) {
+        self.forget();
+        self.inbox.close();
+        while let Ok(message) = self.inbox.try_recv() {
+            match message {
+                Message::Input(_, Some(tell)) if self.end_told => drop(tell.send(Err(Refusal::Ended(self.run.id()).into()))),
+                Message::Look(question) if self.end_told => question(&self.run),
+                _ => {}
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        if !std::mem::replace(&mut self.forgotten, true) {
+            self.engine.forget(self.run.id());
+        }
     }
 
     async fn go_on(&mut self) -> Result<(), AppendError> {
@@ -188,11 +256,13 @@ impl Driver {
             let launches = self.dispatch();
             self.record().await?;
             launches.into_iter().for_each(|launch| self.launch(launch));
-            self.land();
+            if self.land() {
+                continue;
+            }
             if self.run.has_ended() {
                 self.tell_end().await?;
             }
-            if (self.run.has_ended() || self.stopping) && self.flights.values().all(|flight| flight.given_up) {
+            if (self.run.has_ended() || self.stopping) && self.flights.values().all(|flight| flight.stage == Stage::GivenUp) {
                 return Ok(());
             }
             self.next().await?;
@@ -246,31 +316,32 @@ impl Driver {
         if self.landing == 0 {
             return None;
         }
-        self.flights.values().filter(|flight| flight.is_landing()).filter_map(|flight| flight.landing_until).min()
+        self.flights.values().filter_map(Flight::until).min()
     }
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::CallEnded { task, attempt, outcome } => {
-                self.landed(&task);
-                if self.stopping && outcome.is_err() {
-                    // It was told to stop. It is made again when the run goes on.
+            Message::CallEnded { call, outcome } => {
+                if !self.landed(&call) || (self.stopping && outcome.is_err()) {
+                    // It is of a life that is over; or it was told to stop, and is made again when the run goes on.
                     return;
                 }
-                let result = outcome.and_then(|reply| self.check(&task, reply));
+                let CallId { task, attempt, .. } = call;
+                let result = self.check(&task, outcome);
                 self.advance(Input::Ended { task, attempt, result });
             }
-            Message::CallGone { task } => self.landed(&task),
+            Message::CallGone { call } => drop(self.landed(&call)),
             Message::ChildEnded { task, attempt, outcome } => {
-                if let Some(flight) = self.flights.values().find(|flight| flight.task.id() == &*task && flight.attempt == attempt) {
-                    let flown = flight.task.clone();
-                    self.landed(&flown);
+                let flown = self.flights.values().find(|flight| flight.task.id() == &*task && flight.attempt == attempt);
+                if let Some(call) = flown.map(|flight| CallId { task: flight.task.clone(), attempt, life: self.life }) {
+                    self.landed(&call);
                 }
                 let Some(task) = self.awaited(&task, attempt) else { return };
-                self.advance(Input::Ended { task, attempt, result: outcome });
+                let result = self.check(&task, outcome);
+                self.advance(Input::Ended { task, attempt, result });
             }
             Message::Granted { lane, permit } => {
-                self.queued.retain(|queued| *queued != lane);
+                self.queued.retain(|(queued, _)| *queued != lane);
                 self.granted.push((lane, permit));
             }
             Message::Input(input, tell) => {
@@ -279,7 +350,7 @@ impl Driver {
                     self.owed.push(Owed { tell, outcome });
                 }
             }
-            Message::Look(question) => question(&self.run),
+            Message::Look(question) => self.questions.push(question),
             Message::Stop => {
                 self.stopping = true;
                 self.queued.clear();
@@ -294,9 +365,10 @@ impl Driver {
         let _ = self.run.advance_onto(self.now, input, &mut self.entries);
     }
 
-    /// What an agent returned must be what the plan says it returns.
-    fn check(&self, task: &TaskRef, reply: Reply) -> Outcome {
-        match self.run.check_output(task, &reply.output) {
+    /// What an agent, or a run of its own, returned must be what the plan says it returns.
+    fn check(&self, task: &TaskRef, outcome: Outcome) -> Outcome {
+        let reply = outcome?;
+        match self.run.check_reply(task, &reply) {
             Ok(()) => Ok(reply),
             Err(why) => Err(Failure::new(FailureClass::Invalid, why)),
         }
@@ -314,12 +386,26 @@ impl Driver {
         if self.stopping || (self.run.status() == RunStatus::Compensating && self.landing > 0) {
             return launches;
         }
-        let mut full = self.queued.clone();
-        while let Some(Offer { task, lane, priority, asker }) = self.run.next_ready_except(&full) {
-            if self.flights.contains_key(&task.position()) {
+        // Who stands in line does so for the most urgent task of the lane; for a more urgent one, once more.
+        let stands = |(lane, priority): &(u32, u8)| self.run.urgency_of(*lane).is_none_or(|now| now <= *priority).then_some(*lane);
+        let mut full: Vec<u32> = self.queued.iter().filter_map(stands).collect();
+        let mut held = Vec::new();
+        while let Some(Offer { task, lane, priority, asker }) = self.run.next_ready_except(&full, &held) {
+            match self.flights.get(&task.position()).map(|flight| flight.stage) {
                 // The attempt before has not stopped yet, and two must not overlap.
-                full.push(lane);
-                continue;
+                Some(Stage::Awaited | Stage::Told(_) | Stage::Forced(_)) => {
+                    held.push(task.position());
+                    continue;
+                }
+                Some(Stage::GivenUp) => {
+                    self.advance(Input::Stuck { task });
+                    continue;
+                }
+                None if self.stuck.iter().any(|call| call.task == task) => {
+                    self.advance(Input::Stuck { task });
+                    continue;
+                }
+                None => {}
             }
             let found = self.find(asker);
             match self.prepare(found, lane, priority) {
@@ -331,15 +417,21 @@ impl Driver {
                         let timeout = agent.call_timeout();
                         let input = Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout, choice: None };
                         self.advance(input);
-                        request.deadline = self.entries.last().and_then(deadline_of);
-                        launches.push(Launch::Call { task, request: Box::new(request), agent, permits });
+                        match self.entries.last().map(|entry| &entry.event) {
+                            Some(Event::TaskStarted { task: started, deadline, .. }) if *started == task => {
+                                request.deadline = *deadline;
+                                launches.push(Launch::Call { task, request: Box::new(request), agent, permits });
+                            }
+                            // What is not in the journal is not called.
+                            _ => held.push(task.position()),
+                        }
                     }
                 },
                 Prepared::Child(plan) => launches.extend(self.prepare_child(task, plan)),
             }
         }
         // Places that nothing here needs go to others.
-        self.granted.retain(|(lane, _)| self.queued.contains(lane));
+        self.granted.retain(|(lane, _)| self.queued.iter().any(|(queued, _)| queued == lane));
         launches
     }
 
@@ -380,47 +472,41 @@ impl Driver {
     }
 
     fn queue(&mut self, limit: &Arc<Slots>, lane: u32, priority: u8) {
-        self.queued.push(lane);
+        self.queued.retain(|(queued, _)| *queued != lane);
+        self.queued.push((lane, priority));
         let mailbox = self.mailbox.clone();
-        limit.wait(
-            priority,
-            Box::new(move |permit| {
-                // A run that is gone gives its place back by dropping it.
-                let _ = mailbox.unbounded_send(Message::Granted { lane, permit });
-            }),
-        );
+        let grant = move |permit| match mailbox.unbounded_send(Message::Granted { lane, permit }).map_err(TrySendError::into_inner) {
+            // A run that is gone gives its place back.
+            Err(Message::Granted { permit, .. }) => Err(permit),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        limit.wait(priority, Box::new(grant));
     }
 
     fn prepare_child(&mut self, task: TaskRef, plan: Digest) -> Option<Launch> {
-        let unknown = || Failure::new(FailureClass::Unavailable, format!("the workflow {plan} is not known to this engine"));
-        let found = self.engine.known(plan).ok_or_else(unknown);
-        let (plan, request) = match found.and_then(|plan| Ok((plan, self.run.request(&task)?))) {
-            Ok(found) => found,
+        let request = match self.run.request(&task) {
+            Ok(request) => Box::new(request),
             Err(failure) => {
                 self.advance(Input::Unfit { task, failure });
                 return None;
             }
         };
         self.advance(Input::ChildDispatched { task: task.clone() });
-        let Some(Event::ChildStarted { attempt, run: child, .. }) = self.entries.last().map(|entry| &entry.event) else { return None };
-        let (attempt, child) = (*attempt, *child);
-        Some(Launch::Child { task, attempt, child, order: Box::new(self.child_order(plan, request)) })
-    }
-
-    fn child_order(&self, plan: Arc<quorate_core::Plan>, request: Request) -> Order {
-        let by = self.run.begun().map_or_else(|| "system".into(), |start| start.by.clone());
-        Order { plan, input: request.input, profile: None, session: request.session, by, durability: self.durability, id: None }
+        let Some(Event::ChildStarted { attempt, run, .. }) = self.entries.last().map(|entry| &entry.event) else { return None };
+        let child = Child { task, attempt: *attempt, run: *run };
+        Some(Launch::Child { child, plan, request })
     }
 
     fn launch(&mut self, launch: Launch) {
         match launch {
-            Launch::Child { task, attempt, child, order } => self.launch_child(task, attempt, child, *order),
+            Launch::Child { child, plan, request } => self.launch_child(child, plan, *request),
             Launch::Call { task, request, agent, permits } => {
                 let attempt = request.attempt;
                 let cancel = Cancel::new();
                 let call = Call { request: *request, cancel: cancel.clone() };
-                let report = Report { mailbox: self.mailbox.clone(), task: task.clone(), attempt, told: false };
-                let ending = match agent.doing() {
+                let id = CallId { task: task.clone(), attempt, life: self.life };
+                let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
+                let handle = match agent.doing() {
                     Doing::Async(function) => {
                         let function = function.clone();
                         let calling = async move {
@@ -428,122 +514,131 @@ impl Driver {
                             let calling = AssertUnwindSafe(async move { function(call).await }).catch_unwind();
                             report.tell(calling.await, permits);
                         };
-                        Ending::Abort(tokio::spawn(calling).abort_handle())
+                        tokio::spawn(calling).abort_handle()
                     }
                     Doing::Blocking(function) => {
                         let function = function.clone();
-                        tokio::task::spawn_blocking(move || {
+                        let calling = move || {
+                            if call.cancel.is_raised() {
+                                // It stood in line for a thread until nobody wanted it any more.
+                                return;
+                            }
                             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| function(call)));
                             report.tell(outcome, permits);
-                        });
-                        Ending::Never
+                        };
+                        tokio::task::spawn_blocking(calling).abort_handle()
                     }
                 };
-                self.flights.insert(task.position(), Flight { task, attempt, cancel, ending, landing_until: None, given_up: false });
+                let flight = Flight { task: task.clone(), attempt, cancel, kind: Kind::Call(handle), stage: Stage::Awaited };
+                self.flights.insert(task.position(), flight);
             }
         }
     }
 
-    fn launch_child(&mut self, task: TaskRef, attempt: u32, child: RunId, order: Order) {
-        let (engine, cancel, mailbox) = (self.engine.clone(), Cancel::new(), self.mailbox.clone());
-        let parent = Parent { run: self.run.id(), task: task.id().into(), attempt };
-        let flight = Flight {
-            task: task.clone(),
-            attempt,
-            cancel: cancel.clone(),
-            ending: Ending::Child(child),
-            landing_until: None,
-            given_up: false,
+    fn launch_child(&mut self, child: Child, plan: Digest, request: Request) {
+        let Child { task, attempt, run } = child;
+        let cancel = Cancel::new();
+        let by = self.run.begun().map_or_else(|| "system".into(), |start| start.by.clone());
+        let adopting = Adopting {
+            parent: Parent { run: self.run.id(), task: task.id().into(), attempt },
+            child: run,
+            plan,
+            input: request.input,
+            session: request.session,
+            by,
+            durability: self.durability,
         };
-        self.flights.insert(task.position(), flight);
-        tokio::spawn(async move {
-            if let Err(wrong) = engine.adopt(parent, child, order).await {
-                let outcome = Err(Failure::new(FailureClass::Internal, wrong.to_string()));
-                let _ = mailbox.unbounded_send(Message::CallEnded { task, attempt, outcome });
-            } else if cancel.is_raised() {
-                // It was cancelled before it was there to be told.
-                cancel_child(&engine, child);
-            }
-        });
+        let id = CallId { task: task.clone(), attempt, life: self.life };
+        let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
+        tokio::spawn(adopt(self.engine.clone(), adopting, cancel.clone(), report));
+        let position = task.position();
+        self.flights.insert(position, Flight { task, attempt, cancel, kind: Kind::Child(run), stage: Stage::Awaited });
     }
 
     /// A run that was loaded may wait for runs of its own: those go on by themselves, or have ended meanwhile.
     fn adopt_children(&mut self) {
-        for Child { task, attempt, run: child } in self.run.children().collect::<Vec<_>>() {
-            let plan = self.run.sub_plan(&task).and_then(|plan| self.engine.known(plan));
-            if let (Some(plan), Ok(request)) = (plan, self.run.request(&task)) {
-                let order = self.child_order(plan, request);
-                self.launch_child(task, attempt, child, order);
+        for child in self.run.children().collect::<Vec<_>>() {
+            let plan = self.run.sub_plan(&child.task);
+            // It was put together once before, from the same facts.
+            if let (Some(plan), Ok(request)) = (plan, self.run.request(&child.task)) {
+                self.launch_child(child, plan, request);
             }
         }
     }
 
     // -- stopping
 
-    /// Tells calls to stop whose outcome the run no longer waits for, and ends those that had their time.
-    fn land(&mut self) {
+    /// Tells calls to stop whose outcome the run no longer waits for, and ends those that had their time. True where one
+    /// was given up, and its task can be given up as well.
+    fn land(&mut self) -> bool {
         if self.run.stopped() != self.stopped {
             self.stopped = self.run.stopped();
-            let grace = Instant::now() + self.engine.0.options.grace;
-            let mut landing = 0;
+            let until = self.grace();
             for flight in self.flights.values_mut() {
-                let live = self.run.is_live(&flight.task, flight.attempt);
-                if !live && flight.landing_until.is_none() {
-                    flight.landing_until = Some(grace);
-                    flight.cancel.raise();
-                    if let Ending::Child(child) = flight.ending {
+                if flight.stage == Stage::Awaited && !self.run.is_live(&flight.task, flight.attempt) {
+                    flight.tell_to_stop(until);
+                    if let Kind::Child(child) = flight.kind {
                         cancel_child(&self.engine, child);
                     }
                 }
-                landing += usize::from(flight.is_landing());
             }
-            self.landing = landing;
+            self.count_landing();
         }
-        if self.landing > 0 {
-            self.end_by_force();
-        }
+        self.landing > 0 && self.end_by_force()
     }
 
-    fn stop_all(&mut self) {
-        let grace = Instant::now() + self.engine.0.options.grace;
-        // Runs of their own are stopped by the engine like any other.
-        self.flights.retain(|_, flight| !matches!(flight.ending, Ending::Child(_)));
-        for flight in self.flights.values_mut() {
-            flight.landing_until.get_or_insert(grace);
-            flight.cancel.raise();
-        }
+    /// Until when a call that is told to stop now has time for it.
+    fn grace(&self) -> Instant {
+        Instant::now() + self.engine.0.options.grace.min(MAX_GRACE)
+    }
+
+    fn count_landing(&mut self) {
         self.landing = self.flights.values().filter(|flight| flight.is_landing()).count();
     }
 
-    fn end_by_force(&mut self) {
-        let now = Instant::now();
-        let mut stuck = Vec::new();
-        for flight in self.flights.values_mut() {
-            if flight.given_up || flight.landing_until.is_none_or(|until| until > now) {
-                continue;
-            }
-            flight.landing_until = Some(now + self.engine.0.options.grace);
-            match &flight.ending {
-                Ending::Abort(handle) => handle.abort(),
-                Ending::Child(_) => {}
-                Ending::Never => {
-                    // It keeps its places until it returns; the run does not wait for it any longer.
-                    flight.given_up = true;
-                    self.landing -= 1;
-                    stuck.push(flight.task.clone());
-                }
-            }
+    fn stop_all(&mut self) {
+        let until = self.grace();
+        // Runs of their own are stopped by the engine like any other.
+        self.flights.retain(|_, flight| matches!(flight.kind, Kind::Call(_)));
+        for flight in self.flights.values_mut().filter(|flight| flight.stage == Stage::Awaited) {
+            flight.tell_to_stop(until);
         }
-        for task in stuck {
-            // Sent to itself: what follows goes to the journal like everything else.
-            let _ = self.mailbox.unbounded_send(Message::Input(Box::new(Input::Stuck { task }), None));
-        }
+        self.count_landing();
     }
 
-    fn landed(&mut self, task: &TaskRef) {
-        if let Some(flight) = self.flights.remove(&task.position()) {
+    fn end_by_force(&mut self) -> bool {
+        let now = Instant::now();
+        let until = self.grace();
+        let mut given_up = false;
+        for flight in self.flights.values_mut() {
+            if flight.until().is_none_or(|until| until > now) {
+                continue;
+            }
+            flight.stage = match (&flight.kind, flight.stage) {
+                (Kind::Call(handle), Stage::Told(_)) => {
+                    handle.abort();
+                    Stage::Forced(until)
+                }
+                _ => {
+                    given_up = true;
+                    Stage::GivenUp
+                }
+            };
+        }
+        self.count_landing();
+        given_up
+    }
+
+    /// Takes a call off the list, and says whether it is one of this life.
+    fn landed(&mut self, call: &CallId) -> bool {
+        if call.life != self.life {
+            self.stuck.retain(|stuck| stuck.task != call.task || stuck.life != call.life);
+            return false;
+        }
+        if let Some(flight) = self.flights.remove(&call.task.position()) {
             self.landing -= usize::from(flight.is_landing());
         }
+        true
     }
 
     // -- the journal
@@ -551,13 +646,14 @@ impl Driver {
     /// Makes entries durable, as far as the run asks for it, and then lets their consequences out.
     async fn record(&mut self) -> Result<(), AppendError> {
         let kept = self.durability != Durability::Memory;
-        if !kept && self.owed.is_empty() && self.engine.0.live.receiver_count() == 0 {
+        let asked = !self.owed.is_empty() || !self.questions.is_empty();
+        if !kept && !asked && self.engine.0.live.receiver_count() == 0 {
             self.entries.clear();
             return Ok(());
         }
-        let leaves = self.durability == Durability::Strict || !self.owed.is_empty() || self.entries.iter().any(leaves_the_engine);
+        let leaves = asked || self.durability == Durability::Strict || self.entries.iter().any(leaves_the_engine);
         if kept && !self.entries.is_empty() {
-            let append = self.engine.0.journal.append(self.run.id(), self.head, &self.entries);
+            let append = self.engine.0.journal.append(self.run.id(), self.head, &self.entries, &self.texts);
             self.head = append.head;
             self.pending.push_back(append.done);
         }
@@ -570,6 +666,7 @@ impl Driver {
             }
             durable?;
             self.publish();
+            self.questions.drain(..).for_each(|question| question(&self.run));
         }
         Ok(())
     }
@@ -585,6 +682,9 @@ impl Driver {
     fn publish(&mut self) {
         if self.unpublished.is_empty() {
             return;
+        }
+        if !self.texts.is_empty() {
+            self.engine.are_kept(&std::mem::take(&mut self.texts));
         }
         let shared = &self.engine.0;
         if shared.committed.receiver_count() > 0 {
@@ -608,6 +708,8 @@ impl Driver {
         };
         self.entries.clear();
         self.pending.clear();
+        self.queued.clear();
+        self.granted.clear();
         self.stop_all();
         let mut held = Vec::new();
         loop {
@@ -652,20 +754,22 @@ impl Driver {
     /// Waits a while, and until no call is under way any more. What else arrives is kept for later.
     async fn wait_for_calls(&mut self, held: &mut Vec<Message>) {
         let rested = Instant::now() + RELOAD_AFTER;
-        while !self.flights.is_empty() || Instant::now() < rested {
-            let until = self.landing_until().unwrap_or(rested);
-            match tokio::time::timeout_at(until, self.inbox.next()).await {
-                Ok(Some(Message::CallEnded { task, .. } | Message::CallGone { task })) => self.landed(&task),
+        while self.landing > 0 || Instant::now() < rested {
+            match tokio::time::timeout_at(self.landing_until().unwrap_or(rested), self.inbox.next()).await {
+                Ok(Some(Message::CallEnded { call, .. } | Message::CallGone { call })) => drop(self.landed(&call)),
                 // Places are asked for again.
                 Ok(Some(Message::Granted { .. })) => {}
                 Ok(Some(Message::Stop)) => self.stopping = true,
                 Ok(Some(message)) => held.push(message),
-                Ok(None) | Err(_) => self.end_by_force(),
+                Ok(None) | Err(_) => drop(self.end_by_force()),
             }
-            if self.stopping && self.flights.values().all(|flight| flight.given_up) {
+            if self.stopping && self.landing == 0 {
                 return;
             }
         }
+        let left = self.flights.drain().map(|(_, flight)| CallId { task: flight.task, attempt: flight.attempt, life: self.life });
+        self.stuck.extend(left);
+        self.life += 1;
     }
 
     /// This engine cannot go on with the run; whoever waits for it learns why.
@@ -695,7 +799,7 @@ impl Driver {
         let ended = ended(&self.run);
         if self.flights.is_empty() {
             // The run leaves memory before anybody learns that it ended.
-            self.engine.forget(self.run.id());
+            self.forget();
         }
         if let Some(parent) = parent {
             self.engine.tell_parent(&parent, outcome_of(&ended));
@@ -710,7 +814,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.engine.forget(self.run.id());
+        self.forget();
         if std::thread::panicking() {
             self.give_up(Error::Broken(self.run.id()));
         }
@@ -739,27 +843,53 @@ enum Prepared {
 /// Reports the end of a call, also of one that is dropped halfway.
 struct Report {
     mailbox: mpsc::UnboundedSender<Message>,
-    task: TaskRef,
-    attempt: u32,
+    call: CallId,
     told: bool,
 }
 
 impl Report {
-    fn tell(mut self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>, permits: Vec<Permit>) {
-        let outcome = outcome.unwrap_or_else(|panic| Err(Failure::new(FailureClass::Internal, panicked(&*panic))));
-        self.told = true;
+    fn tell(self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>, permits: Vec<Permit>) {
         // The place is free before the run learns of the end, so that its next task finds it.
         drop(permits);
+        self.send(outcome.unwrap_or_else(|panic| Err(Failure::new(FailureClass::Internal, panicked(&*panic)))));
+    }
+
+    fn send(mut self, outcome: Outcome) {
+        self.told = true;
         // A run that is gone does not wait for it.
-        let _ = self.mailbox.unbounded_send(Message::CallEnded { task: self.task.clone(), attempt: self.attempt, outcome });
+        let _ = self.mailbox.unbounded_send(Message::CallEnded { call: self.call.clone(), outcome });
+    }
+
+    /// Somebody else reports.
+    fn leave_it(mut self) {
+        self.told = true;
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
         if !self.told {
-            let _ = self.mailbox.unbounded_send(Message::CallGone { task: self.task.clone() });
+            let _ = self.mailbox.unbounded_send(Message::CallGone { call: self.call.clone() });
         }
+    }
+}
+
+/// Goes on with a run that another one waits for, whatever its journal says at the moment.
+async fn adopt(engine: Engine, adopting: Adopting, cancel: Cancel, report: Report) {
+    let child = adopting.child;
+    loop {
+        match engine.adopt(adopting.clone()).await {
+            Ok(()) => break report.leave_it(),
+            // The run goes on when the engine is opened again, and so does this.
+            Err(Error::Stopping) => return report.leave_it(),
+            Err(Error::Read(ReadError::Storage { .. })) if !cancel.is_raised() => tokio::time::sleep(RELOAD_AFTER).await,
+            Err(Error::Read(ReadError::Storage { .. })) => return,
+            Err(wrong) => return report.send(Err(Failure::new(FailureClass::Unavailable, wrong.to_string()))),
+        }
+    }
+    if cancel.is_raised() {
+        // It was cancelled before it was there to be told.
+        cancel_child(&engine, child);
     }
 }
 
@@ -773,13 +903,6 @@ pub(crate) fn outcome_of(ended: &Ended) -> Outcome {
         RunStatus::Succeeded => ended.output.clone().map(Reply::new),
         RunStatus::TimedOut => Err(Failure::new(FailureClass::Timeout, format!("run {} ran out of time", ended.run))),
         status => Err(Failure::new(FailureClass::Refused, format!("run {} {status}", ended.run))),
-    }
-}
-
-fn deadline_of(entry: &Entry) -> Option<quorate_core::Timestamp> {
-    match &entry.event {
-        Event::TaskStarted { deadline, .. } => *deadline,
-        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_channel::mpsc;
 use quorate_agents::{Outcome, Registry};
 use quorate_core::{Digest, Event, Input, Parent, Payload, Plan, Run, RunId, RunStatus, Start};
-use quorate_journal::{Head, Journal};
+use quorate_journal::{Head, Journal, Loaded, ReadError, Text};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::drive::{Driver, Message, Takeover, outcome_of};
@@ -50,14 +50,25 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) slots: Option<Arc<Slots>>,
     agent_slots: Mutex<HashMap<Arc<str>, Arc<Slots>>>,
-    plans: Mutex<HashMap<Digest, Arc<Plan>>>,
+    plans: Mutex<HashMap<Digest, Known>>,
     runs: [Mutex<HashMap<RunId, mpsc::UnboundedSender<Message>>>; SHARDS],
     open: watch::Sender<usize>,
     pub(crate) stopping: AtomicBool,
     chance: RandomState,
+    /// Runs that were given a name, and runs that were driven.
+    named: AtomicU64,
     started: AtomicU64,
     pub(crate) committed: watch::Sender<u64>,
+    /// Whether there will be no more entries.
+    pub(crate) stopped: watch::Sender<bool>,
     pub(crate) live: broadcast::Sender<Live>,
+}
+
+#[derive(Debug)]
+struct Known {
+    plan: Arc<Plan>,
+    /// Whether the journal is known to have it.
+    kept: bool,
 }
 
 /// Entries of a run as they became durable.
@@ -134,12 +145,22 @@ impl RunHandle {
     }
 }
 
+/// An engine that goes on with what a journal holds.
+#[derive(Debug)]
+#[must_use]
+pub struct Opened {
+    /// The engine.
+    pub engine: Engine,
+    /// Open runs that it cannot go on with, and why. They are as they were, and nothing is repaired.
+    pub left: Vec<(RunId, Error)>,
+}
+
 /// How an engine stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// Runs in memory.
     pub open_runs: usize,
-    /// Runs that were started since the engine was made.
+    /// Runs that were begun, or gone on with, since the engine was made.
     pub started: u64,
 }
 
@@ -158,27 +179,29 @@ impl Engine {
             open: watch::Sender::new(0),
             stopping: AtomicBool::new(false),
             chance: RandomState::new(),
+            named: AtomicU64::new(0),
             started: AtomicU64::new(0),
             committed: watch::Sender::new(0),
+            stopped: watch::Sender::new(false),
             live: broadcast::Sender::new(LIVE_ENTRIES),
         }))
     }
 
-    /// An engine over a journal, going on with every run in it that has not ended.
+    /// An engine over a journal, going on with every run in it that has not ended, and can be gone on with.
     ///
     /// # Errors
-    /// [`Error`] at the first run that cannot be gone on with; nothing is repaired.
-    pub async fn open(journal: Arc<dyn Journal>, registry: Arc<Registry>, options: Options) -> Result<Engine, Error> {
+    /// [`Error::Read`] where the journal does not say which runs are open.
+    pub async fn open(journal: Arc<dyn Journal>, registry: Arc<Registry>, options: Options) -> Result<Opened, Error> {
         let engine = Engine::new(journal, registry, options);
         let open = engine.0.journal.open_runs().await?;
-        let mut loaded = Vec::with_capacity(open.len());
+        let (mut loaded, mut left) = (Vec::with_capacity(open.len()), Vec::new());
         for chunk in open.chunks(LOAD_AT_ONCE) {
-            for found in engine.0.journal.load(chunk.to_vec()).await? {
-                let Some(Event::RunStarted(start)) = found.entries.first().map(|entry| &entry.event) else {
-                    return Err(Error::NoRun(found.run));
-                };
-                let plan = engine.plan(found.run, start.plan).await?;
-                loaded.push((Run::load(found.run, plan, &found.entries)?, found.head));
+            for (run, found) in engine.load_each(chunk).await {
+                match engine.fold(run, found).await {
+                    Ok(found) => loaded.push(found),
+                    Err(Error::Read(wrong @ ReadError::Storage { .. })) => return Err(wrong.into()),
+                    Err(wrong) => left.push((run, wrong)),
+                }
             }
         }
         let awaited: HashSet<RunId> = loaded.iter().flat_map(|(run, _)| run.children()).map(|child| child.run).collect();
@@ -189,33 +212,73 @@ impl Engine {
                 // It was about to be told when the engine stopped.
                 run.advance_onto(now, no_longer_awaited(), &mut entries)?;
             }
-            engine.drive(Takeover { run, head, entries, durability: Durability::Strict, tell: None })?;
+            engine.drive(Takeover { run, head, entries, texts: Vec::new(), durability: Durability::Strict, tell: None })?;
         }
-        Ok(engine)
+        Ok(Opened { engine, left })
     }
 
-    /// Makes a plan known, so that tasks can run it as a sub-workflow.
+    /// Many runs at once; where one of them is damaged, each for itself.
+    async fn load_each(&self, runs: &[RunId]) -> Vec<(RunId, Result<Loaded, Error>)> {
+        if let Ok(loaded) = self.0.journal.load(runs.to_vec()).await {
+            return loaded.into_iter().map(|loaded| (loaded.run, Ok(loaded))).collect();
+        }
+        let mut each = Vec::with_capacity(runs.len());
+        for run in runs {
+            let loaded = self.0.journal.load(vec![*run]).await.map_err(Error::from);
+            each.push((*run, loaded.and_then(|mut loaded| loaded.pop().ok_or(Error::NoRun(*run)))));
+        }
+        each
+    }
+
+    async fn fold(&self, id: RunId, loaded: Result<Loaded, Error>) -> Result<(Run, Head), Error> {
+        let loaded = loaded?;
+        let Some(Event::RunStarted(start)) = loaded.entries.first().map(|entry| &entry.event) else {
+            return Err(Error::NoRun(id));
+        };
+        let plan = self.plan(id, start.plan).await?;
+        Ok((Run::load(id, plan, &loaded.entries)?, loaded.head))
+    }
+
+    /// Makes a plan known, so that tasks can run it as a sub-workflow. A run keeps the plans that it may come to run.
     pub fn know(&self, plan: &Arc<Plan>) {
-        if self.plans().insert(plan.digest(), plan.clone()).is_none() {
-            self.0.journal.keep(plan.digest(), plan.source().clone());
+        self.plans().entry(plan.digest()).or_insert_with(|| Known { plan: plan.clone(), kept: false });
+    }
+
+    /// The plan of a run and those within it, as far as the journal does not have them.
+    fn texts_of(&self, plan: &Arc<Plan>) -> Vec<Text> {
+        self.know(plan);
+        let plans = self.plans();
+        let (mut open, mut seen, mut texts) = (vec![plan.digest()], HashSet::new(), Vec::new());
+        while let Some(digest) = open.pop() {
+            if let Some(known) = plans.get(&digest).filter(|known| !known.kept && seen.insert(digest)) {
+                texts.push((digest, known.plan.source().clone()));
+                open.extend(known.plan.sub_plans());
+            }
+        }
+        texts
+    }
+
+    pub(crate) fn are_kept(&self, texts: &[Text]) {
+        let mut plans = self.plans();
+        for (digest, _) in texts {
+            if let Some(known) = plans.get_mut(digest) {
+                known.kept = true;
+            }
         }
     }
 
-    fn plans(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Plan>>> {
+    fn plans(&self) -> MutexGuard<'_, HashMap<Digest, Known>> {
         self.0.plans.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(crate) fn known(&self, digest: Digest) -> Option<Arc<Plan>> {
-        self.plans().get(&digest).cloned()
-    }
-
-    pub(crate) async fn plan(&self, run: RunId, digest: Digest) -> Result<Arc<Plan>, Error> {
+    /// A plan that is known, or that the journal has.
+    async fn plan(&self, run: RunId, digest: Digest) -> Result<Arc<Plan>, Error> {
         if let Some(known) = self.plans().get(&digest) {
-            return Ok(known.clone());
+            return Ok(known.plan.clone());
         }
         let source = self.0.journal.kept(digest).await?.ok_or(Error::PlanGone { run, plan: digest })?;
         let plan = Arc::new(Plan::read(&source).map_err(|problems| Error::BadPlan { plan: digest, problems })?);
-        self.plans().insert(digest, plan.clone());
+        self.plans().insert(digest, Known { plan: plan.clone(), kept: true });
         Ok(plan)
     }
 
@@ -228,35 +291,38 @@ impl Engine {
         if let Some(run) = order.id {
             return self.start_as(run, order, None);
         }
-        let chance = self.0.chance.hash_one(self.0.started.fetch_add(1, Ordering::Relaxed));
+        let chance = self.0.chance.hash_one(self.0.named.fetch_add(1, Ordering::Relaxed));
         let more = self.0.chance.hash_one(chance);
         let run = RunId::at(self.0.options.clock.now(), (u128::from(chance) << 64) | u128::from(more));
         self.start_as(run, order, None)
     }
 
     pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>) -> Result<RunHandle, Error> {
-        if self.0.stopping.load(Ordering::Acquire) {
-            return Err(Error::Stopping);
-        }
         let Order { plan, input, profile, session, by, durability, id: _ } = order;
-        if durability != Durability::Memory {
-            self.know(&plan);
-        }
+        let texts = if durability == Durability::Memory { Vec::new() } else { self.texts_of(&plan) };
         let start = Start { plan: plan.digest(), name: plan.name().clone(), input, profile, session, by, parent, deadline: None };
         let (state, entries) = Run::start(&plan, run, self.0.options.clock.now(), start);
         let (tell, ended) = oneshot::channel();
-        self.drive(Takeover { run: state, head: Head::START, entries, durability, tell: Some(tell) })?;
+        self.drive(Takeover { run: state, head: Head::START, entries, texts, durability, tell: Some(tell) })?;
         Ok(RunHandle { run, ended })
     }
 
     fn drive(&self, takeover: Takeover) -> Result<(), Error> {
         let id = takeover.run.id();
         let (mailbox, inbox) = mpsc::unbounded();
-        match self.shard(id).entry(id) {
-            Entry::Occupied(_) => return Err(Error::Exists(id)),
-            Entry::Vacant(free) => drop(free.insert(mailbox.clone())),
+        {
+            let mut shard = self.shard(id);
+            // Looked at while nobody else is: who stops the engine tells those who are here afterwards.
+            if self.0.stopping.load(Ordering::SeqCst) {
+                return Err(Error::Stopping);
+            }
+            match shard.entry(id) {
+                Entry::Occupied(_) => return Err(Error::Exists(id)),
+                Entry::Vacant(free) => drop(free.insert(mailbox.clone())),
+            }
+            self.0.open.send_modify(|open| *open += 1);
         }
-        self.0.open.send_modify(|open| *open += 1);
+        self.0.started.fetch_add(1, Ordering::Relaxed);
         // In a box, because an async function keeps what it is called with twice.
         let driver = Box::new(Driver::new(self.clone(), takeover, mailbox, inbox));
         tokio::spawn(driver.drive());
@@ -297,18 +363,23 @@ impl Engine {
         self.input(run, Input::Cancel { by: by.into(), reason: reason.to_owned(), rollback }).await
     }
 
-    /// Asks an open run something about its state.
+    /// Asks an open run something about its state. It answers once the state is durable.
     ///
     /// # Errors
     /// [`Error::NoRun`] where it is over; load it from the journal instead.
     pub async fn look<T: Send + 'static>(&self, run: RunId, question: impl FnOnce(&Run) -> T + Send + 'static) -> Result<T, Error> {
         let (tell, told) = oneshot::channel();
         let question = Box::new(move |run: &Run| {
+            let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| question(run)));
             // Whoever asked may not want to know any more.
-            let _ = tell.send(question(run));
+            let _ = tell.send(answer);
         });
         self.send(run, Message::Look(question))?;
-        told.await.map_err(|_| Error::Stopping)
+        match told.await.map_err(|_| Error::Stopping)? {
+            Ok(answer) => Ok(answer),
+            // It is the question that panicked, so it is who asked it that fails.
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 
     /// How a run stands, open or ended.
@@ -327,12 +398,8 @@ impl Engine {
     /// # Errors
     /// [`Error`] where there is no such run, or its journal cannot be read.
     pub async fn load(&self, run: RunId) -> Result<Run, Error> {
-        let loaded = self.0.journal.load(vec![run]).await?.pop().ok_or(Error::NoRun(run))?;
-        let Some(Event::RunStarted(start)) = loaded.entries.first().map(|entry| &entry.event) else {
-            return Err(Error::NoRun(run));
-        };
-        let plan = self.plan(run, start.plan).await?;
-        Ok(Run::load(run, plan, &loaded.entries)?)
+        let loaded = self.0.journal.load(vec![run]).await?.pop().ok_or(Error::NoRun(run));
+        self.fold(run, loaded).await.map(|(run, _)| run)
     }
 
     /// The journal.
@@ -358,7 +425,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Append`] where the journal could not make everything durable.
     pub async fn stop(&self) -> Result<(), Error> {
-        self.0.stopping.store(true, Ordering::Release);
+        self.0.stopping.store(true, Ordering::SeqCst);
         for shard in &self.0.runs {
             let shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             for mailbox in shard.values() {
@@ -369,12 +436,16 @@ impl Engine {
         let mut open = self.0.open.subscribe();
         // The sender lives as long as this handle.
         let _ = open.wait_for(|open| *open == 0).await;
-        Ok(self.0.journal.flush().await?)
+        let flushed = self.0.journal.flush().await;
+        self.0.stopped.send_replace(true);
+        Ok(flushed?)
     }
 
     pub(crate) fn slots_of(&self, agent: &Arc<str>, limit: usize) -> Arc<Slots> {
         let mut slots = self.0.agent_slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        slots.entry(agent.clone()).or_insert_with(|| Slots::new(limit)).clone()
+        let slots = slots.entry(agent.clone()).or_insert_with(|| Slots::new(limit));
+        slots.resize(limit);
+        slots.clone()
     }
 
     /// Tells a parent what came of its child, if it is there to be told.
@@ -394,12 +465,15 @@ impl Engine {
     }
 
     /// Goes on with the run that a task waits for: starts it, or learns how it ended, where it is not open.
-    pub(crate) async fn adopt(&self, parent: Parent, child: RunId, order: Order) -> Result<(), Error> {
-        if self.shard(child).contains_key(&child) {
+    pub(crate) async fn adopt(&self, adopting: Adopting) -> Result<(), Error> {
+        let Adopting { parent, child, plan, input, session, by, durability } = adopting;
+        if self.is_open(child) {
             return Ok(());
         }
-        let known = if order.durability == Durability::Memory { None } else { self.0.journal.load(vec![child]).await?.pop() };
+        let known = if durability == Durability::Memory { None } else { self.0.journal.load(vec![child]).await?.pop() };
         if known.is_none_or(|loaded| loaded.entries.is_empty()) {
+            let plan = self.plan(child, plan).await?;
+            let order = Order { plan, input, profile: None, session, by, durability, id: None };
             return match self.start_as(child, order, Some(parent)) {
                 // Somebody else adopted it meanwhile.
                 Err(Error::Exists(_)) => Ok(()),
@@ -412,6 +486,22 @@ impl Engine {
         }
         Ok(())
     }
+
+    pub(crate) fn is_open(&self, run: RunId) -> bool {
+        self.shard(run).contains_key(&run)
+    }
+}
+
+/// A run that another one waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Adopting {
+    pub(crate) parent: Parent,
+    pub(crate) child: RunId,
+    pub(crate) plan: Digest,
+    pub(crate) input: Payload,
+    pub(crate) session: Option<Payload>,
+    pub(crate) by: Arc<str>,
+    pub(crate) durability: Durability,
 }
 
 /// What a run is told that another one started and no longer waits for.

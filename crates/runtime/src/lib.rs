@@ -18,7 +18,7 @@ use quorate_core::{Decision, Digest, Failure, Payload, Problem, Refusal, RunId, 
 use quorate_journal::{AppendError, ReadError};
 
 pub use clock::Clock;
-pub use engine::{Engine, Options, Order, RunHandle, Stats};
+pub use engine::{Engine, Opened, Options, Order, RunHandle, Stats};
 pub use stream::{Follow, FollowRun};
 
 /// What has to be durable before what.
@@ -67,7 +67,7 @@ pub enum Error {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A run follows a plan that the journal does not have.
-    #[error("the plan {plan} of run {run} is not in the journal")]
+    #[error("the plan {plan} of run {run} is not known, and not in the journal")]
     PlanGone {
         /// The run.
         run: RunId,

@@ -1,13 +1,15 @@
 //! Limits on how much happens at once, with lines in which the more urgent stand first.
 
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// So many places, and a line of those who wait for one.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    free: AtomicUsize,
+    places: AtomicUsize,
+    /// Below zero while more are taken than there are places now.
+    free: AtomicIsize,
     waiting: AtomicUsize,
     line: Mutex<Line>,
 }
@@ -18,8 +20,8 @@ struct Line {
     heap: BinaryHeap<Waiter>,
 }
 
-/// Told when a place is free; the place comes along.
-pub(crate) type Grant = Box<dyn FnOnce(Permit) + Send>;
+/// Told when a place is free; the place comes along, and comes back where nobody is there to take it.
+pub(crate) type Grant = Box<dyn FnOnce(Permit) -> Result<(), Permit> + Send>;
 
 struct Waiter {
     priority: u8,
@@ -71,7 +73,17 @@ impl Permit {
 
 impl Slots {
     pub(crate) fn new(places: usize) -> Arc<Slots> {
-        Arc::new(Slots { free: AtomicUsize::new(places), waiting: AtomicUsize::new(0), line: Mutex::default() })
+        let free = AtomicIsize::new(signed(places));
+        Arc::new(Slots { places: AtomicUsize::new(places), free, waiting: AtomicUsize::new(0), line: Mutex::default() })
+    }
+
+    /// Changes how many places there are. Places that are taken stay taken.
+    pub(crate) fn resize(self: &Arc<Slots>, places: usize) {
+        let before = self.places.swap(places, Ordering::SeqCst);
+        if before != places {
+            self.free.fetch_add(signed(places) - signed(before), Ordering::SeqCst);
+            self.serve();
+        }
     }
 
     /// A place that is free now, unless others wait for it.
@@ -83,7 +95,7 @@ impl Slots {
     }
 
     fn take_any(self: &Arc<Slots>) -> Option<Permit> {
-        let taken = self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1));
+        let taken = self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| (free > 0).then_some(free - 1));
         taken.is_ok().then(|| Permit(Some(self.clone())))
     }
 
@@ -109,12 +121,21 @@ impl Slots {
                 self.waiting.store(line.heap.len(), Ordering::SeqCst);
                 next
             };
-            match next {
-                Some(waiter) => (waiter.grant)(permit),
-                None => drop(permit),
+            // One who left takes nothing, and the place is given back here rather than from within.
+            let unused = match next {
+                Some(waiter) => (waiter.grant)(permit).err(),
+                None => Some(permit),
+            };
+            if let Some(mut permit) = unused {
+                permit.0 = None;
+                self.free.fetch_add(1, Ordering::SeqCst);
             }
         }
     }
+}
+
+fn signed(places: usize) -> isize {
+    isize::try_from(places).unwrap_or(isize::MAX / 2)
 }
 
 impl Drop for Permit {
@@ -140,7 +161,7 @@ mod tests {
         let (told, order) = channel();
         for (name, priority) in [("low", 1), ("high", 9), ("later", 9)] {
             let told = told.clone();
-            slots.wait(priority, Box::new(move |permit| told.send((name, permit)).unwrap()));
+            slots.wait(priority, Box::new(move |permit| told.send((name, permit)).map_err(|unsent| unsent.0.1)));
         }
         drop(first);
         for expected in ["high", "later", "low"] {
@@ -149,6 +170,32 @@ mod tests {
             assert_eq!(name, expected);
             drop(permit);
         }
+        assert!(slots.take_now().is_some());
+    }
+
+    #[test]
+    fn a_line_of_a_million_who_left_is_passed_over() {
+        let slots = Slots::new(1);
+        let first = slots.take_now();
+        for _ in 0..1_000_000 {
+            slots.wait(5, Box::new(Err));
+        }
+        let (told, got) = channel();
+        slots.wait(1, Box::new(move |permit| told.send(permit).map_err(|unsent| unsent.0)));
+        drop(first);
+        assert!(got.try_recv().is_ok());
+        assert!(slots.take_now().is_some());
+    }
+
+    #[test]
+    fn a_limit_can_be_raised_and_lowered_while_places_are_taken() {
+        let slots = Slots::new(2);
+        let taken: Vec<_> = (0..2).filter_map(|_| slots.take_now()).collect();
+        slots.resize(1);
+        drop(taken);
+        let one = slots.take_now();
+        assert!(one.is_some() && slots.take_now().is_none());
+        slots.resize(3);
         assert!(slots.take_now().is_some());
     }
 }

@@ -19,6 +19,7 @@ pub struct Follow {
     position: u64,
     page: VecDeque<Record>,
     committed: watch::Receiver<u64>,
+    stopped: watch::Receiver<bool>,
 }
 
 /// The entries of one run from any entry on, until its last.
@@ -29,6 +30,7 @@ pub struct FollowRun {
     seq: u64,
     page: VecDeque<Entry>,
     live: broadcast::Receiver<Live>,
+    stopped: watch::Receiver<bool>,
     read_journal: bool,
     over: bool,
 }
@@ -37,14 +39,15 @@ impl Engine {
     /// Follows all runs after a position; 0 is the beginning of the journal.
     #[must_use]
     pub fn follow(&self, after: u64) -> Follow {
-        Follow { engine: self.clone(), position: after, page: VecDeque::new(), committed: self.0.committed.subscribe() }
+        let (committed, stopped) = (self.0.committed.subscribe(), self.0.stopped.subscribe());
+        Follow { engine: self.clone(), position: after, page: VecDeque::new(), committed, stopped }
     }
 
     /// Follows one run after an entry; 0 is its beginning.
     #[must_use]
     pub fn follow_run(&self, run: RunId, after: u64) -> FollowRun {
-        let live = self.0.live.subscribe();
-        FollowRun { engine: self.clone(), run, seq: after, page: VecDeque::new(), live, read_journal: true, over: false }
+        let (live, stopped) = (self.0.live.subscribe(), self.0.stopped.subscribe());
+        FollowRun { engine: self.clone(), run, seq: after, page: VecDeque::new(), live, stopped, read_journal: true, over: false }
     }
 }
 
@@ -52,7 +55,8 @@ impl Follow {
     /// The next append, once there is one.
     ///
     /// # Errors
-    /// [`Error`] where the journal cannot be read, or is closed.
+    /// [`Error::Read`] where the journal cannot be read: ask again. [`Error::Stopping`] once the engine has stopped and
+    /// there will be no more.
     pub async fn next(&mut self) -> Result<Record, Error> {
         loop {
             if let Some(record) = self.page.pop_front() {
@@ -60,9 +64,17 @@ impl Follow {
                 return Ok(record);
             }
             self.committed.mark_unchanged();
+            let last = *self.stopped.borrow();
             self.page = self.engine.0.journal.follow(self.position, PAGE).await?.into();
-            if self.page.is_empty() {
-                self.committed.changed().await.map_err(|_| Error::Stopping)?;
+            if !self.page.is_empty() {
+                continue;
+            }
+            if last {
+                return Err(Error::Stopping);
+            }
+            tokio::select! {
+                _ = self.committed.changed() => {}
+                _ = self.stopped.wait_for(|stopped| *stopped) => {}
             }
         }
     }
@@ -72,7 +84,8 @@ impl FollowRun {
     /// The next entry, once there is one; `None` after the last entry of a run that has ended.
     ///
     /// # Errors
-    /// [`Error`] where the journal cannot be read.
+    /// [`Error::Read`] where the journal cannot be read: ask again. [`Error::NoRun`] where there is no such run, and
+    /// [`Error::Stopping`] once the engine has stopped.
     pub async fn next(&mut self) -> Result<Option<Entry>, Error> {
         loop {
             while let Some(entry) = self.page.pop_front() {
@@ -87,18 +100,42 @@ impl FollowRun {
                 return Ok(None);
             }
             if self.read_journal {
-                let loaded = self.engine.0.journal.load(vec![self.run]).await?;
-                self.read_journal = false;
-                self.page = loaded.into_iter().flat_map(|loaded| loaded.entries).collect();
-                self.over = self.page.back().is_some_and(|last| matches!(last.event, Event::RunEnded { .. }) && last.seq <= self.seq);
+                self.read_all().await?;
                 continue;
             }
-            match self.live.recv().await {
-                Ok(live) if live.run == self.run => self.page.extend(live.entries.iter().cloned()),
-                Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => self.read_journal = true,
-                Err(broadcast::error::RecvError::Closed) => return Err(Error::Stopping),
+            if *self.stopped.borrow() {
+                return Err(Error::Stopping);
             }
+            let live = tokio::select! {
+                live = self.live.recv() => live,
+                // What became durable before it stopped is in the journal.
+                _ = async { self.stopped.wait_for(|stopped| *stopped).await.is_ok() } => Err(broadcast::error::RecvError::Closed),
+            };
+            self.heard(live);
+        }
+    }
+
+    async fn read_all(&mut self) -> Result<(), Error> {
+        let open = self.engine.is_open(self.run);
+        let loaded = self.engine.0.journal.load(vec![self.run]).await?;
+        let entries: VecDeque<Entry> = loaded.into_iter().flat_map(|loaded| loaded.entries).collect();
+        match entries.back() {
+            Some(last) => self.over = matches!(last.event, Event::RunEnded { .. }) && last.seq <= self.seq,
+            // One that is open and not in the journal is not kept at all, or not yet.
+            None if open => {}
+            None => return Err(Error::NoRun(self.run)),
+        }
+        self.read_journal = false;
+        self.page = entries;
+        Ok(())
+    }
+
+    fn heard(&mut self, live: Result<Live, broadcast::error::RecvError>) {
+        match live {
+            Ok(live) if live.run == self.run => self.page.extend(live.entries.iter().cloned()),
+            Ok(_) => {}
+            // It was too slow, or nobody sends any more: the journal has it all.
+            Err(_) => self.read_journal = true,
         }
     }
 }

@@ -12,7 +12,7 @@ use quorate_core::{
     TaskStatus, Timestamp,
 };
 use quorate_journal::{MemoryJournal, SqliteJournal, SqliteOptions};
-use quorate_runtime::{Clock, Durability, Engine, Error, Options, Order};
+use quorate_runtime::{Clock, Durability, Engine, Error, Opened, Options, Order};
 use tokio::time::Instant;
 
 /// `"a; b < a"`: tasks that ask for agents of their own names.
@@ -342,7 +342,8 @@ async fn an_engine_that_is_stopped_goes_on_when_it_is_opened_again() {
     assert!(matches!(engine.start(Order::new(compiled(&draft("a")), Payload::null())), Err(Error::Stopping)));
     drop(engine);
 
-    let engine = Engine::open(open(), agents(true), Options::default()).await.unwrap();
+    let Opened { engine, left } = Engine::open(open(), agents(true), Options::default()).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
     let mut follow = engine.follow_run(id, 0);
     let mut events = Vec::new();
     while let Some(entry) = follow.next().await.unwrap() {
