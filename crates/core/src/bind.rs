@@ -28,8 +28,6 @@ pub(crate) enum Read {
     Session(Box<[Segment]>),
     Item(Box<[Segment]>),
     Index,
-    /// The first of these places that has the field.
-    FirstOf(Box<[Read]>),
 }
 
 impl Bound {
@@ -77,14 +75,10 @@ impl Bound {
 
     /// The tasks that it reads.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = u32> {
-        fn inside(read: &Read) -> Vec<u32> {
-            match read {
-                Read::Output(task, _) | Read::Status(task, _) => vec![*task],
-                Read::FirstOf(reads) => reads.iter().flat_map(inside).collect(),
-                Read::Input(_) | Read::Profile(_) | Read::Session(_) | Read::Item(_) | Read::Index => Vec::new(),
-            }
-        }
-        self.reads.iter().flat_map(inside)
+        self.reads.iter().filter_map(|read| match read {
+            Read::Output(task, _) | Read::Status(task, _) => Some(*task),
+            Read::Input(_) | Read::Profile(_) | Read::Session(_) | Read::Item(_) | Read::Index => None,
+        })
     }
 
     /// The name of a slot as it was written.
@@ -285,6 +279,8 @@ impl Reads<'_> {
             "session" => typed(&Type::Any, Read::Session),
             "item" if self.item => typed(&Type::Any, Read::Item),
             "index" if self.item && tail.is_empty() => Meaning::Place(Read::Index, Type::NUMBER),
+            // Where there is no item these are not names of fields either.
+            "item" | "index" | "params" => Meaning::Unknown,
             head => match self.names.by_id.get(head) {
                 Some(task) => self.of_task(*task, path, &tail),
                 None => self.bare(path),
@@ -327,21 +323,16 @@ impl Reads<'_> {
         }
     }
 
-    /// A bare name: a field of the task that is looked at, else of the profile, else of the input.
+    /// A bare name: a field of the task that is looked at, else of the profile, else of the input. The first place that
+    /// declares it has it; where none does, the first place that does not say what it has. It is one place for good:
+    /// what an agent leaves out is not looked for in what the caller sent.
     fn bare(&self, path: &Path) -> Meaning {
-        let mut open = Vec::new();
-        for (kind, read) in self.bare_places(path) {
-            match kind {
-                Some(Type::Any) => open.push(read),
-                Some(kind) if open.is_empty() => return Meaning::Place(read, kind),
-                Some(_) => open.push(read),
-                None => {}
-            }
-        }
-        match open.len() {
-            0 => Meaning::Unknown,
-            1 => Meaning::Place(open.remove(0), Type::Any),
-            _ => Meaning::Place(Read::FirstOf(open.into()), Type::Any),
+        let places = self.bare_places(path);
+        let declared = places.iter().find(|(kind, _)| kind.as_ref().is_some_and(|kind| *kind != Type::Any));
+        let open = places.iter().find(|(kind, _)| *kind == Some(Type::Any));
+        match declared.or(open) {
+            Some((kind, read)) => Meaning::Place(read.clone(), kind.clone().unwrap_or(Type::Any)),
+            None => Meaning::Unknown,
         }
     }
 

@@ -1,11 +1,12 @@
 //! What follows from what happened.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use quorate_expr::Truth;
 
-use crate::decision::{Contributor, Decision, Look, NotTaken, Outcome, Rule};
-use crate::draft::{Expiry, OnLate};
+use crate::decision::{Contributor, Decision, Look, NotTaken, OTHERWISE, Outcome, Rule};
+use crate::draft::{Expiry, Level, OnLate};
 use crate::event::cut;
 use crate::event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Question, RunStatus, Said, Signal,
@@ -15,6 +16,8 @@ use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
 use crate::run::{Agenda, Asking, JoinVerdict, NOBODY, NONE, Run, State, TaskStatus};
 use crate::{Digest, MAX_ID_BYTES, MAX_TEXT_BYTES, Millis, Payload, Role, RunId, Timestamp};
 
+/// Most signals of one name that a run keeps for whoever will wait for them.
+pub const MAX_SIGNALS_WAITING: usize = 10_000;
 /// Most tasks that an agent can ask for at once.
 pub const MAX_ASKED_FOR: usize = 1_000;
 
@@ -173,6 +176,14 @@ pub enum Refusal {
         /// What is wrong with it.
         why: String,
     },
+    /// Nobody takes these signals.
+    #[error("{waiting} signals `{name}` wait to be taken already")]
+    TooManySignals {
+        /// Their name.
+        name: Arc<str>,
+        /// How many there are.
+        waiting: usize,
+    },
     /// A text is too long.
     #[error("the {what} has {bytes} bytes, more than the {max} allowed; hand over a reference to it instead")]
     TooLong {
@@ -275,24 +286,26 @@ impl Deciding<'_> {
 
     fn input(&mut self, input: Input) -> Result<(), Refusal> {
         match input {
-            Input::Dispatched { task, agent, timeout, choice } => self.dispatched(task, agent, timeout, choice),
-            Input::ChildDispatched { task } => self.child_dispatched(task),
+            Input::Dispatched { task, agent, timeout, choice } => self.dispatched(&task, agent, timeout, choice),
+            Input::ChildDispatched { task } => self.child_dispatched(&task),
             Input::Unfit { task, mut failure } => {
                 cut(&mut failure.message);
-                if matches!(self.state(task.ix), State::Ready) {
+                if self.is(&task, |state| matches!(state, State::Ready)) {
                     self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) });
                 }
                 Ok(())
             }
             Input::Ended { task, attempt, result } => {
                 // A superseded attempt may still report, and an agent may answer twice.
-                if self.run.is_live(&task, attempt) {
-                    self.attempt_ended(task, attempt, result);
+                if self.run.is_live(&task, attempt)
+                    && let Some(ix) = self.run.place(&task)
+                {
+                    self.attempt_ended(self.run.reference(ix), attempt, result);
                 }
                 Ok(())
             }
             Input::Stuck { task } => {
-                if matches!(self.state(task.ix), State::Ready | State::Retrying { .. }) {
+                if self.is(&task, |state| matches!(state, State::Ready | State::Retrying { .. })) {
                     let failure = Failure::new(FailureClass::Timeout, "the attempt before does not stop, and two must not overlap");
                     self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) });
                 }
@@ -306,7 +319,7 @@ impl Deciding<'_> {
                 fits("note", &note, MAX_TEXT_BYTES)?;
                 fits("name", &by.name, MAX_ID_BYTES)?;
                 let ix = self.run.task_named(&task)?;
-                self.answered(ix, &by, Answer { by: by.name.clone(), choice, note, output }, evidence)
+                self.answered(ix, &by, Answer { by: by.name.clone(), choice, note, output, levels: Vec::new() }, evidence)
             }
             Input::Delegated { task, from, to, note } => {
                 fits("note", &note, MAX_TEXT_BYTES)?;
@@ -320,6 +333,10 @@ impl Deciding<'_> {
                 fits("id of the signal", signal.id.as_deref().unwrap_or_default(), MAX_ID_BYTES)?;
                 // A signal with an id that is known has been received already.
                 if !signal.id.as_ref().is_some_and(|id| self.run.knows_signal(id)) {
+                    let waiting = self.run.signals.get(&signal.name).map_or(0, VecDeque::len);
+                    if waiting >= MAX_SIGNALS_WAITING {
+                        return Err(Refusal::TooManySignals { name: signal.name, waiting });
+                    }
                     self.record(Event::SignalReceived(Box::new(signal)));
                 }
                 Ok(())
@@ -331,7 +348,8 @@ impl Deciding<'_> {
             Input::Cancel { by, reason, rollback } => {
                 fits("reason", &reason, MAX_TEXT_BYTES)?;
                 fits("name", &by, MAX_ID_BYTES)?;
-                if !self.run.cancel_requested {
+                // Once more it ends what comes after the end.
+                if !self.run.cancel_requested || (self.run.conclusion.is_some() && self.run.count.open_after > 0) {
                     self.record(Event::CancelRequested { by, reason, rollback });
                     if self.run.conclusion.is_none() {
                         self.conclude(Conclusion::Cancelled { rollback });
@@ -344,22 +362,35 @@ impl Deciding<'_> {
 
     // -- attempts
 
-    fn may_dispatch(&self, task: &TaskRef) -> Result<(), Refusal> {
-        let status = self.state(task.ix).status();
-        if status == TaskStatus::Ready { Ok(()) } else { Err(Refusal::NotNow { task: task.id.clone(), status, action: "started" }) }
+    fn is(&self, task: &TaskRef, possible: impl Fn(&State) -> bool) -> bool {
+        self.run.place(task).is_some_and(|ix| possible(self.state(ix)))
     }
 
-    fn dispatched(&mut self, task: TaskRef, agent: Arc<AgentRef>, timeout: Option<Millis>, choice: Option<Payload>) -> Result<(), Refusal> {
-        self.may_dispatch(&task)?;
+    /// The task and its next attempt, where it may start.
+    fn next_attempt(&self, task: &TaskRef) -> Result<(TaskRef, u32), Refusal> {
+        let missing = || Refusal::NoTask { run: self.run.id, task: task.id.clone() };
+        let ix = self.run.place(task).ok_or_else(missing)?;
+        match self.state(ix).status() {
+            TaskStatus::Ready => Ok((self.run.reference(ix), self.run.tasks[ix as usize].attempt + 1)),
+            status => Err(Refusal::NotNow { task: task.id.clone(), status, action: "started" }),
+        }
+    }
+
+    fn dispatched(
+        &mut self,
+        task: &TaskRef,
+        agent: Arc<AgentRef>,
+        timeout: Option<Millis>,
+        choice: Option<Payload>,
+    ) -> Result<(), Refusal> {
+        let (task, attempt) = self.next_attempt(task)?;
         let deadline = self.run.timeout_of(&task).or(timeout).map(|timeout| self.at.plus(timeout));
-        let attempt = self.run.tasks[task.ix as usize].attempt + 1;
         self.record(Event::TaskStarted { task, attempt, agent, deadline, choice });
         Ok(())
     }
 
-    fn child_dispatched(&mut self, task: TaskRef) -> Result<(), Refusal> {
-        self.may_dispatch(&task)?;
-        let attempt = self.run.tasks[task.ix as usize].attempt + 1;
+    fn child_dispatched(&mut self, task: &TaskRef) -> Result<(), Refusal> {
+        let (task, attempt) = self.next_attempt(task)?;
         let run = self.run.id.child(&task.id, attempt);
         let deadline = self.run.timeout_of(&task).map(|timeout| self.at.plus(timeout));
         self.record(Event::ChildStarted { task, attempt, run, deadline });
@@ -439,6 +470,7 @@ impl Deciding<'_> {
             return Err(Refusal::OtherEvidence { task: task.id, seen, actual });
         }
         let bad = |why: String| Refusal::BadAnswer { task: task.id.clone(), choice: answer.choice.clone(), why };
+        let mut levels = Vec::new();
         let verdict = if asking.outcome {
             match answer.choice.as_str() {
                 "succeeded" => Verdict::Accepted,
@@ -447,72 +479,73 @@ impl Deciding<'_> {
                 _ => return Err(bad("answer `succeeded`, `failed` or `again`".to_owned())),
             }
         } else if let Work::Approval(approval) = &self.run.node(ix).work {
-            self.may_answer(ix, approval, asking, by)?;
-            verdict_of(approval, asking, &answer).map_err(bad)?
+            levels = self.may_answer(ix, approval, asking, by)?;
+            verdict_of(approval, asking, &answer, &levels).map_err(bad)?
         } else {
             return Err(bad("this task asks nothing".to_owned()));
         };
+        if let Some(output) = &answer.output {
+            output.check(&self.run.node(ix).output).map_err(bad)?;
+        }
+        let answer = Answer { levels, ..answer };
         self.record(Event::Answered { task, answer: Box::new(answer), verdict });
         Ok(())
     }
 
-    fn may_answer(&self, ix: u32, approval: &Approval, asking: &Asking, by: &Person) -> Result<(), Refusal> {
+    /// The levels at which somebody is asked, or why they may not answer.
+    fn may_answer(&self, ix: u32, approval: &Approval, asking: &Asking, by: &Person) -> Result<Vec<u32>, Refusal> {
         let refuse = |why: String| Err(Refusal::NotPermitted { task: self.run.tasks[ix as usize].id.clone(), by: by.name.clone(), why });
         let starter = self.run.begun().is_some_and(|start| start.by == by.name);
         if starter && !approval.starter_may_answer {
             return refuse("they started the run".to_owned());
         }
-        for node in &approval.not_by {
-            if self.acted_in(*node, &by.name) {
-                return refuse(format!("they acted in `{}`", self.run.plan.nodes[*node as usize].id));
+        // Whoever proposed may not approve, also where they proposed through somebody else.
+        if let Some(node) = approval.not_by.iter().find(|node| self.run.acted.iter().any(|(in_, who)| in_ == *node && *who == by.name)) {
+            return refuse(format!("they acted in `{}`", self.run.plan.nodes[*node as usize].id));
+        }
+        let mut levels: Vec<u32> = (0..=asking.level).filter(|level| names(&approval.levels[*level as usize], by)).collect();
+        for (from, to, handed) in &asking.delegations {
+            if *from == by.name {
+                levels.clear();
+            } else if *to == by.name {
+                levels.extend(handed);
             }
         }
-        if asking.answers.iter().any(|answer| answer.by == by.name) {
-            return refuse("they have answered already".to_owned());
+        levels.sort_unstable();
+        levels.dedup();
+        if !levels.is_empty() {
+            return Ok(levels);
         }
-        let delegated = asking.delegations.iter().any(|(_, to)| *to == by.name);
-        let level = &approval.levels[..=asking.level as usize];
-        let named = level.iter().any(|level| {
-            (level.users.is_empty() && level.groups.is_empty())
-                || level.users.iter().any(|user| **user == *by.name)
-                || level.groups.iter().any(|group| by.groups.contains(group))
-        });
-        if named || delegated {
-            return Ok(());
+        if let Some((_, to, _)) = asking.delegations.iter().rev().find(|(from, ..)| *from == by.name) {
+            return refuse(format!("they handed it on to {to}"));
         }
-        let users = level.iter().flat_map(|level| level.users.iter().cloned());
-        let groups = level.iter().flat_map(|level| level.groups.iter().map(|group| format!("the group {group}")));
+        let asked = &approval.levels[..=asking.level as usize];
+        let users = asked.iter().flat_map(|level| level.users.iter().cloned());
+        let groups = asked.iter().flat_map(|level| level.groups.iter().map(|group| format!("the group {group}")));
         refuse(format!("it asks {}", users.chain(groups).collect::<Vec<_>>().join(", ")))
     }
 
-    /// Whether somebody answered a question of this task: whoever proposed may not approve.
-    fn acted_in(&self, node: u32, name: &str) -> bool {
-        let output = match self.run.latest[node as usize] {
-            NONE => None,
-            ix => self.run.tasks[ix as usize].output.as_ref(),
-        };
-        #[derive(serde::Deserialize)]
-        struct Answers {
-            answers: Vec<Answer>,
-        }
-        output
-            .and_then(|output| output.decode::<Answers>().ok())
-            .is_some_and(|settled| settled.answers.iter().any(|answer| &*answer.by == name))
-    }
-
+    /// Hands a question on: who does so is not asked any more, and the other one is in their place.
     fn delegated(&mut self, task: &Arc<str>, from: &Person, to: Arc<str>, note: String) -> Result<(), Refusal> {
         let ix = self.run.task_named(task)?;
         let asking = self.asking(ix, "delegated")?;
-        if let Work::Approval(approval) = &self.run.node(ix).work
-            && !asking.outcome
-        {
-            self.may_answer(ix, approval, asking, from)?;
-            let next = Person { name: to.clone(), groups: Vec::new() };
-            let barred = Asking { delegations: vec![(from.name.clone(), to.clone())], ..asking.clone() };
-            self.may_answer(ix, approval, &barred, &next)?;
+        let refuse = |who: &Arc<str>, why: String| Err(Refusal::NotPermitted { task: task.clone(), by: who.clone(), why });
+        let approval = match &self.run.node(ix).work {
+            Work::Approval(approval) if !asking.outcome => approval,
+            _ => return refuse(&from.name, "anybody who knows may answer this question, so there is nothing to hand on".to_owned()),
+        };
+        let levels = self.may_answer(ix, approval, asking, from)?;
+        if asking.answers.iter().any(|answer| answer.by == from.name) {
+            return refuse(&from.name, "they have answered already".to_owned());
         }
+        if to == from.name {
+            return refuse(&to, "it is theirs already".to_owned());
+        }
+        let next = Person { name: to.clone(), groups: Vec::new() };
+        let handed = Asking { delegations: vec![(from.name.clone(), to.clone(), levels.clone())], ..asking.clone() };
+        self.may_answer(ix, approval, &handed, &next)?;
         let task = self.run.reference(ix);
-        self.record(Event::Delegated { task, from: from.name.clone(), to, note });
+        self.record(Event::Delegated { task, from: from.name.clone(), to, note, levels });
         Ok(())
     }
 
@@ -555,7 +588,13 @@ impl Deciding<'_> {
             Expiry::Choose(choice) => {
                 let rejects = approval.choices.iter().any(|known| known.name == *choice && known.rejects);
                 let verdict = if rejects { Verdict::Rejected } else { Verdict::Accepted };
-                let answer = Answer { by: NOBODY.into(), choice: choice.clone(), note: "nobody answered in time".into(), output: None };
+                let answer = Answer {
+                    by: NOBODY.into(),
+                    choice: choice.clone(),
+                    note: "nobody answered in time".into(),
+                    output: None,
+                    levels: Vec::new(),
+                };
                 self.record(Event::Answered { task, answer: Box::new(answer), verdict });
             }
         }
@@ -581,14 +620,15 @@ impl Deciding<'_> {
         let agenda = &mut self.run.agenda;
         if let Some(winner) = agenda.races.pop_front() {
             self.win(winner);
+        } else if let Some(ix) = agenda.fatal.take() {
+            // What the run cannot do without has failed: nothing is decided on what is left.
+            let task = self.run.reference(ix);
+            self.conclude(Conclusion::Failed(task));
         } else if !agenda.checks.is_empty() {
             let mut checks = std::mem::take(&mut agenda.checks);
             checks.sort_unstable();
             checks.dedup();
             self.look_at(&checks);
-        } else if let Some(ix) = agenda.fatal.take() {
-            let task = self.run.reference(ix);
-            self.conclude(Conclusion::Failed(task));
         } else if let Some(ix) = agenda.joins.pop_front() {
             self.consider(ix);
         } else if let Some(ix) = agenda.repeats.front().copied() {
@@ -678,10 +718,12 @@ impl Deciding<'_> {
             _ => 1,
         };
         let (truth, operands) = self.run.explain(&repeat.again, Some(ix));
-        if truth.holds() && done < repeat.max {
+        let needed: usize = repeat.section.iter().map(|member| crate::run::with_undo(&self.run.plan.nodes[*member as usize])).sum();
+        if truth.holds() && done < repeat.max && needed <= self.run.room() {
             self.record(Event::Repeated { task, iteration: done + 1, operands });
         } else {
-            self.record(Event::RepeatEnded { task, iterations: done, exhausted: truth.holds() });
+            let unknown = matches!(truth, Truth::Unknown(_));
+            self.record(Event::RepeatEnded { task, iterations: done, exhausted: truth.holds(), operands, unknown });
         }
     }
 
@@ -707,17 +749,14 @@ impl Deciding<'_> {
         }
     }
 
+    /// Gives a signal to whoever has waited for it first in the order of the plan.
     fn deliver_signal(&mut self) -> bool {
-        for ix in self.run.listeners.clone() {
-            let Work::Wait { signal: Some(wanted), .. } = &self.run.node(ix).work else { continue };
-            let found = self.run.signals.iter().find(|received| !received.taken && received.signal.name == *wanted);
-            if let Some(seq) = found.map(|received| received.seq) {
-                let task = self.run.reference(ix);
-                self.record(Event::Woken { task, signal: Some(seq) });
-                return true;
-            }
-        }
-        false
+        let run = &*self.run;
+        let found = run.listeners.iter().find_map(|(name, waiting)| Some((*waiting.first()?, run.signals.get(name)?.front()?.seq)));
+        let Some((ix, seq)) = found else { return false };
+        let task = self.run.reference(ix);
+        self.record(Event::Woken { task, signal: Some(seq) });
+        true
     }
 
     /// Starts what needs nobody outside to start it: a question, a wait, a list.
@@ -738,7 +777,7 @@ impl Deciding<'_> {
         let json = self.run.json_of(&each.items, Some(ix)).map_err(|why| invalid(format!("its list `{text}` {why}")))?;
         let items = Payload::parse(json).map_err(|wrong| invalid(format!("its list: {wrong}")))?;
         let count = items.items().ok_or_else(|| invalid(format!("`{text}` is not a list")))?.len();
-        let room = crate::MAX_INSTANCES - self.run.tasks.len().min(crate::MAX_INSTANCES);
+        let room = self.run.room() / crate::run::with_undo(self.run.node(ix));
         if count > room {
             return Err(invalid(format!("its list has {count} items, and the run has room for {room} more tasks")));
         }
@@ -835,18 +874,11 @@ impl Deciding<'_> {
                 return;
             }
             let checkpoint = &plan.checkpoints[*ix as usize];
-            let open = !checkpoint.after.is_empty() && !self.run.fired[*ix as usize] && self.have_ended(&checkpoint.after);
+            let open = !checkpoint.after.is_empty() && !self.run.fired[*ix as usize] && self.run.has_come_to(*ix);
             if open && self.run.truth(&checkpoint.condition, None).holds() {
                 self.checkpoint_holds(&plan, *ix);
             }
         }
-    }
-
-    fn have_ended(&self, nodes: &[u32]) -> bool {
-        nodes.iter().all(|node| match self.run.latest[*node as usize] {
-            NONE => false,
-            ix => self.state(ix).status().is_end() && !self.run.agenda.repeats.contains(&ix),
-        })
     }
 
     /// A checkpoint holds. It follows only if no unknown one stands before it in its table.
@@ -904,17 +936,18 @@ impl Deciding<'_> {
         let contributors = contributors.collect();
         let decision = Decision { action: action.clone(), confidence, rule, looks, contributors, not_taken };
         self.record(Event::Decided(Box::new(decision)));
-        if plan.early_exit && self.run.count.open > 0 {
-            self.conclude(Conclusion::Decided);
-        }
+        // Before the main part is over, so that what comes after it knows whom to wait for.
         let reviews: Vec<u32> = plan.reviews.iter().filter(|(on, _)| **on == *action).map(|(_, node)| *node).collect();
         if !reviews.is_empty() {
             self.grow(Grower::Decision(action), &reviews);
         }
+        if plan.early_exit && self.run.count.open > 0 {
+            self.conclude(Conclusion::Decided);
+        }
     }
 
     fn looks(&self, plan: &Plan) -> Vec<Look> {
-        let reached = plan.checkpoints.iter().filter(|checkpoint| self.have_ended(&checkpoint.after));
+        let reached = (0..).zip(&plan.checkpoints).filter(|(ix, _)| self.run.is_reached(*ix)).map(|(_, checkpoint)| checkpoint);
         let look = |checkpoint: &Checkpoint| {
             let (truth, operands) = self.run.explain(&checkpoint.condition, None);
             let outcome = match truth {
@@ -971,7 +1004,18 @@ impl Deciding<'_> {
                 }
             }
         }
-        self.decide(&plan, plan.otherwise.to_string(), None, Rule::Otherwise);
+        // What happens otherwise stands behind every checkpoint that was reached, and does not pass by an unknown one.
+        let reached = (0..).zip(&plan.checkpoints).filter(|(ix, _)| !self.run.fired[*ix as usize] && self.run.is_reached(*ix));
+        let unknown = reached.map(|(_, checkpoint)| checkpoint).find(|checkpoint| {
+            !matches!(checkpoint.then, Then::Grow(_)) && matches!(self.run.truth(&checkpoint.condition, None), Truth::Unknown(_))
+        });
+        match unknown {
+            Some(unknown) => {
+                let rule = Rule::Unknown { checkpoint: unknown.id.clone(), behind: OTHERWISE.into() };
+                self.decide(&plan, plan.on_unknown.to_string(), None, rule);
+            }
+            None => self.decide(&plan, plan.otherwise.to_string(), None, Rule::Otherwise),
+        }
     }
 
     fn finish_after(&mut self) -> bool {
@@ -987,23 +1031,18 @@ impl Deciding<'_> {
             self.record(Event::TaskSkipped { task, cause: Box::new(Cause::Stalled) });
             return true;
         }
-        let failed: Vec<TaskRef> =
-            (0..).zip(&run.tasks).filter(|(_, task)| self.counts_as_failed(task)).map(|(ix, _)| run.reference(ix)).collect();
+        let failed = (0..).zip(&run.tasks).filter(|(_, task)| run.counts_as_failed(task));
+        let failed: Vec<TaskRef> = failed.map(|(ix, _)| run.reference(ix)).collect();
         let status = match run.conclusion.as_deref() {
             Some(Conclusion::TimedOut) => RunStatus::TimedOut,
             Some(Conclusion::Cancelled { .. }) => RunStatus::Cancelled,
+            // Also where it was cancelled while people had still to look at the decision.
+            Some(Conclusion::Finished | Conclusion::Decided) if run.cancel_requested => RunStatus::Cancelled,
             Some(Conclusion::Finished | Conclusion::Decided) if failed.is_empty() => RunStatus::Succeeded,
             _ => RunStatus::Failed,
         };
         self.record(Event::RunEnded { status, failed });
         true
-    }
-
-    fn counts_as_failed(&self, task: &crate::run::Task) -> bool {
-        let node = &self.run.plan.nodes[task.node as usize];
-        let failed = matches!(task.state, State::Ended(TaskStatus::Failed | TaskStatus::TimedOut, _));
-        let item = matches!(task.origin, crate::run::Origin::Item { .. });
-        failed && !item && !node.optional && !node.absorbed
     }
 }
 
@@ -1019,7 +1058,7 @@ impl Agenda {
 }
 
 /// What an answer to a question of the plan comes to.
-fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer) -> Result<Verdict, String> {
+fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer, levels: &[u32]) -> Result<Verdict, String> {
     let Some(choice) = approval.choices.iter().find(|choice| choice.name == answer.choice) else {
         let names: Vec<&str> = approval.choices.iter().map(|choice| choice.name.as_str()).collect();
         return Err(format!("choose one of {}", names.join(", ")));
@@ -1030,9 +1069,20 @@ fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer) -> Result<V
     if choice.rejects {
         return Ok(Verdict::Rejected);
     }
-    let same = asking.answers.iter().filter(|other| other.choice == answer.choice).count() + 1;
-    let needed = approval.levels[asking.level as usize].at_least.unwrap_or(1) as usize;
-    Ok(if same >= needed { Verdict::Accepted } else { Verdict::Counted })
+    // Each level counts for itself: who is asked later does not lower what was needed before.
+    let agree = |level: u32| {
+        let others = asking.answers.iter().filter(|other| other.by != answer.by && other.choice == answer.choice);
+        others.filter(|other| other.levels.contains(&level)).count() + usize::from(levels.contains(&level))
+    };
+    let enough = (0..=asking.level).any(|level| agree(level) >= approval.levels[level as usize].at_least.unwrap_or(1) as usize);
+    Ok(if enough { Verdict::Accepted } else { Verdict::Counted })
+}
+
+/// Whether a level asks somebody; one that names nobody asks everybody.
+fn names(level: &Level, by: &Person) -> bool {
+    (level.users.is_empty() && level.groups.is_empty())
+        || level.users.iter().any(|user| **user == *by.name)
+        || level.groups.iter().any(|group| by.groups.contains(group))
 }
 
 fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look]) -> NotTaken {

@@ -9,8 +9,14 @@ use crate::event::{AgentRef, Operand, TaskRef};
 
 /// The decision when nothing else decided, and whenever what was seen is not enough.
 pub const HIL_REVIEW: &str = "HIL_REVIEW";
+/// The decision that needs nobody any more.
+pub const AUTO_RESOLVE: &str = "AUTO_RESOLVE";
+/// The decision that asks people who decide more.
+pub const ESCALATE: &str = "ESCALATE";
+/// What stands behind a checkpoint that stays unknown, where no other checkpoint does.
+pub const OTHERWISE: &str = "otherwise";
 /// The actions that every plan knows.
-pub const ACTIONS: [&str; 4] = ["AUTO_RESOLVE", HIL_REVIEW, "ESCALATE", "REJECTED"];
+pub const ACTIONS: [&str; 4] = [AUTO_RESOLVE, HIL_REVIEW, ESCALATE, "REJECTED"];
 
 /// What was decided, on what, and why nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -210,6 +210,12 @@ pub enum Event {
         iterations: u32,
         /// Whether it ended because it had run as often as it may.
         exhausted: bool,
+        /// What the condition saw.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        operands: Vec<Operand>,
+        /// Whether a value was missing on which the condition depends.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unknown: bool,
     },
     /// People were asked.
     Asked {
@@ -239,6 +245,8 @@ pub enum Event {
         /// Their note.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
+        /// The levels at which they were asked; they are not asked any more.
+        levels: Vec<u32>,
     },
     /// Somebody answered.
     Answered {
@@ -418,7 +426,7 @@ impl Event {
         }
     }
 
-    /// Every long value of the event, by reference.
+    /// Every value of the event that is kept apart, by reference.
     pub fn long_payloads(&self) -> impl Iterator<Item = &Payload> {
         let (one, rest): (Option<&Payload>, [Option<&Payload>; 2]) = match self {
             Event::RunStarted(start) => (Some(&start.input), [start.profile.as_ref(), start.session.as_ref()]),
@@ -726,6 +734,9 @@ pub struct Answer {
     /// What the task returned, where the question was whether it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
+    /// The levels at which they were asked: agreement is counted for each level by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<u32>,
 }
 
 /// What follows from an answer.

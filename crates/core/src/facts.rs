@@ -42,27 +42,14 @@ impl Run {
     fn read(&self, read: &Read, reader: Option<u32>) -> Value<'_> {
         match read {
             Read::Status(node, status) => self.task_answer(*node, *status),
-            Read::Index => match reader.map(|ix| self.tasks[ix as usize].origin) {
+            Read::Index => match self.item_origin(reader) {
                 Some(Origin::Item { index, .. }) => Value::Number(index.into()),
                 _ => Value::Unknown(Why::Missing),
             },
-            Read::Output(node, path) => self.output_value(*node, path),
-            Read::FirstOf(places) => {
-                let mut missing = Value::Unknown(Why::Missing);
-                for place in places {
-                    match self.read(place, reader) {
-                        // A field that one place lacks may be in the next; any other reason is an answer.
-                        Value::Unknown(Why::Missing | Why::WrongType) => {}
-                        found => {
-                            missing = found;
-                            break;
-                        }
-                    }
-                }
-                missing
-            }
-            Read::Input(_) | Read::Profile(_) | Read::Session(_) | Read::Item(_) => {
-                self.text(read, reader).map_or_else(Value::Unknown, |text| value(text, 0))
+            Read::Output(node, path) => self.output_value(*node, path, reader),
+            Read::Input(path) | Read::Profile(path) | Read::Session(path) | Read::Item(path) => {
+                let found = self.text(read, reader).map_or_else(Value::Unknown, |text| value(text, 0));
+                possible(found, path)
             }
         }
     }
@@ -75,32 +62,39 @@ impl Run {
             Read::Profile(path) => start.and_then(|start| start.profile.as_ref()).ok_or(Why::Missing)?.at(path),
             Read::Session(path) => start.and_then(|start| start.session.as_ref()).ok_or(Why::Missing)?.at(path),
             Read::Item(path) => self.item(reader.ok_or(Why::Missing)?).ok_or(Why::Missing)?.at(path),
-            Read::Output(node, path) => self.task_output(*node)?.at(path),
-            Read::FirstOf(places) => {
-                for place in places {
-                    match self.text(place, reader) {
-                        Err(Why::Missing | Why::WrongType) => {}
-                        found => return found,
-                    }
-                }
-                Err(Why::Missing)
-            }
+            Read::Output(node, path) => self.task_output(*node, reader)?.at(path),
             Read::Status(..) | Read::Index => Err(Why::WrongType),
+        }
+    }
+
+    /// Where the item of a reader comes from: what undoes a task reads the item of that task.
+    fn item_origin(&self, reader: Option<u32>) -> Option<Origin> {
+        match self.tasks[reader? as usize].origin {
+            Origin::Undoes(done) => Some(self.tasks[done as usize].origin),
+            own => Some(own),
         }
     }
 
     /// The item for which a task of a `for_each` runs.
     pub(crate) fn item(&self, task: u32) -> Option<&Payload> {
-        let Origin::Item { map, index } = self.tasks[task as usize].origin else { return None };
-        match &self.tasks[map as usize].state {
-            State::Mapping(mapping) => mapping.items.get(index as usize),
-            _ => None,
+        let task = match self.tasks[task as usize].origin {
+            Origin::Undoes(done) => done,
+            _ => task,
+        };
+        self.tasks[task as usize].aside.as_ref()?.item.as_ref()
+    }
+
+    /// The instance of a task that is meant: the newest, and for what undoes one of them that one.
+    fn instance_of(&self, node: u32, reader: Option<u32>) -> u32 {
+        match reader.map(|reader| self.tasks[reader as usize].origin) {
+            Some(Origin::Undoes(done)) if self.tasks[done as usize].node == node => done,
+            _ => self.latest[node as usize],
         }
     }
 
-    /// The output of the newest instance of a task, or why there is none.
-    fn task_output(&self, node: u32) -> Result<&Payload, Why> {
-        let ix = self.latest[node as usize];
+    /// The output of a task, or why there is none.
+    fn task_output(&self, node: u32, reader: Option<u32>) -> Result<&Payload, Why> {
+        let ix = self.instance_of(node, reader);
         if ix == NONE {
             return Err(Why::NotYet);
         }
@@ -120,29 +114,23 @@ impl Run {
         }
     }
 
-    fn output_value(&self, node: u32, path: &[Segment]) -> Value<'_> {
-        let output = match self.task_output(node) {
+    fn output_value(&self, node: u32, path: &[Segment], reader: Option<u32>) -> Value<'_> {
+        let output = match self.task_output(node, reader) {
             Ok(output) => output,
             Err(why) => return Value::Unknown(why),
         };
-        let confidence = matches!(path.last(), Some(Segment::Field(name)) if &**name == "confidence");
-        match output.value(path) {
-            // Models do answer 1000000000000.
-            Value::Number(number) if confidence && !quorate_expr::Range::UNIT.holds(number) => Value::Unknown(Why::OutOfRange),
-            Value::Unknown(Why::Missing | Why::WrongType) if confidence && path.len() == 1 => {
-                self.said_confidence(node).map_or(Value::Unknown(Why::Missing), Value::Number)
+        match possible(output.value(path), path) {
+            Value::Unknown(Why::Missing | Why::WrongType) if is_confidence(path) && path.len() == 1 => {
+                let said = self.tasks[self.instance_of(node, reader) as usize].aside.as_ref().and_then(|aside| aside.confidence);
+                said.map_or(Value::Unknown(Why::Missing), Value::Number)
             }
             found => found,
         }
     }
 
-    fn said_confidence(&self, node: u32) -> Option<Decimal> {
-        self.tasks.get(self.latest[node as usize] as usize).and_then(|task| task.confidence.as_deref().copied())
-    }
-
     /// The confidence that a task reported, in its output or beside it.
     pub(crate) fn confidence_of(&self, node: u32) -> Option<Decimal> {
-        match self.output_value(node, &[Segment::Field("confidence".into())]) {
+        match self.output_value(node, &[Segment::Field("confidence".into())], None) {
             Value::Number(number) => Some(number),
             _ => None,
         }
@@ -150,7 +138,7 @@ impl Run {
 
     /// A text field of what a task returned.
     pub(crate) fn text_field(&self, node: u32, field: &str) -> Result<String, Why> {
-        match self.output_value(node, &[Segment::Field(field.into())]) {
+        match self.output_value(node, &[Segment::Field(field.into())], None) {
             Value::Text(text) => Ok(text.into_owned()),
             Value::Unknown(why) => Err(why),
             _ => Err(Why::WrongType),
@@ -187,8 +175,9 @@ impl Run {
         let ast = bound.checked.ast();
         if let (Expr::Name(_), Some(slot)) = (ast.node(ast.root()), bound.checked.slot_of(ast.root()))
             && !matches!(bound.reads[slot], Read::Index | Read::Status(..))
+            && let Ok(text) = self.text(&bound.reads[slot], reader)
         {
-            return self.text(&bound.reads[slot], reader).map(str::to_owned);
+            return Ok(text.to_owned());
         }
         let mut json = String::new();
         write_value(&mut json, &bound.checked.value(&self.facts(bound, reader)))?;
@@ -256,6 +245,18 @@ impl Run {
     }
 }
 
+fn is_confidence(path: &[Segment]) -> bool {
+    matches!(path.last(), Some(Segment::Field(name)) if &**name == "confidence")
+}
+
+/// Models do answer 1000000000000.
+fn possible<'a>(found: Value<'a>, path: &[Segment]) -> Value<'a> {
+    match found {
+        Value::Number(number) if is_confidence(path) && !quorate_expr::Range::UNIT.holds(number) => Value::Unknown(Why::OutOfRange),
+        found => found,
+    }
+}
+
 fn unknown(bound: &Bound, why: Why) -> Failure {
     Failure::new(FailureClass::Invalid, format!("`{}` {why}", bound.text().trim()))
 }
@@ -288,8 +289,20 @@ fn operands(bound: &Bound, trace: &Trace) -> Vec<Operand> {
         let name = bound.slot_name(operand.slot);
         match &operand.value {
             Value::Unknown(why) => Operand { name, value: why.to_string(), unknown: true },
-            value => Operand { name, value: value.to_string(), unknown: false },
+            value => Operand { name, value: shortened(value.to_string()), unknown: false },
         }
     };
     trace.operands.iter().map(shown).collect()
+}
+
+/// Longest value of an operand: who wants to know more looks at the output, which is kept once.
+const MAX_OPERAND_BYTES: usize = 256;
+
+fn shortened(mut value: String) -> String {
+    if value.len() > MAX_OPERAND_BYTES {
+        let bytes = value.len();
+        value.truncate(value.floor_char_boundary(MAX_OPERAND_BYTES));
+        write!(value, "… ({bytes} bytes)").expect("a String takes any text");
+    }
+    value
 }

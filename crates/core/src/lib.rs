@@ -25,8 +25,8 @@ mod plan;
 mod run;
 mod work;
 
-pub use decide::{Input, MAX_ASKED_FOR, Person, Refusal, Reply};
-pub use decision::{ACTIONS, Contributor, Decision, HIL_REVIEW, Look, NotTaken, Outcome, Rule};
+pub use decide::{Input, MAX_ASKED_FOR, MAX_SIGNALS_WAITING, Person, Refusal, Reply};
+pub use decision::{ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_REVIEW, Look, NotTaken, OTHERWISE, Outcome, Rule};
 pub use draft::{Draft, Role};
 pub use event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, MAX_TEXT_BYTES, Operand, Parent, Question,

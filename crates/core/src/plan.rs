@@ -1,5 +1,6 @@
 //! Plans that can run: checked, immutable, named by their content.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use quorate_expr::{Type, closest};
 
 use crate::bind::{Bound, Form, Names, Reads};
-use crate::decision::{ACTIONS, HIL_REVIEW};
+use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW};
 use crate::draft::{
     ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, WaitDraft, WorkDraft,
 };
@@ -21,6 +22,8 @@ pub const MAX_DEPENDENCIES: usize = 1_000_000;
 pub const MAX_CHECKPOINTS: usize = 1_000;
 /// Longest name of a task.
 pub const MAX_ID_BYTES: usize = 128;
+/// Problems after which nothing is suggested any more.
+const MAX_GUESSES: usize = 50;
 /// Most attempts that a retry may add, and most times that a section may run.
 pub const MAX_REPEATS: u32 = 10_000;
 
@@ -170,12 +173,22 @@ impl Plan {
     /// # Errors
     /// Every mistake, in the order of the draft.
     pub fn compile(draft: &Draft) -> Result<Plan, Vec<Problem>> {
-        let mut compiler = Compiler { draft, by_id: HashMap::new(), problems: Vec::new() };
+        let whole = with_reviews(draft);
+        let mut compiler = Compiler { draft: &whole, by_id: HashMap::new(), problems: Vec::new() };
         let plan = compiler.plan();
         match plan {
             Some(plan) if compiler.problems.is_empty() => Ok(plan),
             _ => Err(compiler.problems),
         }
+    }
+
+    /// The plan as a draft, with everything that was added to what was written.
+    ///
+    /// # Panics
+    /// Never: the text of a plan is a draft.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        serde_json::from_str(&self.source).expect("a plan was written from a draft")
     }
 
     /// Reads a plan back from the text that [`Plan::source`] gave.
@@ -228,6 +241,29 @@ impl Plan {
     pub(crate) fn find(&self, id: &str) -> Option<u32> {
         self.by_id.get(id).copied()
     }
+}
+
+/// A decision that is for people to take is put before people: where a draft does not say how, it gets a question.
+fn with_reviews(draft: &Draft) -> Cow<'_, Draft> {
+    let missing = |action: &&str| !draft.reviews.iter().any(|(on, _)| on == action);
+    let missing: Vec<&str> = [HIL_REVIEW, ESCALATE].into_iter().filter(missing).collect();
+    if !decides(draft) || missing.is_empty() {
+        return Cow::Borrowed(draft);
+    }
+    let names: BTreeSet<&str> = draft.tasks.iter().map(|task| task.id.as_str()).collect();
+    let mut id = "review".to_owned();
+    while names.contains(id.as_str()) {
+        id.push('_');
+    }
+    let mut whole = draft.clone();
+    whole.reviews.extend(missing.into_iter().map(|action| (action.to_owned(), id.clone())));
+    let question = ApprovalDraft { question: "What is to be done? The decision is left to people.".to_owned(), ..ApprovalDraft::default() };
+    whole.tasks.push(TaskDraft { id, role: Role::Review, work: WorkDraft::Approval(question), ..TaskDraft::default() });
+    Cow::Owned(whole)
+}
+
+fn decides(draft: &Draft) -> bool {
+    draft.decides || draft.otherwise.is_some() || draft.checkpoints.iter().any(|checkpoint| !matches!(checkpoint.then, ThenDraft::Grow(_)))
 }
 
 struct Compiler<'a> {
@@ -296,9 +332,7 @@ impl Compiler<'_> {
             name: draft.name.as_str().into(),
             digest: Digest::of(source.as_bytes()),
             source,
-            decides: draft.decides
-                || draft.otherwise.is_some()
-                || checkpoints.iter().any(|checkpoint| !matches!(checkpoint.then, Then::Grow(_))),
+            decides: decides(draft),
             checkpoints,
             otherwise,
             on_unknown,
@@ -341,6 +375,10 @@ impl Compiler<'_> {
         if draft.tasks.iter().all(|task| task.role != Role::Main) {
             self.report("P002", "tasks", "the plan has no task to start with", None);
         }
+        if draft.on_unknown.as_deref() == Some(AUTO_RESOLVE) {
+            let help = format!("leave it out for {HIL_REVIEW}, or name another action");
+            self.report("P003", "on_unknown", "what is unknown is never resolved by itself", Some(help));
+        }
         if draft.max_parallel == Some(0) {
             self.report(
                 "P003",
@@ -376,8 +414,11 @@ impl Compiler<'_> {
     fn task(&mut self, id: &str, at: impl Fn() -> String) -> Option<u32> {
         let found = self.by_id.get(id).copied();
         if found.is_none() {
-            let help = closest(id, self.draft.tasks.iter().map(|task| task.id.as_str())).map(|near| format!("did you mean `{near}`?"));
-            self.report("P010", at(), format!("there is no task `{id}`"), help);
+            // Looking for what may have been meant takes a while, and nobody reads the thousandth guess.
+            let names = self.draft.tasks.iter().map(|task| task.id.as_str());
+            let near = if self.problems.len() < MAX_GUESSES { closest(id, names) } else { None };
+            let shown: String = id.chars().take(MAX_ID_BYTES).collect();
+            self.report("P010", at(), format!("there is no task `{shown}`"), near.map(|near| format!("did you mean `{near}`?")));
         }
         found
     }
@@ -603,7 +644,9 @@ impl Compiler<'_> {
         let here = u32::try_from(ix).expect("MAX_TASKS fits");
         let at = |field: &str| format!("tasks.{}.{field}", task.id);
         let before = names.before(here);
-        let each = names.before(here).with_item(task.for_each.is_some());
+        let undoes_item = |other: &TaskDraft| other.for_each.is_some() && other.compensate.as_deref() == Some(task.id.as_str());
+        let of_item = task.for_each.is_some() || (task.role == Role::Compensation && self.draft.tasks.iter().any(undoes_item));
+        let each = names.before(here).with_item(of_item);
         let default_join = if task.role == Role::Finally { Needs::Settled } else { Needs::All };
         let join = task.join.clone().unwrap_or(JoinDraft { needs: default_join, ..JoinDraft::default() });
         let counts_successes = |next: &u32| {
@@ -617,8 +660,10 @@ impl Compiler<'_> {
             self.report("P003", at("priority"), format!("a priority is 1 to 10, not {priority}"), None);
         }
         let problems = &mut self.problems;
-        let when = task.when.as_ref().and_then(|text| Bound::condition(text, &at("when"), &before, problems));
-        let skip_when = task.skip_when.as_ref().and_then(|text| Bound::condition(text, &at("skip_when"), &before, problems));
+        let undoing = task.role == Role::Compensation;
+        let conditions = if undoing { &each } else { &before };
+        let when = task.when.as_ref().and_then(|text| Bound::condition(text, &at("when"), conditions, problems));
+        let skip_when = task.skip_when.as_ref().and_then(|text| Bound::condition(text, &at("skip_when"), conditions, problems));
         let input = task.input.as_ref().map(|json| Form::compile(json, &at("input"), &each, problems));
         let params = task.params.as_ref().map(|json| Form::compile(json, &at("params"), &each, problems));
         let for_each = task.for_each.as_ref().and_then(|draft| {
@@ -632,9 +677,7 @@ impl Compiler<'_> {
         if task.for_each.as_ref().is_some_and(|draft| draft.max_parallel == Some(0)) {
             self.report("P003", at("for_each.max_parallel"), "with no item at a time nothing would ever run", None);
         }
-        if task.compensate.is_some() && !matches!(task.work, WorkDraft::Agent { .. } | WorkDraft::Workflow { .. }) {
-            self.report("P020", at("compensate"), "only what an agent or a workflow did can be undone", None);
-        }
+        self.check_fields(task);
         Node {
             id: task.id.as_str().into(),
             work: self.work(task, &each),
@@ -658,6 +701,31 @@ impl Compiler<'_> {
             may_grow: task.may_grow.iter().filter_map(|id| self.by_id.get(id.as_str()).copied()).collect(),
             output: task.output.clone(),
             watched_by: Vec::new(),
+        }
+    }
+
+    /// Fields that would mean nothing on a task of this kind.
+    fn check_fields(&mut self, task: &TaskDraft) {
+        let at = |field: &str| format!("tasks.{}.{field}", task.id);
+        if !matches!(task.work, WorkDraft::Agent { .. } | WorkDraft::Workflow { .. }) {
+            let by_itself = [
+                ("compensate", task.compensate.is_some(), "only what an agent or a workflow did can be undone"),
+                ("timeout", task.timeout.is_some(), "only an agent or a workflow runs out of time"),
+                ("retry", task.retry.is_some(), "only an agent or a workflow is tried again"),
+            ];
+            for (field, given, message) in by_itself {
+                if given {
+                    let help = match (&task.work, field) {
+                        (WorkDraft::Approval(_), "timeout") => Some("give its `levels` a `within`".to_owned()),
+                        (WorkDraft::Wait(_), "timeout") => Some("give the wait `for` or `until`".to_owned()),
+                        _ => None,
+                    };
+                    self.report("P020", at(field), message, help);
+                }
+            }
+        }
+        if task.role != Role::Main && task.role != Role::Catalogue && task.repeat.is_some() {
+            self.report("P019", at("repeat"), "only what belongs to the main part runs again", None);
         }
     }
 

@@ -1,14 +1,12 @@
 //! The state of a run: the fold of its entries.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::decision::Decision;
 use crate::draft::{Needs, Role};
-use crate::event::{
-    AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Signal, Start, TaskRef, Verdict,
-};
+use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Start, TaskRef, Verdict};
 use crate::plan::{Node, Plan, Work};
 use crate::{FailureClass, Payload, RunId, Timestamp};
 
@@ -39,12 +37,21 @@ pub struct Run {
     wakes: BinaryHeap<Reverse<Wake>>,
     pub(crate) agenda: Agenda,
     pub(crate) count: Counts,
-    /// Tasks that can be undone, in the order in which they succeeded.
+    /// Tasks that can be undone, in the order in which they ended: those that succeeded, and those that may have taken
+    /// effect all the same.
     undoable: Vec<u32>,
+    /// Who answered in which task, or handed a question of it on.
+    pub(crate) acted: Vec<(u32, Arc<str>)>,
+    /// Places among the instances that are spoken for.
+    reserved: usize,
+    /// For each checkpoint how many of its tasks are known to have ended; see [`Run::have_ended`].
+    reached: Vec<u32>,
     pub(crate) undo: VecDeque<u32>,
-    pub(crate) signals: Vec<Received>,
+    /// Signals that nobody has taken, by name, oldest first.
+    pub(crate) signals: BTreeMap<Arc<str>, VecDeque<Received>>,
     signal_ids: HashSet<Arc<str>>,
-    pub(crate) listeners: Vec<u32>,
+    /// Tasks that wait for a signal, by its name.
+    pub(crate) listeners: BTreeMap<Arc<str>, BTreeSet<u32>>,
     pub(crate) fired: Vec<bool>,
     pub(crate) decision: Option<Arc<Decision>>,
     pub(crate) conclusion: Option<Arc<Conclusion>>,
@@ -111,10 +118,12 @@ pub(crate) struct Task {
     pub(crate) late: bool,
     pub(crate) tally: Tally,
     pub(crate) late_at: Option<Timestamp>,
+    /// Whether an attempt that did not succeed may have taken effect.
+    pub(crate) touched: bool,
     pub(crate) output: Option<Payload>,
     pub(crate) agent: Option<Arc<AgentRef>>,
-    /// What its agent said beside its output; rare, and therefore apart.
-    pub(crate) confidence: Option<Box<quorate_expr::Decimal>>,
+    /// What few tasks have, and what therefore stands apart.
+    pub(crate) aside: Option<Box<Aside>>,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
 }
@@ -129,6 +138,14 @@ pub(crate) enum Origin {
     Item { map: u32, index: u32 },
     Iteration(u32),
     Undoes(u32),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aside {
+    /// The confidence that its agent reported beside its output.
+    pub(crate) confidence: Option<quorate_expr::Decimal>,
+    /// The item for which it runs.
+    pub(crate) item: Option<Payload>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,7 +184,8 @@ pub(crate) struct Asking {
     pub(crate) level: u32,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) answers: Vec<Answer>,
-    pub(crate) delegations: Vec<(Arc<str>, Arc<str>)>,
+    /// Who handed it on, to whom, and the levels at which they were asked.
+    pub(crate) delegations: Vec<(Arc<str>, Arc<str>, Vec<u32>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -181,8 +199,7 @@ pub(crate) struct Mapping {
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) seq: u64,
-    pub(crate) signal: Signal,
-    pub(crate) taken: bool,
+    pub(crate) payload: Payload,
 }
 
 /// How a task stands.
@@ -393,10 +410,13 @@ impl Run {
             agenda: Agenda::default(),
             count: Counts::default(),
             undoable: Vec::new(),
+            acted: Vec::new(),
+            reserved: 0,
+            reached: Vec::new(),
             undo: VecDeque::new(),
-            signals: Vec::new(),
+            signals: BTreeMap::new(),
             signal_ids: HashSet::new(),
-            listeners: Vec::new(),
+            listeners: BTreeMap::new(),
             fired: Vec::new(),
             decision: None,
             conclusion: None,
@@ -417,6 +437,8 @@ impl Run {
         for entry in entries {
             run.apply(entry)?;
         }
+        // Everything that follows from an input is appended with it, so what is left here has led to nothing.
+        run.agenda = Agenda::default();
         Ok(run)
     }
 
@@ -548,23 +570,31 @@ impl Run {
             }
             Event::TaskStarted { task, attempt, agent, deadline, .. } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.must_be(ix, "called", |node| matches!(node.work, Work::Agent { .. }))?;
                 self.tasks[ix as usize].agent = Some(agent.clone());
                 self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: None })?;
             }
             Event::ChildStarted { task, attempt, run, deadline } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.must_be(ix, "run", |node| matches!(node.work, Work::Workflow { .. }))?;
                 self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: Some(Box::new(*run)) })?;
             }
             Event::TaskSucceeded { task, attempt, output, said } => {
                 let ix = self.expect_attempt(task, *attempt)?;
-                self.tasks[ix as usize].output = Some(output.clone());
-                self.tasks[ix as usize].confidence = said.as_ref().and_then(|said| said.confidence).map(Box::new);
+                let task = &mut self.tasks[ix as usize];
+                task.output = Some(output.clone());
+                if let Some(confidence) = said.as_ref().and_then(|said| said.confidence) {
+                    task.aside.get_or_insert_default().confidence = Some(confidence);
+                }
                 self.succeed(ix);
             }
             Event::AttemptFailed { task, attempt, failure, retry_at } => {
                 let ix = self.expect_attempt(task, *attempt)?;
                 self.stopped += u64::from(failure.class == FailureClass::Timeout);
                 self.tasks[ix as usize].failures += 1;
+                if !matches!(failure.class, FailureClass::Refused | FailureClass::RateLimited) {
+                    self.touch(ix);
+                }
                 match retry_at {
                     Some(until) => {
                         self.set(ix, State::Retrying { until: *until });
@@ -582,11 +612,13 @@ impl Run {
             }
             Event::AttemptInterrupted { task, attempt } => {
                 let ix = self.expect_attempt(task, *attempt)?;
+                self.touch(ix);
                 self.make_ready(ix);
             }
             Event::OutcomeUnknown { task, attempt, failure } => {
                 let ix = self.expect_attempt(task, *attempt)?;
                 self.stopped += u64::from(failure.class == FailureClass::Timeout);
+                self.touch(ix);
                 self.ask_for_outcome(ix, &failure.message);
             }
             Event::TaskFailed { task, cause } => {
@@ -613,11 +645,17 @@ impl Run {
                 let by = self.reference(winner);
                 for loser in losers {
                     let ix = self.expect(loser, |state| !state.is_end())?;
+                    if !self.plan.nodes[self.tasks[winner as usize].node as usize].deps.contains(&self.tasks[ix as usize].node) {
+                        return Err(format!("task {} was no rival of {}", loser.id, task.id));
+                    }
                     self.stop(ix, &Cause::LostRace(by.clone()));
                 }
             }
             Event::Mapped { task, items } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                if !self.is_map(ix) {
+                    return Err(format!("task {} has no list", task.id));
+                }
                 self.on_mapped(ix, items)?;
             }
             Event::Gathered { task } => {
@@ -638,46 +676,36 @@ impl Run {
             }
             Event::Asked { task, question } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
-                let asking = Asking {
-                    question: (**question).clone(),
-                    outcome: false,
-                    level: 0,
-                    deadline: question.deadline,
-                    answers: Vec::new(),
-                    delegations: Vec::new(),
-                };
+                self.must_be(ix, "asked", |node| matches!(node.work, Work::Approval(_)))?;
                 self.begin(ix);
-                self.ask(ix, asking);
+                self.ask(ix, Asking::new((**question).clone(), false));
             }
             Event::Escalated { task, level, deadline } => {
                 let ix = self.expect(task, |state| matches!(state, State::Asking(_)))?;
-                if let State::Asking(asking) = &mut self.tasks[ix as usize].state {
-                    asking.level = *level;
-                    asking.deadline = *deadline;
-                }
-                if let Some(deadline) = deadline {
-                    self.wake(ix, *deadline);
-                }
+                self.on_escalated(ix, *level, *deadline)?;
             }
-            Event::Delegated { task, from, to, .. } => {
+            Event::Delegated { task, from, to, levels, .. } => {
                 let ix = self.expect(task, |state| matches!(state, State::Asking(_)))?;
+                self.acted.push((self.tasks[ix as usize].node, from.clone()));
                 if let State::Asking(asking) = &mut self.tasks[ix as usize].state {
-                    asking.delegations.push((from.clone(), to.clone()));
+                    asking.delegations.push((from.clone(), to.clone(), levels.clone()));
                 }
             }
             Event::Answered { task, answer, verdict } => {
                 let ix = self.expect(task, |state| matches!(state, State::Asking(_)))?;
+                self.acted.push((self.tasks[ix as usize].node, answer.by.clone()));
                 self.on_answered(ix, answer, *verdict);
             }
             Event::Slept { task, until } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.must_be(ix, "waiting", |node| matches!(node.work, Work::Wait { .. }))?;
                 self.begin(ix);
                 self.set(ix, State::Sleeping { until: *until });
                 if let Some(until) = until {
                     self.wake(ix, *until);
                 }
-                if matches!(self.node(ix).work, Work::Wait { signal: Some(_), .. }) {
-                    self.listeners.push(ix);
+                if let Some(signal) = self.awaited_signal(ix) {
+                    self.listeners.entry(signal).or_default().insert(ix);
                 }
             }
             Event::Woken { task, signal } => {
@@ -690,7 +718,8 @@ impl Run {
                 {
                     return Err(format!("signal {id} had been received"));
                 }
-                self.signals.push(Received { seq: self.seq, signal: (**signal).clone(), taken: false });
+                let received = Received { seq: self.seq, payload: signal.payload.clone() };
+                self.signals.entry(signal.name.clone()).or_default().push_back(received);
             }
             Event::Grew { by, tasks } => self.on_grew(by, tasks)?,
             Event::GrowthRefused { task, .. } => {
@@ -702,10 +731,13 @@ impl Run {
                 }
                 self.agenda.checks.clear();
             }
-            Event::CancelRequested { .. } => {
-                self.cancel_requested = true;
+            Event::CancelRequested { rollback, .. } => {
+                let again = std::mem::replace(&mut self.cancel_requested, true);
                 if self.conclusion.is_some() {
-                    self.cancel_reviews();
+                    self.cancel_what_follows(again);
+                    if *rollback {
+                        self.begin_undo()?;
+                    }
                 }
             }
             Event::Concluded(conclusion) => self.on_concluded(conclusion)?,
@@ -738,6 +770,12 @@ impl Run {
         if possible(state) { Ok(ix) } else { Err(format!("task {} was {}", task.id, state.status())) }
     }
 
+    /// Whether the plan lets this happen to a task of this kind.
+    fn must_be(&self, ix: u32, what: &str, kind: impl Fn(&Node) -> bool) -> Result<(), String> {
+        let one = !self.is_map(ix) && kind(self.node(ix));
+        if one { Ok(()) } else { Err(format!("task {} is none that is {what}", self.tasks[ix as usize].id)) }
+    }
+
     fn expect_attempt(&mut self, task: &TaskRef, attempt: u32) -> Result<u32, String> {
         let ix = self.expect(task, |state| matches!(state, State::Running(_)))?;
         let current = self.tasks[ix as usize].attempt;
@@ -758,7 +796,7 @@ impl Run {
         }
         match before {
             State::Ready => self.leave_line(ix),
-            State::Sleeping { .. } => self.listeners.retain(|listener| *listener != ix),
+            State::Sleeping { .. } => self.stop_listening(ix),
             _ => {}
         }
     }
@@ -843,27 +881,41 @@ impl Run {
     }
 
     fn succeed(&mut self, ix: u32) {
-        self.set(ix, State::Succeeded);
-        self.tasks[ix as usize].ended = Some(self.at);
-        let node = self.node(ix);
-        let (undoable, repeats) = (node.compensate.is_some() && !self.is_map(ix), node.repeat.is_some());
-        if undoable {
-            self.undoable.push(ix);
-        }
-        if repeats && self.conclusion.is_none() {
-            self.settle_count(ix);
+        let again = self.node(ix).repeat.is_some() && self.conclusion.is_none();
+        self.close(ix, State::Succeeded);
+        if again {
             self.agenda.repeats.push_back(ix);
         } else {
-            self.settle_count(ix);
             self.spread(ix);
         }
     }
 
     fn end(&mut self, ix: u32, status: TaskStatus, cause: Cause) {
-        self.set(ix, State::Ended(status, Arc::new(cause)));
-        self.tasks[ix as usize].ended = Some(self.at);
-        self.settle_count(ix);
+        self.close(ix, State::Ended(status, Arc::new(cause)));
         self.spread(ix);
+    }
+
+    /// Ends a task, and tells nobody yet.
+    fn close(&mut self, ix: u32, end: State) {
+        let succeeded = matches!(end, State::Succeeded);
+        self.set(ix, end);
+        let at = self.at;
+        let task = &mut self.tasks[ix as usize];
+        task.ended = Some(at);
+        let touched = task.touched;
+        self.settle_count(ix);
+        let node = self.node(ix);
+        let undoable = node.compensate.is_some() && matches!(node.role, Role::Main | Role::Catalogue) && !self.is_map(ix);
+        if undoable && (succeeded || touched) {
+            self.undoable.push(ix);
+        }
+    }
+
+    /// What was under way may have taken effect, whatever came of it.
+    fn touch(&mut self, ix: u32) {
+        let task = &mut self.tasks[ix as usize];
+        let child = matches!(&task.state, State::Running(running) if running.child.is_some());
+        task.touched |= child || task.agent.as_ref().is_some_and(|agent| agent.effect != Effect::None);
     }
 
     /// Takes an ended task off the counts of what is open.
@@ -894,6 +946,10 @@ impl Run {
             self.agenda.checks.extend(&node.watched_by);
         }
         let failed = matches!(status, TaskStatus::Failed | TaskStatus::TimedOut);
+        if failed && node.role == Role::Review && !node.optional && self.conclusion.is_some() {
+            // Nothing stands for what was rejected.
+            self.begin_undo().expect("room is kept for undoing what was done");
+        }
         if failed && self.conclusion.is_none() && !node.optional && !node.absorbed && !plan.continue_on_failure {
             self.agenda.fatal.get_or_insert(ix);
         }
@@ -964,7 +1020,7 @@ impl Run {
             self.agenda.joins.push_back(ix);
             return;
         }
-        if node.join.race {
+        if node.join.race && !self.rivals(ix).is_empty() {
             self.agenda.races.push_back(ix);
         }
         self.make_ready(ix);
@@ -984,8 +1040,16 @@ impl Run {
             State::Waiting | State::Ready if self.tasks[ix as usize].attempt == 0 => TaskStatus::Skipped,
             _ => TaskStatus::Cancelled,
         };
-        self.stopped += u64::from(matches!(self.state(ix), State::Running(_)));
+        self.cut_off(ix);
         self.end(ix, status, cause.clone());
+    }
+
+    /// Whoever calls agents is to hear of an attempt that is stopped, and whoever undoes things too.
+    fn cut_off(&mut self, ix: u32) {
+        if matches!(self.state(ix), State::Running(_)) {
+            self.stopped += 1;
+            self.touch(ix);
+        }
     }
 
     fn start_late_joins(&mut self, ix: u32) {
@@ -1012,6 +1076,9 @@ impl Run {
         self.latest = vec![NONE; plan.nodes.len()];
         self.lanes = vec![BinaryHeap::new(); plan.lane_count as usize];
         self.fired = vec![false; plan.checkpoints.len()];
+        self.reached = vec![0; plan.checkpoints.len()];
+        // What the plan may add finds room, whatever lists and repeats take.
+        self.reserved = plan.nodes.iter().filter(|node| matches!(node.role, Role::Catalogue | Role::Review)).map(with_undo).sum();
         self.tasks.reserve(plan.nodes.len());
         for (node, ix) in plan.nodes.iter().zip(0..) {
             if matches!(node.role, Role::Main | Role::Finally) {
@@ -1030,7 +1097,17 @@ impl Run {
         Ok(())
     }
 
+    /// How many more tasks the run can have besides those for which room is kept.
+    pub(crate) fn room(&self) -> usize {
+        MAX_INSTANCES.saturating_sub(self.tasks.len() + self.reserved)
+    }
+
     fn instance(&mut self, id: Arc<str>, node: u32, origin: Origin) -> Result<u32, String> {
+        match origin {
+            // Their undoing has to find room as well.
+            Origin::Plan | Origin::Iteration(_) => self.reserved += usize::from(self.plan.nodes[node as usize].compensate.is_some()),
+            Origin::Grown | Origin::Item { .. } | Origin::Undoes(_) => self.reserved = self.reserved.saturating_sub(1),
+        }
         if self.tasks.len() >= MAX_INSTANCES {
             return Err(format!("a run has at most {MAX_INSTANCES} tasks"));
         }
@@ -1055,9 +1132,10 @@ impl Run {
             late: false,
             tally: Tally::default(),
             late_at: None,
+            touched: false,
             output: None,
             agent: None,
-            confidence: None,
+            aside: None,
             started: None,
             ended: None,
         });
@@ -1103,21 +1181,43 @@ impl Run {
     }
 
     /// Lets new instances take their places: they count what they depend on, and those that wait for them count them.
+    /// One that was ready and has not begun waits for them again.
     fn enter(&mut self, plan: &Plan, grown: &[u32]) {
+        let mut waiting = BTreeSet::new();
         for ix in grown {
-            self.recount(*ix);
-            for next in &plan.nodes[self.tasks[*ix as usize].node as usize].succ {
-                let waiting = self.latest[*next as usize];
-                if waiting != NONE && matches!(self.state(waiting), State::Waiting) {
-                    self.recount(waiting);
+            let node = &plan.nodes[self.tasks[*ix as usize].node as usize];
+            let begun =
+                |dep: &&u32| self.latest[**dep as usize] != NONE && self.tasks[self.latest[**dep as usize] as usize].started.is_some();
+            if node.join.within.is_some()
+                && let Some(dep) = node.deps.iter().find(begun)
+            {
+                self.start_late_joins(self.latest[*dep as usize]);
+            }
+            waiting.insert(*ix);
+            for next in &node.succ {
+                let next = self.latest[*next as usize];
+                if next != NONE && self.unready(next) {
+                    waiting.insert(next);
                 }
             }
         }
-        for ix in grown {
-            if matches!(self.state(*ix), State::Waiting) {
-                self.look_at_join(*ix);
-            }
+        for ix in &waiting {
+            self.recount(*ix);
         }
+        for ix in waiting {
+            self.look_at_join(ix);
+        }
+    }
+
+    /// Takes a task out of its line that has not begun, and says whether it waits now.
+    fn unready(&mut self, ix: u32) -> bool {
+        let task = &mut self.tasks[ix as usize];
+        if matches!(task.state, State::Ready) && task.attempt == 0 && !task.late {
+            task.admitted = false;
+            self.agenda.races.retain(|winner| *winner != ix);
+            self.set(ix, State::Waiting);
+        }
+        matches!(self.state(ix), State::Waiting)
     }
 
     fn on_repeated(&mut self, ix: u32, iteration: u32) -> Result<(), String> {
@@ -1126,6 +1226,13 @@ impl Run {
         let Some(repeat) = &node.repeat else {
             return Err(format!("task {} does not repeat anything", node.id));
         };
+        let done = match self.tasks[ix as usize].origin {
+            Origin::Iteration(done) => done,
+            _ => 1,
+        };
+        if iteration != done + 1 || iteration > repeat.max {
+            return Err(format!("turn {iteration} of task {} follows turn {done} of {}", node.id, repeat.max));
+        }
         if !self.agenda.repeats.contains(&ix) {
             return Err(format!("the section of task {} was not at its end", node.id));
         }
@@ -1136,14 +1243,16 @@ impl Run {
                 self.stop(old, &Cause::Superseded);
             }
         }
+        // What the stopped tasks of the last time had put on the agenda concerns instances that are gone.
+        self.reached.fill(0);
         let mut grown = Vec::with_capacity(repeat.section.len());
-        for member in &repeat.section {
+        // What was never added does not run again either.
+        for member in repeat.section.iter().filter(|member| self.latest[**member as usize] != NONE).collect::<Vec<_>>() {
             let id = format!("{}#{iteration}", plan.nodes[*member as usize].id).into();
             let new = self.instance(id, *member, Origin::Iteration(iteration))?;
             self.latest[*member as usize] = new;
             grown.push(new);
         }
-        // What the stopped tasks of the last time had put on the agenda concerns instances that are gone.
         self.agenda.joins.retain(|open| self.latest[self.tasks[*open as usize].node as usize] == *open);
         self.enter(&plan, &grown);
         Ok(())
@@ -1155,6 +1264,10 @@ impl Run {
             texts.into_iter().map(|item| Payload::of(item).map_err(|wrong| wrong.to_string())).collect::<Result<_, _>>()?;
         self.begin(ix);
         let open = u32::try_from(items.len()).map_err(|_| "it has too many items".to_owned())?;
+        if items.len().saturating_mul(with_undo(self.node(ix))) > self.room() {
+            return Err(format!("its {open} items are more than the run has room for"));
+        }
+        self.reserved += items.len() * with_undo(self.node(ix));
         self.set(ix, State::Mapping(Box::new(Mapping { items, instances: Vec::new(), open, failed: None })));
         let parallel = self.node(ix).for_each.as_ref().map_or(usize::MAX, |each| each.max_parallel);
         for _ in 0..parallel.min(open as usize) {
@@ -1174,8 +1287,10 @@ impl Run {
             return Ok(());
         }
         let id = format!("{}[{index}]", task.id).into();
+        let payload = mapping.items[index].clone();
         let index = u32::try_from(index).expect("counted as u32");
         let item = self.instance(id, task.node, Origin::Item { map, index })?;
+        self.tasks[item as usize].aside.get_or_insert_default().item = Some(payload);
         if let State::Mapping(mapping) = &mut self.tasks[map as usize].state {
             mapping.instances.push(item);
         }
@@ -1191,19 +1306,19 @@ impl Run {
             mapping.failed.get_or_insert(item);
         }
         self.agenda.maps.push_back(map);
-        // An item of which the plan allows too many is found when the list is read, not here.
-        let _ = self.next_item(map);
+        self.next_item(map).expect("room was kept for all items when the list was found");
     }
 
     fn stop_items(&mut self, ix: u32, cause: &Cause) {
         let State::Mapping(mapping) = self.state(ix) else { return };
-        for item in mapping.instances.clone() {
+        let (instances, never) = (mapping.instances.clone(), mapping.items.len() - mapping.instances.len());
+        self.reserved = self.reserved.saturating_sub(never * with_undo(self.node(ix)));
+        for item in instances {
             if !self.state(item).is_end() {
-                self.stopped += u64::from(matches!(self.state(item), State::Running(_)));
                 let begun = self.tasks[item as usize].attempt > 0;
                 let status = if begun { TaskStatus::Cancelled } else { TaskStatus::Skipped };
-                self.set(item, State::Ended(status, Arc::new(cause.clone())));
-                self.tasks[item as usize].ended = Some(self.at);
+                self.cut_off(item);
+                self.close(item, State::Ended(status, Arc::new(cause.clone())));
             }
         }
     }
@@ -1250,12 +1365,30 @@ impl Run {
         let text = format!("Did attempt {} of {} take effect? It is not known: {why}", task.attempt, task.id);
         let evidence = Payload::null();
         let question = Question { text, evidence_digest: crate::Digest::of(evidence.json().as_bytes()), evidence, deadline: None };
-        let asking = Asking { question, outcome: true, level: 0, deadline: None, answers: Vec::new(), delegations: Vec::new() };
-        self.ask(ix, asking);
+        self.ask(ix, Asking::new(question, true));
+    }
+
+    fn on_escalated(&mut self, ix: u32, level: u32, deadline: Option<Timestamp>) -> Result<(), String> {
+        let levels = match &self.node(ix).work {
+            Work::Approval(approval) => approval.levels.len(),
+            Work::Agent { .. } | Work::Wait { .. } | Work::Workflow { .. } => 0,
+        };
+        let State::Asking(asking) = &mut self.tasks[ix as usize].state else { return Ok(()) };
+        if asking.outcome || level != asking.level + 1 || level as usize >= levels {
+            return Err(format!("level {level} of {levels} does not follow level {}", asking.level));
+        }
+        asking.level = level;
+        asking.deadline = deadline;
+        if let Some(deadline) = deadline {
+            self.wake(ix, deadline);
+        }
+        Ok(())
     }
 
     fn on_answered(&mut self, ix: u32, answer: &Answer, verdict: Verdict) {
         let State::Asking(asking) = &mut self.tasks[ix as usize].state else { return };
+        // While a question is open people may change their minds.
+        asking.answers.retain(|earlier| earlier.by != answer.by);
         asking.answers.push(answer.clone());
         let outcome = asking.outcome;
         match verdict {
@@ -1267,6 +1400,8 @@ impl Run {
             }
             Verdict::Rejected => {
                 let by = answer.by.clone();
+                // Somebody looked: it did not happen.
+                self.tasks[ix as usize].touched &= !outcome;
                 let cause = if outcome { Cause::NotDone { by } } else { Cause::Rejected { by, note: answer.note.clone() } };
                 self.end(ix, TaskStatus::Failed, cause);
             }
@@ -1278,15 +1413,32 @@ impl Run {
         let output = match signal {
             None => Payload::null(),
             Some(seq) => {
-                let received = self.signals.iter_mut().find(|received| received.seq == seq && !received.taken);
-                let received = received.ok_or_else(|| format!("entry {seq} is no signal that was there to take"))?;
-                received.taken = true;
-                received.signal.payload.clone()
+                let name = self.awaited_signal(ix).ok_or_else(|| "it waited for no signal".to_owned())?;
+                let line = self.signals.get_mut(&name);
+                let first = line.and_then(|line| if line.front()?.seq == seq { line.pop_front() } else { None });
+                first.ok_or_else(|| format!("entry {seq} is no signal that was there to take"))?.payload
             }
         };
         self.tasks[ix as usize].output = Some(output);
         self.succeed(ix);
         Ok(())
+    }
+
+    fn awaited_signal(&self, ix: u32) -> Option<Arc<str>> {
+        match &self.node(ix).work {
+            Work::Wait { signal, .. } => signal.clone(),
+            Work::Agent { .. } | Work::Approval(_) | Work::Workflow { .. } => None,
+        }
+    }
+
+    fn stop_listening(&mut self, ix: u32) {
+        let Some(name) = self.awaited_signal(ix) else { return };
+        if let Some(listening) = self.listeners.get_mut(&name) {
+            listening.remove(&ix);
+            if listening.is_empty() {
+                self.listeners.remove(&name);
+            }
+        }
     }
 
     fn wake(&mut self, task: u32, at: Timestamp) {
@@ -1344,45 +1496,69 @@ impl Run {
             Conclusion::TimedOut => Cause::RunTimedOut,
             Conclusion::Cancelled { .. } => Cause::RunCancelled,
         };
-        let mut cut_off = Vec::new();
         for ix in 0..u32::try_from(self.tasks.len()).expect("MAX_INSTANCES fits") {
-            if self.state(ix).is_end() || !matches!(self.node(ix).role, Role::Main | Role::Catalogue) {
-                continue;
+            if !self.state(ix).is_end() && matches!(self.node(ix).role, Role::Main | Role::Catalogue) {
+                self.stop(ix, &cause);
             }
-            let took_effect = matches!(self.state(ix), State::Running(_) | State::Asking(_))
-                && self.node(ix).compensate.is_some()
-                && self.tasks[ix as usize].agent.as_ref().is_some_and(|agent| agent.effect != Effect::None);
-            if took_effect {
-                cut_off.push(ix);
-            }
-            self.stop(ix, &cause);
         }
         self.agenda = Agenda::default();
         let undo = match conclusion {
-            Conclusion::Finished | Conclusion::Decided | Conclusion::Cancelled { rollback: false } => false,
-            Conclusion::Failed(_) | Conclusion::Stalled(_) | Conclusion::TimedOut | Conclusion::Cancelled { rollback: true } => true,
+            Conclusion::Finished | Conclusion::Decided => self.tasks.iter().any(|task| self.counts_as_failed(task)),
+            Conclusion::Cancelled { rollback } => *rollback,
+            Conclusion::Failed(_) | Conclusion::Stalled(_) | Conclusion::TimedOut => true,
         };
         if undo {
-            let undoable = std::mem::take(&mut self.undoable);
-            for ix in cut_off.into_iter().rev().chain(undoable.into_iter().rev()) {
-                let Some(compensation) = self.node(ix).compensate else { continue };
-                let id = format!("{}({})", self.plan.nodes[compensation as usize].id, self.tasks[ix as usize].id).into();
-                let new = self.instance(id, compensation, Origin::Undoes(ix))?;
-                self.undo.push_back(new);
-            }
+            self.begin_undo()?;
         }
-        match self.undo.front() {
-            Some(first) => self.make_ready(*first),
-            None => self.begin_finally(),
+        if self.undo.is_empty() {
+            self.begin_finally();
         }
         Ok(())
+    }
+
+    /// Undoes what was done, the last first.
+    pub(crate) fn begin_undo(&mut self) -> Result<(), String> {
+        let idle = self.undo.is_empty();
+        for ix in std::mem::take(&mut self.undoable).into_iter().rev() {
+            let Some(compensation) = self.node(ix).compensate else { continue };
+            let id = format!("{}({})", self.plan.nodes[compensation as usize].id, self.tasks[ix as usize].id).into();
+            let new = self.instance(id, compensation, Origin::Undoes(ix))?;
+            self.undo.push_back(new);
+        }
+        match self.undo.front() {
+            Some(first) if idle => self.look_at_join(*first),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a task failed that the run cannot do without, and that no join was there to judge.
+    pub(crate) fn counts_as_failed(&self, task: &Task) -> bool {
+        let node = &self.plan.nodes[task.node as usize];
+        let failed = matches!(task.state, State::Ended(TaskStatus::Failed | TaskStatus::TimedOut, _));
+        let left_out = matches!(task.origin, Origin::Item { .. }) || node.optional;
+        let judged = || node.absorbed && node.succ.iter().any(|next| self.judged(*next));
+        failed && !left_out && !judged()
+    }
+
+    /// Whether a join came to look at its dependencies, or the decision was taken without it.
+    fn judged(&self, node: u32) -> bool {
+        match self.latest[node as usize] {
+            NONE => false,
+            ix => match self.state(ix) {
+                State::Waiting => false,
+                State::Ended(TaskStatus::Skipped, cause) => matches!(**cause, Cause::EarlyDecision | Cause::Condition { .. }),
+                _ => true,
+            },
+        }
     }
 
     fn undo_next(&mut self) {
         self.undo.pop_front();
         match self.undo.front() {
-            Some(next) => self.make_ready(*next),
-            None => self.begin_finally(),
+            Some(next) => self.look_at_join(*next),
+            None if !self.finally_begun => self.begin_finally(),
+            None => {}
         }
     }
 
@@ -1396,9 +1572,11 @@ impl Run {
         }
     }
 
-    fn cancel_reviews(&mut self) {
+    /// A cancel after the main part ends the reviews. A second one ends the final tasks, too.
+    fn cancel_what_follows(&mut self, again: bool) {
         for ix in 0..u32::try_from(self.tasks.len()).expect("MAX_INSTANCES fits") {
-            if self.node(ix).role == Role::Review && !self.state(ix).is_end() {
+            let role = self.node(ix).role;
+            if (role == Role::Review || (role == Role::Finally && again)) && !self.state(ix).is_end() {
                 self.stop(ix, &Cause::RunCancelled);
             }
         }
@@ -1414,8 +1592,39 @@ impl Run {
     /// Whether this attempt is the one that the run waits for.
     #[must_use]
     pub fn is_live(&self, task: &TaskRef, attempt: u32) -> bool {
-        let task = &self.tasks[task.ix as usize];
-        matches!(task.state, State::Running(_)) && task.attempt == attempt
+        self.place(task).is_some_and(|ix| {
+            let task = &self.tasks[ix as usize];
+            matches!(task.state, State::Running(_)) && task.attempt == attempt
+        })
+    }
+
+    /// The place of a task, also of one that was read by name.
+    pub(crate) fn place(&self, task: &TaskRef) -> Option<u32> {
+        match self.tasks.get(task.ix as usize) {
+            Some(known) if Arc::ptr_eq(&known.id, &task.id) || known.id == task.id => Some(task.ix),
+            _ => self.task(&task.id).map(TaskView::position),
+        }
+    }
+
+    /// Whether all tasks of a checkpoint have ended.
+    pub(crate) fn is_reached(&self, checkpoint: u32) -> bool {
+        self.ended_of(checkpoint) == self.plan.checkpoints[checkpoint as usize].after.len()
+    }
+
+    /// The same. What has been found out once is not looked at again, until a section runs again.
+    pub(crate) fn has_come_to(&mut self, checkpoint: u32) -> bool {
+        let ended = self.ended_of(checkpoint);
+        self.reached[checkpoint as usize] = u32::try_from(ended).expect("MAX_DEPENDENCIES fits");
+        ended == self.plan.checkpoints[checkpoint as usize].after.len()
+    }
+
+    fn ended_of(&self, checkpoint: u32) -> usize {
+        let known = self.reached[checkpoint as usize] as usize;
+        let ended = |node: &&u32| match self.latest[**node as usize] {
+            NONE => false,
+            ix => self.state(ix).is_end() && !self.agenda.repeats.contains(&ix),
+        };
+        known + self.plan.checkpoints[checkpoint as usize].after[known..].iter().take_while(ended).count()
     }
 
     pub(crate) fn knows_signal(&self, id: &str) -> bool {
@@ -1464,6 +1673,18 @@ impl Run {
         }
         Ok(())
     }
+}
+
+impl Asking {
+    fn new(question: Question, outcome: bool) -> Asking {
+        let deadline = question.deadline;
+        Asking { question, outcome, level: 0, deadline, answers: Vec::new(), delegations: Vec::new() }
+    }
+}
+
+/// How much room a task of this node needs: its own, and that of its undoing.
+pub(crate) fn with_undo(node: &Node) -> usize {
+    1 + usize::from(node.compensate.is_some())
 }
 
 /// What a join has come to.

@@ -634,7 +634,7 @@ fn people_answer_by_the_rules() {
     refused: starter may not answer `pay`: they started the run
     refused: `maybe` is not an answer to `pay`: choose one of approve, reject
       0 ann answers pay: approve (Counted)
-    refused: ann may not answer `pay`: they have answered already
+      0 ann answers pay: approve (Counted)
       0 bob answers pay: approve (Accepted)
       0 concluded: Finished
       0 run ends succeeded []
@@ -855,10 +855,11 @@ fn the_plan_grows_when_the_rules_do_not_settle_it() {
       0 N6 starts #1
       0 N6 succeeds #1
       0 decided: ESCALATE Followed { checkpoint: "checkpoint-3", task: N6 }
+      0 Decision("ESCALATE") adds ["review"]
+      0 review asks: What is to be done? The decision is left to people.
       0 concluded: Decided
       0 N7 starts #1
       0 N7 succeeds #1
-      0 run ends succeeded []
     confidence Some(0.7)
     not AUTO_RESOLVE: `within_tolerance and confidence > 0.85` does not hold: within_tolerance is false, confidence is 0.4
     not HIL_REVIEW: no checkpoint of this plan takes it by itself
@@ -869,7 +870,7 @@ fn the_plan_grows_when_the_rules_do_not_settle_it() {
 #[test]
 fn what_is_left_undecided_goes_to_people() {
     let script = r#"ok N1; ok N2; ok N3 {"within_tolerance": true, "rules_failed": false, "confidence": 0.85}; ok N7; show why"#;
-    assert_snapshot!(Story::new(expanding()).play(script), @"
+    assert_snapshot!(Story::new(expanding()).play(script), @r#"
       0 run of story starts
       0 N1 starts #1
       0 N1 succeeds #1
@@ -878,15 +879,16 @@ fn what_is_left_undecided_goes_to_people() {
       0 N3 starts #1
       0 N3 succeeds #1
       0 decided: HIL_REVIEW Otherwise
+      0 Decision("HIL_REVIEW") adds ["review"]
+      0 review asks: What is to be done? The decision is left to people.
       0 concluded: Decided
       0 N7 starts #1
       0 N7 succeeds #1
-      0 run ends succeeded []
     confidence None
     not AUTO_RESOLVE: `within_tolerance and confidence > 0.85` does not hold: within_tolerance is true, confidence is 0.85
     not ESCALATE: no checkpoint of this plan takes it by itself
     not REJECTED: no checkpoint of this plan takes it by itself
-    ");
+    "#);
 }
 
 #[test]
@@ -908,10 +910,11 @@ fn an_agent_that_answers_nonsense_does_not_decide() {
       0 N6 starts #1
       0 N6 succeeds #1
       0 decided: HIL_REVIEW NotFollowed { checkpoint: "checkpoint-3", task: N6, why: "`SELL_ALL` is not an action of this plan" }
+      0 Decision("HIL_REVIEW") adds ["review"]
+      0 review asks: What is to be done? The decision is left to people.
       0 concluded: Decided
       0 N7 starts #1
       0 N7 succeeds #1
-      0 run ends succeeded []
     confidence None
     not AUTO_RESOLVE: `within_tolerance and confidence > 0.85` does not hold: within_tolerance is false, confidence is 0.4
     not ESCALATE: no checkpoint of this plan takes it by itself
@@ -946,8 +949,9 @@ fn an_unknown_rule_before_one_that_holds_leaves_the_table_undecided() {
       0 rules succeeds #1
       0 slow succeeds #1
       0 decided: HIL_REVIEW Unknown { checkpoint: "checkpoint-1", behind: "checkpoint-2" }
+      0 Decision("HIL_REVIEW") adds ["review"]
       0 concluded: Decided
-      0 run ends succeeded []
+      0 review asks: What is to be done? The decision is left to people.
     confidence None
     not AUTO_RESOLVE: `within_tolerance` holds, but something else came first: within_tolerance is true
     not ESCALATE: `slow.fraud > 0.8` is unknown: slow.fraud is null
@@ -987,7 +991,7 @@ fn a_decision_opens_the_review_that_the_plan_names() {
     0 starter cancels: changed my mind (rollback: false)
     0 tell starts #1
     0 tell succeeds #1
-    0 run ends succeeded []
+    0 run ends cancelled []
     "#);
 }
 

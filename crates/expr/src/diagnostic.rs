@@ -76,15 +76,24 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// Longest name for which similar ones are looked for. Nobody mistypes a longer one by a letter.
+const MAX_SIMILAR: usize = 64;
+
 /// The candidate most like `wanted`, if any is near enough to be what was meant.
 #[must_use]
 pub fn closest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Of a name of one letter, nothing is left when that one is wrong.
     let length = wanted.chars().count();
     let allowed = (1 + length / 4).min(length.saturating_sub(1));
+    if length > MAX_SIMILAR {
+        return None;
+    }
+    let wanted = wanted.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (distance(&wanted.to_lowercase(), &candidate.to_lowercase()), candidate))
+        // Bytes are more than letters, so this leaves nobody out who is near enough.
+        .filter(|candidate| candidate.len() <= 4 * (length + allowed) && candidate.chars().count().abs_diff(length) <= allowed)
+        .map(|candidate| (distance(&wanted, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

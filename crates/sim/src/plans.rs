@@ -18,9 +18,9 @@ const ACTIONS: [&str; 4] = ["AUTO_RESOLVE", "HIL_REVIEW", "ESCALATE", "MADE_UP"]
 /// A random plan and its draft. Drafts that do not compile are thrown away; one that does is found soon.
 pub(crate) fn random(chance: &mut Chance) -> (Draft, Arc<Plan>) {
     loop {
-        let draft = draft(chance);
-        if let Ok(plan) = Plan::compile(&draft) {
-            return (draft, Arc::new(plan));
+        if let Ok(plan) = Plan::compile(&draft(chance)) {
+            // With the questions that were added to what was written.
+            return (plan.draft(), Arc::new(plan));
         }
     }
 }
@@ -65,13 +65,14 @@ fn task(chance: &mut Chance, draft: &Draft, ix: usize) -> TaskDraft {
         let max_parallel = chance.percent(50).then(|| 1 + u32::try_from(chance.below(2)).unwrap_or(0));
         task.for_each = Some(ForEachDraft { items, max_parallel, keep_going: chance.percent(50) });
     }
-    task.retry = chance.percent(40).then(|| RetryDraft {
+    let called = matches!(task.work, WorkDraft::Agent { .. });
+    task.retry = (called && chance.percent(40)).then(|| RetryDraft {
         max_retries: u32::try_from(chance.below(4)).unwrap_or(0),
         initial_delay: Millis(chance.below(500) as u64),
         jitter: if chance.percent(50) { 0.5 } else { 0.0 },
         ..RetryDraft::default()
     });
-    task.timeout = chance.percent(30).then(|| Millis(1 + chance.below(3_000) as u64));
+    task.timeout = (called && chance.percent(30)).then(|| Millis(1 + chance.below(3_000) as u64));
     task.optional = chance.percent(25);
     task.priority = chance.percent(50).then(|| 1 + u8::try_from(chance.below(10)).unwrap_or(0));
     task
@@ -175,6 +176,14 @@ fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {
         let depends_on = if chance.percent(50) { vec![chance.pick(&mains).clone()] } else { Vec::new() };
         let work = WorkDraft::Agent { id: Some("quick".into()), capabilities: Vec::new() };
         draft.tasks.push(TaskDraft { id: id.clone(), work, depends_on, role: Role::Catalogue, ..TaskDraft::default() });
+        if chance.percent(30) {
+            // A task of the main part waits for what may be added.
+            let needs = *chance.pick(&[Needs::Settled, Needs::NoneFailed, Needs::Any]);
+            if let Some(last) = draft.tasks.iter_mut().filter(|task| task.role == Role::Main && !task.depends_on.is_empty()).next_back() {
+                last.depends_on.push(id.clone());
+                last.join = Some(JoinDraft { needs, ..last.join.take().unwrap_or_default() });
+            }
+        }
         let after = if chance.percent(80) { vec![chance.pick(&mains).clone()] } else { Vec::new() };
         let condition = (*chance.pick(&["always", "not input.flag", "input.flag"])).to_owned();
         draft.checkpoints.push(CheckpointDraft { id: format!("grow{ix}"), after, condition, then: ThenDraft::Grow(vec![id]) });
@@ -194,5 +203,10 @@ fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {
         let work = WorkDraft::Approval(approval(chance));
         draft.tasks.push(TaskDraft { id: "review".into(), work, role: Role::Review, optional: chance.percent(50), ..TaskDraft::default() });
         draft.reviews.push(((*chance.pick(&["HIL_REVIEW", "ESCALATE"])).into(), "review".into()));
+        if let Some(last) = draft.tasks.iter_mut().find(|task| task.role == Role::Finally)
+            && chance.percent(50)
+        {
+            last.depends_on.push("review".into());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quorate_core::draft::{Needs, TaskDraft};
-use quorate_core::{Cause, Conclusion, Draft, Effect, Entry, Event, FailureClass, Role, RunStatus, TaskStatus, Verdict};
+use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, Role, RunStatus, TaskStatus, Verdict};
 
 /// Watches the entries of a run and says when one of them breaks a rule. It derives how tasks stand by itself, from the
 /// draft and the entries, and never asks the state machine.
@@ -14,11 +14,11 @@ pub struct Watch<'d> {
     /// The newest instance of each task of the plan.
     newest: HashMap<String, String>,
     concluded: bool,
+    cancelled: bool,
     decided: bool,
     ended: bool,
     seq: u64,
     running: usize,
-    undoing: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -44,11 +44,11 @@ impl<'d> Watch<'d> {
             tasks: BTreeMap::new(),
             newest: HashMap::new(),
             concluded: false,
+            cancelled: false,
             decided: false,
             ended: false,
             seq: 0,
             running: 0,
-            undoing: false,
         }
     }
 
@@ -124,7 +124,7 @@ impl<'d> Watch<'d> {
                 rule(!self.decided, "a run decides once")?;
                 self.decided = true;
             }
-            Event::Concluded(conclusion) => self.conclude(conclusion)?,
+            Event::Concluded(_) => self.conclude()?,
             Event::RunEnded { status, failed } => {
                 self.ended = true;
                 rule(self.concluded, "a run ends after its main part")?;
@@ -139,8 +139,8 @@ impl<'d> Watch<'d> {
             | Event::Delegated { .. }
             | Event::SignalReceived(_)
             | Event::Grew { .. }
-            | Event::GrowthRefused { .. }
-            | Event::CancelRequested { .. } => {}
+            | Event::GrowthRefused { .. } => {}
+            Event::CancelRequested { .. } => self.cancelled()?,
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl<'d> Watch<'d> {
         match self.task(id)?.role {
             Role::Main | Role::Catalogue => rule(!self.concluded, "no task of the main part begins after its end"),
             Role::Review => rule(self.decided, "a review begins after the decision"),
-            Role::Compensation => rule(self.undoing, "a compensation runs only when something is undone"),
+            Role::Compensation => rule(self.concluded, "a compensation runs after the main part"),
             Role::Finally => rule(self.concluded, "a final task begins after the main part"),
         }
     }
@@ -294,10 +294,26 @@ impl<'d> Watch<'d> {
         self.draft.tasks.iter().map(|task| task.id.clone()).filter(|id| inside(id)).collect()
     }
 
-    fn conclude(&mut self, conclusion: &Conclusion) -> Result<(), String> {
+    /// After the main part, a cancel ends the reviews, and a second one the final tasks as well.
+    fn cancelled(&mut self) -> Result<(), String> {
+        let again = std::mem::replace(&mut self.cancelled, true);
+        if !self.concluded {
+            return Ok(());
+        }
+        let open: Vec<String> = self.tasks.iter().filter(|(_, seen)| seen.end.is_none()).map(|(id, _)| id.clone()).collect();
+        for id in open {
+            match self.task(&id)?.role {
+                Role::Review => self.stop(&id)?,
+                Role::Finally if again => self.stop(&id)?,
+                Role::Finally | Role::Main | Role::Catalogue | Role::Compensation => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn conclude(&mut self) -> Result<(), String> {
         rule(!self.concluded, "the main part of a run ends once")?;
         self.concluded = true;
-        self.undoing = !matches!(conclusion, Conclusion::Finished | Conclusion::Decided | Conclusion::Cancelled { rollback: false });
         let main: Vec<String> =
             self.draft.tasks.iter().filter(|task| matches!(task.role, Role::Main | Role::Catalogue)).map(|task| task.id.clone()).collect();
         for id in main {

@@ -81,8 +81,13 @@ struct Telling {
 }
 
 impl Telling {
+    /// What is decided must also be decided by a run that was loaded from the journal just now.
     fn advance(&mut self, input: Input) {
-        match self.run.advance(self.at, input) {
+        let mut loaded = Run::load(self.run.id(), self.run.plan().clone(), &self.journal).unwrap();
+        let again = loaded.advance(self.at, input.clone());
+        let decided = self.run.advance(self.at, input);
+        assert_eq!(again, decided, "after\n{}", self.shown);
+        match decided {
             Ok(entries) => self.tell(entries),
             Err(refusal) => writeln!(self.shown, "  refused: {refusal}").unwrap(),
         }
@@ -155,6 +160,11 @@ impl Telling {
                     writeln!(self.shown, "  not {}: {}", other.action, other.why).unwrap();
                 }
             }
+            "show" if who == "journal" => {
+                for entry in &self.journal {
+                    writeln!(self.shown, "{}", serde_json::to_string(entry).unwrap()).unwrap();
+                }
+            }
             "show" if who == "decision" => {
                 let decision = serde_json::to_string_pretty(self.run.decision().unwrap()).unwrap();
                 writeln!(self.shown, "{decision}").unwrap();
@@ -197,7 +207,11 @@ impl Telling {
 }
 
 fn person(name: &str) -> Person {
-    let groups = if ["ann", "bob", "cid"].contains(&name) { vec!["leads".to_owned()] } else { Vec::new() };
+    let groups = match name {
+        "ann" | "bob" | "cid" => vec!["leads".to_owned()],
+        "max" => vec!["bosses".to_owned()],
+        _ => Vec::new(),
+    };
     Person { name: name.into(), groups }
 }
 
