@@ -730,19 +730,27 @@ impl Driver {
 
     async fn reload(&mut self, refused: &AppendError) -> Result<(), Error> {
         let id = self.run.id();
-        let loaded = self.engine.0.journal.load(vec![id]).await?.pop().filter(|loaded| !loaded.entries.is_empty());
-        // Without an entry it never began.
-        let Loaded { entries, head, .. } = loaded.ok_or_else(|| refused.clone())?;
-        let run = Run::load(id, self.run.plan().clone(), &entries)?;
-        let orphaned = match run.begun().and_then(|start| start.parent.as_ref()) {
+        let parent = self.run.begun().and_then(|start| start.parent.clone());
+        let orphaned = match &parent {
             Some(parent) => !self.engine.awaits(parent, id).await?,
             None => false,
         };
-        self.stopped = run.stopped();
-        self.unpublished.retain(|entry| entry.seq <= run.seq());
-        self.publish();
-        (self.run, self.head) = (run, head);
+        let loaded = self.engine.0.journal.load(vec![id]).await?.pop().filter(|loaded| !loaded.entries.is_empty());
         self.now = self.engine.0.options.clock.now();
+        let Some(Loaded { entries, head, .. }) = loaded else {
+            // It never began. Whoever started it begins it again; what another run waits for, nobody else would.
+            let start = self.run.begun().filter(|_| parent.is_some() && !orphaned).ok_or_else(|| refused.clone())?;
+            let (run, entries) = Run::start(&self.run.plan().clone(), id, self.now, start.clone());
+            (self.run, self.head, self.entries) = (run, Head::START, entries);
+            self.stopped = self.run.stopped();
+            self.unpublished.clear();
+            return Ok(());
+        };
+        self.run = Run::load(id, self.run.plan().clone(), &entries)?;
+        self.head = head;
+        self.stopped = self.run.stopped();
+        self.unpublished.retain(|entry| entry.seq <= head.seq);
+        self.publish();
         self.advance(Input::Restarted);
         if orphaned {
             // It may have been told so before, and its journal did not take it.

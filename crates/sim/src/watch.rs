@@ -267,6 +267,10 @@ impl<'d> Watch<'d> {
         rule(self.seen(id).end == Some(TaskStatus::Succeeded), "a section repeats when its last task has succeeded")?;
         let members: Vec<String> = self.section(&repeat.from, plan_id(id));
         for member in members {
+            if self.task(&member)?.role == Role::Catalogue && !self.newest.contains_key(&member) {
+                // What was never added does not run again.
+                continue;
+            }
             if let Some(old) = self.newest.get(&member).cloned()
                 && self.tasks[&old].end.is_none()
             {
