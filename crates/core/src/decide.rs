@@ -749,10 +749,10 @@ impl Deciding<'_> {
         }
     }
 
-    /// Gives a signal to whoever has waited for it first in the order of the plan.
+    /// Gives a signal to whoever has waited for it longest.
     fn deliver_signal(&mut self) -> bool {
         let run = &*self.run;
-        let found = run.listeners.iter().find_map(|(name, waiting)| Some((*waiting.first()?, run.signals.get(name)?.front()?.seq)));
+        let found = run.listeners.iter().find_map(|(name, line)| Some((*line.front()?, run.signals.get(name)?.front()?.seq)));
         let Some((ix, seq)) = found else { return false };
         let task = self.run.reference(ix);
         self.record(Event::Woken { task, signal: Some(seq) });

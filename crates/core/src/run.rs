@@ -50,8 +50,8 @@ pub struct Run {
     /// Signals that nobody has taken, by name, oldest first.
     pub(crate) signals: BTreeMap<Arc<str>, VecDeque<Received>>,
     signal_ids: HashSet<Arc<str>>,
-    /// Tasks that wait for a signal, by its name.
-    pub(crate) listeners: BTreeMap<Arc<str>, BTreeSet<u32>>,
+    /// Tasks that wait for a signal, by its name; few names, and many runs that wait.
+    pub(crate) listeners: Vec<(Arc<str>, VecDeque<u32>)>,
     pub(crate) fired: Vec<bool>,
     pub(crate) decision: Option<Arc<Decision>>,
     pub(crate) conclusion: Option<Arc<Conclusion>>,
@@ -416,7 +416,7 @@ impl Run {
             undo: VecDeque::new(),
             signals: BTreeMap::new(),
             signal_ids: HashSet::new(),
-            listeners: BTreeMap::new(),
+            listeners: Vec::new(),
             fired: Vec::new(),
             decision: None,
             conclusion: None,
@@ -705,7 +705,7 @@ impl Run {
                     self.wake(ix, *until);
                 }
                 if let Some(signal) = self.awaited_signal(ix) {
-                    self.listeners.entry(signal).or_default().insert(ix);
+                    self.listen(signal, ix);
                 }
             }
             Event::Woken { task, signal } => {
@@ -1431,14 +1431,24 @@ impl Run {
         }
     }
 
-    fn stop_listening(&mut self, ix: u32) {
-        let Some(name) = self.awaited_signal(ix) else { return };
-        if let Some(listening) = self.listeners.get_mut(&name) {
-            listening.remove(&ix);
-            if listening.is_empty() {
-                self.listeners.remove(&name);
+    fn listen(&mut self, signal: Arc<str>, ix: u32) {
+        match self.listeners.iter_mut().find(|(name, _)| *name == signal) {
+            Some((_, line)) => line.push_back(ix),
+            None => {
+                self.listeners.reserve_exact(1);
+                self.listeners.push((signal, VecDeque::from([ix])));
             }
         }
+    }
+
+    fn stop_listening(&mut self, ix: u32) {
+        let Some(signal) = self.awaited_signal(ix) else { return };
+        if let Some((_, line)) = self.listeners.iter_mut().find(|(name, _)| *name == signal)
+            && let Some(position) = line.iter().position(|listener| *listener == ix)
+        {
+            line.remove(position);
+        }
+        self.listeners.retain(|(_, line)| !line.is_empty());
     }
 
     fn wake(&mut self, task: u32, at: Timestamp) {

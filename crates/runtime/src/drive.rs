@@ -71,7 +71,7 @@ pub(crate) struct Takeover {
     pub(crate) texts: Vec<Text>,
     pub(crate) durability: Durability,
     /// Who waits for its end.
-    pub(crate) tell: Option<oneshot::Sender<Result<Ended, Error>>>,
+    pub(crate) tell: Option<oneshot::Sender<Box<Result<Ended, Error>>>>,
 }
 
 pub(crate) struct Driver {
@@ -81,7 +81,7 @@ pub(crate) struct Driver {
     durability: Durability,
     mailbox: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
-    tell: Option<oneshot::Sender<Result<Ended, Error>>>,
+    tell: Option<oneshot::Sender<Box<Result<Ended, Error>>>>,
     /// Decided, and not in the journal yet.
     entries: Vec<Entry>,
     texts: Vec<Text>,
@@ -224,7 +224,8 @@ impl Driver {
     pub(crate) async fn drive(mut self: Box<Self>) {
         self.adopt_children();
         while let Err(refused) = self.go_on().await {
-            if let Err(wrong) = self.fall_back(refused).await {
+            // In a box of its own: a run that waits takes no room for what it hardly ever does.
+            if let Err(wrong) = Box::pin(self.fall_back(refused)).await {
                 self.give_up(wrong);
                 break;
             }
@@ -648,7 +649,7 @@ impl Driver {
         let kept = self.durability != Durability::Memory;
         let asked = !self.owed.is_empty() || !self.questions.is_empty();
         if !kept && !asked && self.engine.0.live.receiver_count() == 0 {
-            self.entries.clear();
+            self.entries = Vec::new();
             return Ok(());
         }
         let leaves = asked || self.durability == Durability::Strict || self.entries.iter().any(leaves_the_engine);
@@ -790,7 +791,7 @@ impl Driver {
         }
         if let Some(tell) = self.tell.take() {
             // Whoever started it may not wait for it.
-            let _ = tell.send(Err(wrong));
+            let _ = tell.send(Box::new(Err(wrong)));
         }
     }
 
@@ -814,7 +815,7 @@ impl Driver {
         }
         if let Some(tell) = self.tell.take() {
             // Whoever started it may not wait for it.
-            let _ = tell.send(Ok(ended));
+            let _ = tell.send(Box::new(Ok(ended)));
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Order {
 #[derive(Debug)]
 pub struct RunHandle {
     run: RunId,
-    ended: oneshot::Receiver<Result<Ended, Error>>,
+    ended: oneshot::Receiver<Box<Result<Ended, Error>>>,
 }
 
 impl RunHandle {
@@ -141,7 +141,7 @@ impl RunHandle {
     /// [`Error::Stopping`] where the engine stops before: the run goes on when it is opened again. Any other [`Error`]
     /// says why this engine cannot go on with the run.
     pub async fn ended(self) -> Result<Ended, Error> {
-        self.ended.await.unwrap_or(Err(Error::Stopping))
+        self.ended.await.map_or(Err(Error::Stopping), |ended| *ended)
     }
 }
 
