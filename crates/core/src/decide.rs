@@ -286,8 +286,8 @@ impl Deciding<'_> {
 
     fn input(&mut self, input: Input) -> Result<(), Refusal> {
         match input {
-            Input::Dispatched { task, agent, timeout, choice } => self.dispatched(&task, agent, timeout, choice),
-            Input::ChildDispatched { task } => self.child_dispatched(&task),
+            Input::Dispatched { task, agent, timeout, choice } => self.dispatched(task, agent, timeout, choice),
+            Input::ChildDispatched { task } => self.child_dispatched(task),
             Input::Unfit { task, mut failure } => {
                 cut(&mut failure.message);
                 if self.is(&task, |state| matches!(state, State::Ready)) {
@@ -298,9 +298,9 @@ impl Deciding<'_> {
             Input::Ended { task, attempt, result } => {
                 // A superseded attempt may still report, and an agent may answer twice.
                 if self.run.is_live(&task, attempt)
-                    && let Some(ix) = self.run.place(&task)
+                    && let Ok(task) = self.run.known(task)
                 {
-                    self.attempt_ended(self.run.reference(ix), attempt, result);
+                    self.attempt_ended(task, attempt, result);
                 }
                 Ok(())
             }
@@ -367,29 +367,25 @@ impl Deciding<'_> {
     }
 
     /// The task and its next attempt, where it may start.
-    fn next_attempt(&self, task: &TaskRef) -> Result<(TaskRef, u32), Refusal> {
-        let missing = || Refusal::NoTask { run: self.run.id, task: task.id.clone() };
-        let ix = self.run.place(task).ok_or_else(missing)?;
-        match self.state(ix).status() {
-            TaskStatus::Ready => Ok((self.run.reference(ix), self.run.tasks[ix as usize].attempt + 1)),
-            status => Err(Refusal::NotNow { task: task.id.clone(), status, action: "started" }),
+    fn next_attempt(&self, task: TaskRef) -> Result<(TaskRef, u32), Refusal> {
+        let task = self.run.known(task).map_err(|task| Refusal::NoTask { run: self.run.id, task: task.id })?;
+        match self.state(task.ix).status() {
+            TaskStatus::Ready => {
+                let attempt = self.run.tasks[task.ix as usize].attempt + 1;
+                Ok((task, attempt))
+            }
+            status => Err(Refusal::NotNow { task: task.id, status, action: "started" }),
         }
     }
 
-    fn dispatched(
-        &mut self,
-        task: &TaskRef,
-        agent: Arc<AgentRef>,
-        timeout: Option<Millis>,
-        choice: Option<Payload>,
-    ) -> Result<(), Refusal> {
+    fn dispatched(&mut self, task: TaskRef, agent: Arc<AgentRef>, timeout: Option<Millis>, choice: Option<Payload>) -> Result<(), Refusal> {
         let (task, attempt) = self.next_attempt(task)?;
         let deadline = self.run.timeout_of(&task).or(timeout).map(|timeout| self.at.plus(timeout));
         self.record(Event::TaskStarted { task, attempt, agent, deadline, choice });
         Ok(())
     }
 
-    fn child_dispatched(&mut self, task: &TaskRef) -> Result<(), Refusal> {
+    fn child_dispatched(&mut self, task: TaskRef) -> Result<(), Refusal> {
         let (task, attempt) = self.next_attempt(task)?;
         let run = self.run.id.child(&task.id, attempt);
         let deadline = self.run.timeout_of(&task).map(|timeout| self.at.plus(timeout));

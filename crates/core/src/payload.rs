@@ -1,6 +1,7 @@
 //! Values as they travel: checked JSON text, shared, never decoded unless a condition asks for a field.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -319,8 +320,15 @@ pub(crate) fn decimal(digits: &str) -> Option<Decimal> {
     }
 }
 
+/// So many fields are looked for one after the other, rather than put into a table first.
+const FEW_FIELDS: usize = 8;
+
 fn fits(json: &str, kind: &Type, place: &str) -> Result<(), String> {
-    let found = value(json, 0);
+    if *kind == Type::Any && !json.starts_with('{') {
+        return Ok(());
+    }
+    // What a list holds is looked at below, item by item.
+    let found = if json.starts_with('[') { Value::List(Vec::new()) } else { value(json, 0) };
     let wrong = || Err(format!("{place} should be {kind}, but is {}", shorten(json)));
     match (kind, &found) {
         (Type::Any, Value::Object(_)) if has_odd_confidence(json) => match pick(json, &Segment::Field("confidence".into())) {
@@ -334,7 +342,14 @@ fn fits(json: &str, kind: &Type, place: &str) -> Result<(), String> {
             let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|problem| format!("{place}: {problem}"))?;
             items.iter().enumerate().try_for_each(|(position, text)| fits(text.get(), item, &format!("{place}[{position}]")))
         }
-        (Type::Object(fields), Value::Object(_)) => fields.iter().try_for_each(|field| fits_field(json, field, place)),
+        (Type::Object(fields), Value::Object(_)) if fields.len() <= FEW_FIELDS => {
+            let found = |field: &Field| pick(json, &Segment::Field(field.name.as_str().into())).ok();
+            fields.iter().try_for_each(|field| fits_field(found(field), field, place))
+        }
+        (Type::Object(fields), Value::Object(_)) => {
+            let there: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).map_err(|problem| format!("{place}: {problem}"))?;
+            fields.iter().try_for_each(|field| fits_field(there.get(field.name.as_str()).map(|raw| raw.get()), field, place))
+        }
         _ => wrong(),
     }
 }
@@ -350,12 +365,12 @@ fn has_odd_confidence(json: &str) -> bool {
     })
 }
 
-fn fits_field(json: &str, field: &Field, place: &str) -> Result<(), String> {
-    match pick(json, &Segment::Field(field.name.as_str().into())) {
-        Ok("null") if !field.required => Ok(()),
-        Ok(inner) => fits(inner, &field.kind, &format!("{place}.{}", field.name)),
-        Err(_) if field.required => Err(format!("{place} has no `{}`", field.name)),
-        Err(_) => Ok(()),
+fn fits_field(found: Option<&str>, field: &Field, place: &str) -> Result<(), String> {
+    match found {
+        Some("null") if !field.required => Ok(()),
+        Some(inner) => fits(inner, &field.kind, &format!("{place}.{}", field.name)),
+        None if field.required => Err(format!("{place} has no `{}`", field.name)),
+        None => Ok(()),
     }
 }
 

@@ -1616,6 +1616,15 @@ impl Run {
         }
     }
 
+    /// A task as this run knows it, also one that was read by name. One that it does not have comes back.
+    pub(crate) fn known(&self, task: TaskRef) -> Result<TaskRef, TaskRef> {
+        match self.place(&task) {
+            Some(ix) if ix == task.ix => Ok(task),
+            Some(ix) => Ok(self.reference(ix)),
+            None => Err(task),
+        }
+    }
+
     /// Whether all tasks of a checkpoint have ended.
     pub(crate) fn is_reached(&self, checkpoint: u32) -> bool {
         self.ended_of(checkpoint) == self.plan.checkpoints[checkpoint as usize].after.len()

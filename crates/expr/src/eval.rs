@@ -378,9 +378,9 @@ impl<'a, S: Scope + ?Sized, W: Witness> Evaluation<'a, '_, S, W> {
             (Err(why), _) | (_, Err(why)) => return Value::Unknown(why),
         };
         let result = match operation {
-            Arithmetic::Add => a.checked_add(b),
-            Arithmetic::Subtract => a.checked_sub(b),
-            Arithmetic::Multiply => a.checked_mul(b),
+            Arithmetic::Add => sum(a, b),
+            Arithmetic::Subtract => sum(a, -b),
+            Arithmetic::Multiply => product(a, b),
             Arithmetic::Divide | Arithmetic::Remainder if b.is_zero() => return Value::Unknown(Why::DividedByZero),
             Arithmetic::Divide => a.checked_div(b),
             Arithmetic::Remainder => a.checked_rem(b),
@@ -445,8 +445,8 @@ impl<'a, S: Scope + ?Sized, W: Witness> Evaluation<'a, '_, S, W> {
             total = match (function, total) {
                 (Function::Min, Some(least)) => Some(least.min(next)),
                 (Function::Max, Some(most)) => Some(most.max(next)),
-                (Function::Sum, Some(sum)) => match sum.checked_add(next) {
-                    Some(sum) => Some(sum),
+                (Function::Sum, Some(so_far)) => match sum(so_far, next) {
+                    Some(so_far) => Some(so_far),
                     None => return Value::Unknown(Why::Overflow),
                 },
                 _ => Some(next),
@@ -454,6 +454,23 @@ impl<'a, S: Scope + ?Sized, W: Witness> Evaluation<'a, '_, S, W> {
         }
         total.map_or(Value::Unknown(Why::Missing), Value::Number)
     }
+}
+
+/// The sum, or nothing where 28 digits do not hold all of it: a cent that is rounded away is a cent that is lost.
+fn sum(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let sum = a.checked_add(b)?;
+    let whole = |a: Decimal, b: Decimal| sum.scale() >= a.scale().max(b.scale());
+    (whole(a, b) || whole(a.normalize(), b.normalize())).then_some(sum)
+}
+
+/// The product, or nothing where 28 digits do not hold all of it.
+fn product(a: Decimal, b: Decimal) -> Option<Decimal> {
+    if a.is_zero() || b.is_zero() {
+        return Some(Decimal::ZERO);
+    }
+    let product = a.checked_mul(b)?;
+    let whole = |a: Decimal, b: Decimal| product.scale() >= a.scale() + b.scale();
+    (whole(a, b) || whole(a.normalize(), b.normalize())).then_some(product)
 }
 
 fn number(value: &Value<'_>) -> Result<Decimal, Why> {

@@ -128,6 +128,13 @@ fn a_missing_value_is_unknown_and_never_true() {
         ("anything > 1", "anything=text", Truth::Unknown(Why::WrongType)),
         ("anything == 1", "anything=text", Truth::Unknown(Why::WrongType)),
         ("amount_diff / x > 1", "amount_diff=1 x=0", Truth::Unknown(Why::DividedByZero)),
+        ("amount_diff + 0.4 == amount_diff", "amount_diff=79228162514264337593543950335", Truth::Unknown(Why::Overflow)),
+        ("amount_diff - 0.000001 > 0", "amount_diff=1234567890123456789012345678", Truth::Unknown(Why::Overflow)),
+        ("sum(amount_diff, 0.000001) > 0", "amount_diff=1234567890123456789012345678", Truth::Unknown(Why::Overflow)),
+        ("amount_diff * 0.00000000000001 == 0", "amount_diff=0.00000000000000001", Truth::Unknown(Why::Overflow)),
+        ("amount_diff * 0.50 == 0.25", "amount_diff=0.500000000000000000000000000", Truth::True),
+        ("amount_diff * 0 == 0", "amount_diff=79228162514264337593543950335", Truth::True),
+        ("amount_diff + 1.10 == 3.3", "amount_diff=2.2000000000000000000000000000", Truth::True),
         ("amount_diff * amount_diff > 1", "amount_diff=79228162514264337593543950335", Truth::Unknown(Why::Overflow)),
         ("max(anything) > 1", "anything=[]", UNKNOWN),
     ] {
