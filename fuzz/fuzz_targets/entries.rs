@@ -1,13 +1,15 @@
-//! Any entries are folded or refused: a run never panics on a journal, whatever it holds.
+//! Any entries are folded or refused: a run never panics on a journal, whatever it holds, and goes on from it.
 //!
 //! The bytes choose a plan, then entries: events of a real run with their tasks, attempts and order changed, or raw
-//! lines of JSON.
+//! lines of JSON. What came about is loaded, and given everything that can happen to a run.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use quorate_core::{Draft, Entry, Plan, Run, RunId};
+use quorate_core::{
+    AgentRef, Draft, Effect, Entry, Failure, FailureClass, Input, Payload, Person, Plan, Reply, Run, RunId, Signal, TaskView, Timestamp,
+};
 use serde_json::{Value, json};
 
 static PLANS: LazyLock<[Arc<Plan>; 4]> = LazyLock::new(|| [0, 1, 2, 3].map(plan));
@@ -23,11 +25,13 @@ fn plan(pick: u8) -> Arc<Plan> {
             {"id": "b", "work": agent, "depends_on": ["a"], "repeat": {"from": "b", "while": "score < 3", "max": 3}},
             {"id": "c", "work": agent, "role": "compensation"}, {"id": "d", "work": agent, "role": "finally"}]}),
         2 => json!({"name": "p", "tasks": [
-            {"id": "a", "work": {"approval": {"question": "?", "levels": [{"users": ["x"], "within": 3}]}}},
+            {"id": "a", "work": {"approval": {"question": "?", "levels": [{"users": ["x"], "within": 3}, {"users": ["y"], "within": 3}]}}},
             {"id": "b", "work": {"wait": {"signal": "go", "for": 4}}, "depends_on": ["a"]}, {"id": "c", "work": agent, "role": "catalogue"}],
             "checkpoints": [{"id": "k", "after": ["a"], "condition": "always", "then": {"grow": ["c"]}},
                             {"id": "m", "after": ["b"], "condition": "ok", "then": {"decide": "ESCALATE"}}]}),
-        _ => json!({"name": "p", "one_at_a_time": true, "tasks": [{"id": "a", "work": agent}, {"id": "b", "work": agent}, {"id": "c", "work": agent}]}),
+        _ => {
+            json!({"name": "p", "one_at_a_time": true, "tasks": [{"id": "a", "work": agent}, {"id": "b", "work": agent}, {"id": "c", "work": agent}]})
+        }
     };
     let draft: Draft = serde_json::from_value(draft).expect("the draft is right");
     Arc::new(Plan::compile(&draft).expect("the plan compiles"))
@@ -39,9 +43,13 @@ fn event(plan: &Plan, bytes: [u8; 3]) -> Value {
     let number = u32::from(bytes[2] % 4);
     let failure = json!({"class": (if number % 2 == 0 { "timeout" } else { "internal" }), "message": "m"});
     let time = format!("1970-01-01T00:00:00.00{}Z", bytes[2] % 8);
-    match bytes[0] % 26 {
-        0 => json!({"run_started": {"plan": plan.digest(), "name": "p", "input": {"value": {"items": [1, 2, 3]}}, "by": "x", "deadline": time}}),
-        1 => json!({"task_started": {"task": task, "attempt": number, "agent": {"id": "a", "version": "1", "effect": "once"}, "deadline": time}}),
+    match bytes[0] % 31 {
+        0 => {
+            json!({"run_started": {"plan": plan.digest(), "name": "p", "input": {"value": {"items": [1, 2, 3]}}, "by": "x", "deadline": time}})
+        }
+        1 => {
+            json!({"task_started": {"task": task, "attempt": number, "agent": {"id": "a", "version": "1", "effect": "once"}, "deadline": time}})
+        }
         2 => json!({"task_succeeded": {"task": task, "attempt": number, "output": {"value": {"ok": true, "score": number}}}}),
         3 => json!({"attempt_failed": {"task": task, "attempt": number, "failure": failure, "retry_at": time}}),
         4 => json!({"attempt_failed": {"task": task, "attempt": number, "failure": failure}}),
@@ -56,8 +64,12 @@ fn event(plan: &Plan, bytes: [u8; 3]) -> Value {
         13 => json!({"gathered": {"task": task}}),
         14 => json!({"repeated": {"task": task, "iteration": number}}),
         15 => json!({"repeat_ended": {"task": task, "iterations": number, "exhausted": false}}),
-        16 => json!({"asked": {"task": task, "question": {"text": "?", "evidence": {"value": null}, "evidence_digest": plan.digest(), "deadline": time}}}),
-        17 => json!({"answered": {"task": task, "answer": {"by": "x", "choice": "c"}, "verdict": (["counted", "accepted", "rejected", "again"][usize::from(bytes[2] % 4)])}}),
+        16 => {
+            json!({"asked": {"task": task, "question": {"text": "?", "evidence": {"value": null}, "evidence_digest": plan.digest(), "deadline": time}}})
+        }
+        17 => {
+            json!({"answered": {"task": task, "answer": {"by": "x", "choice": "c"}, "verdict": (["counted", "accepted", "rejected", "again"][usize::from(bytes[2] % 4)])}})
+        }
         18 => json!({"slept": {"task": task, "until": time}}),
         19 => json!({"woken": {"task": task, "signal": number}}),
         20 => json!({"signal_received": {"name": "go", "payload": {"value": 1}, "by": "x"}}),
@@ -65,6 +77,11 @@ fn event(plan: &Plan, bytes: [u8; 3]) -> Value {
         22 => json!({"decided": {"action": "x", "rule": "otherwise", "looks": [], "contributors": [], "not_taken": []}}),
         23 => json!({"concluded": (["finished", "decided", "timed_out"][usize::from(bytes[2] % 3)])}),
         24 => json!({"run_ended": {"status": "succeeded"}}),
+        25 => json!({"escalated": {"task": task, "level": number, "deadline": time}}),
+        26 => json!({"delegated": {"task": task, "from": "x", "to": "y", "levels": [number]}}),
+        27 => json!({"cancel_requested": {"by": "x", "reason": "r", "rollback": number % 2 == 0}}),
+        28 => json!({"child_started": {"task": task, "attempt": number, "run": RunId(2), "deadline": time}}),
+        29 => json!({"growth_refused": {"task": task, "asked": ["z"]}}),
         _ => json!({"task_admitted": {"task": task}}),
     }
 }
@@ -75,9 +92,12 @@ fuzz_target!(|bytes: &[u8]| {
     if pick & 0x80 != 0 {
         let lines = String::from_utf8_lossy(rest);
         let entries: Vec<Entry> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let _ = Run::load(RunId(1), plan, &entries);
+        if let Ok(run) = Run::load(RunId(1), plan, &entries) {
+            go_on(run);
+        }
         return;
     }
+    let mut entries = Vec::new();
     let Ok(mut run) = Run::load(RunId(1), plan.clone(), []) else { return };
     for (at, chunk) in rest.chunks_exact(3).enumerate() {
         let bytes = if at == 0 { [0, 0, chunk[2]] } else { [chunk[0], chunk[1], chunk[2]] };
@@ -87,8 +107,50 @@ fuzz_target!(|bytes: &[u8]| {
         let mut next = run.clone();
         if next.apply(&entry).is_ok() {
             run = next;
+            entries.push(entry);
         }
     }
-    // Whatever state came about, it can be asked.
-    let _ = (run.status(), run.output(), run.outstanding().count(), run.next_ready().map(|offer| run.request(&offer.task)));
+    let loaded = Run::load(RunId(1), plan, &entries).expect("what could be folded once can be folded again");
+    go_on(loaded);
 });
+
+/// Everything that can happen to a run, in an order that gets far.
+fn go_on(mut run: Run) {
+    let _ = (run.status(), run.output(), run.outstanding().count(), run.next_ready().map(|offer| run.request(&offer.task)));
+    let person = |name: &str| Person { name: name.into(), groups: Vec::new() };
+    let answer = |task: &str, name: &str, choice: &str| Input::Answered {
+        task: task.into(),
+        by: person(name),
+        choice: choice.into(),
+        note: String::new(),
+        evidence: None,
+        output: None,
+    };
+    let cancel = || Input::Cancel { by: "x".into(), reason: String::new(), rollback: true };
+    let signal = Signal { name: "go".into(), id: Some("1".into()), payload: Payload::null(), by: "x".into() };
+    let inputs = [
+        Input::Restarted,
+        Input::Signal(signal),
+        answer("a", "x", "again"),
+        answer("a", "y", "approve"),
+        answer("b", "x", "failed"),
+        Input::Delegated { task: "a".into(), from: person("x"), to: "z".into(), note: String::new() },
+        Input::Woke,
+        cancel(),
+        cancel(),
+    ];
+    let mut at = 0;
+    for input in inputs {
+        at += 2_000;
+        let _ = run.advance(Timestamp::from_micros(at), input);
+        for _ in 0..20 {
+            let Some(task) = run.next_ready().map(|offer| offer.task) else { break };
+            let agent = Arc::new(AgentRef { id: "a".into(), version: "1".into(), effect: Effect::Idempotent });
+            let dispatched = Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None };
+            let _ = run.advance(Timestamp::from_micros(at), dispatched);
+            let attempt = run.task(task.id()).map_or(1, TaskView::attempts);
+            let result = if at % 4_000 == 0 { Ok(Reply::new(Payload::null())) } else { Err(Failure::new(FailureClass::Internal, "m")) };
+            let _ = run.advance(Timestamp::from_micros(at), Input::Ended { task, attempt, result });
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::event::{
     Start, TaskRef, Verdict,
 };
 use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
-use crate::run::{Agenda, Asking, JoinVerdict, NOBODY, NONE, Run, State, TaskStatus};
+use crate::run::{Agenda, Asking, Corrupt, JoinVerdict, NOBODY, NONE, Run, State, TaskStatus};
 use crate::{Digest, MAX_ID_BYTES, MAX_TEXT_BYTES, Millis, Payload, Role, RunId, Timestamp};
 
 /// Most signals of one name that a run keeps for whoever will wait for them.
@@ -135,6 +135,12 @@ pub struct Person {
 /// Why an input was not taken. Nothing was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The run has no first entry.
+    #[error("run {0} has not begun")]
+    NotBegun(RunId),
+    /// Its journal tells a story from which nothing can follow. The run is not to be used any more.
+    #[error(transparent)]
+    Broken(#[from] Corrupt),
     /// The run is over.
     #[error("run {0} has ended")]
     Ended(RunId),
@@ -217,9 +223,10 @@ impl Run {
         let start = Start { plan: plan.digest(), name: plan.name().clone(), deadline, ..start };
         let mut run = Run::new(id, plan.clone());
         let mut entries = Vec::with_capacity(2);
-        let mut deciding = Deciding { run: &mut run, at, entries: &mut entries };
+        let mut deciding = Deciding { run: &mut run, at, entries: &mut entries, broken: None };
         deciding.record(Event::RunStarted(Box::new(start)));
         deciding.settle();
+        assert_eq!(deciding.broken, None, "a plan that was checked can begin");
         (run, entries)
     }
 
@@ -229,7 +236,7 @@ impl Run {
     /// entries, the run is ahead of its journal and has to be loaded again.
     ///
     /// # Errors
-    /// [`Refusal`] where the input cannot be taken; the state is as it was.
+    /// [`Refusal`] where the input cannot be taken. The state is as it was, unless it is [`Refusal::Broken`].
     pub fn advance(&mut self, at: Timestamp, input: Input) -> Result<Vec<Entry>, Refusal> {
         let mut entries = Vec::with_capacity(2);
         self.advance_onto(at, input, &mut entries)?;
@@ -239,8 +246,12 @@ impl Run {
     /// The same, putting the entries behind others that go to the journal with them.
     ///
     /// # Errors
-    /// [`Refusal`] where the input cannot be taken; state and entries are as they were.
+    /// [`Refusal`] where the input cannot be taken. The entries are as they were, and so is the state, unless it is
+    /// [`Refusal::Broken`].
     pub fn advance_onto(&mut self, at: Timestamp, input: Input, entries: &mut Vec<Entry>) -> Result<(), Refusal> {
+        if self.start.is_none() {
+            return Err(Refusal::NotBegun(self.id));
+        }
         if self.has_ended() {
             return match input {
                 Input::Answered { .. } | Input::Delegated { .. } | Input::Signal(_) | Input::Cancel { .. } => Err(Refusal::Ended(self.id)),
@@ -249,10 +260,17 @@ impl Run {
             };
         }
         let at = at.max(self.at);
-        let mut deciding = Deciding { run: self, at, entries };
+        let before = entries.len();
+        let mut deciding = Deciding { run: self, at, entries, broken: None };
         deciding.input(input)?;
         deciding.settle();
-        Ok(())
+        match deciding.broken {
+            None => Ok(()),
+            Some(corrupt) => {
+                entries.truncate(before);
+                Err(Refusal::Broken(corrupt))
+            }
+        }
     }
 
     fn task_named(&self, id: &Arc<str>) -> Result<u32, Refusal> {
@@ -269,15 +287,20 @@ struct Deciding<'r> {
     run: &'r mut Run,
     at: Timestamp,
     entries: &'r mut Vec<Entry>,
+    /// Why nothing more can follow: the state came from entries that nobody decided.
+    broken: Option<Corrupt>,
 }
 
 impl Deciding<'_> {
     fn record(&mut self, event: Event) {
-        let entry = Entry { seq: self.run.seq + 1, at: self.at, event };
-        if let Err(corrupt) = self.run.apply(&entry) {
-            unreachable!("{corrupt}; it was decided from the state it does not fit: {:?}", entry.event);
+        if self.broken.is_some() {
+            return;
         }
-        self.entries.push(entry);
+        let entry = Entry { seq: self.run.seq + 1, at: self.at, event };
+        match self.run.apply(&entry) {
+            Ok(()) => self.entries.push(entry),
+            Err(corrupt) => self.broken = Some(corrupt),
+        }
     }
 
     fn state(&self, ix: u32) -> &State {
@@ -548,7 +571,9 @@ impl Deciding<'_> {
     // -- time
 
     fn woke(&mut self) {
-        while let Some(ix) = self.run.due(self.at) {
+        while self.broken.is_none()
+            && let Some(ix) = self.run.due(self.at)
+        {
             if ix == NONE {
                 self.conclude(Conclusion::TimedOut);
                 continue;
@@ -608,8 +633,8 @@ impl Deciding<'_> {
 
     /// Decides everything that follows from the state alone, until nothing more does.
     fn settle(&mut self) {
-        while !self.run.has_ended() && self.step() {}
-        debug_assert!(self.run.agenda.is_empty(), "the run came to rest with work on its agenda");
+        while self.broken.is_none() && !self.run.has_ended() && self.step() {}
+        debug_assert!(self.broken.is_some() || self.run.agenda.is_empty(), "the run came to rest with work on its agenda");
     }
 
     fn step(&mut self) -> bool {

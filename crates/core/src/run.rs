@@ -1169,8 +1169,12 @@ impl Run {
         let mut grown = Vec::with_capacity(ids.len());
         for id in ids {
             let node = plan.find(id).ok_or_else(|| format!("the plan has no task {id}"))?;
+            let (role, decided) = (plan.nodes[node as usize].role, matches!(by, Grower::Decision(_)));
             if self.latest[node as usize] != NONE {
                 return Err(format!("task {id} had been added"));
+            }
+            if role != if decided { Role::Review } else { Role::Catalogue } || (!decided && self.conclusion.is_some()) {
+                return Err(format!("task {id} is none that can be added now"));
             }
             let ix = self.instance(id.clone(), node, Origin::Grown)?;
             self.latest[node as usize] = ix;

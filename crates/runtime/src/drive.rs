@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
 use quorate_core::{
-    Asker, Child, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply, Request, Run, RunId,
+    Asker, Child, Corrupt, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply, Request, Run, RunId,
     RunStatus, TaskRef, Timestamp,
 };
 use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError, Text};
@@ -106,6 +106,8 @@ pub(crate) struct Driver {
     stopping: bool,
     end_told: bool,
     forgotten: bool,
+    /// Why nothing can follow any more.
+    broken: Option<Corrupt>,
     /// When the last messages came: one look at the clock serves all that follows from them.
     now: Timestamp,
 }
@@ -217,6 +219,7 @@ impl Driver {
             stopping: false,
             end_told: false,
             forgotten: false,
+            broken: None,
         }
     }
 
@@ -255,6 +258,11 @@ impl Driver {
     async fn go_on(&mut self) -> Result<(), AppendError> {
         loop {
             let launches = self.dispatch();
+            if let Some(corrupt) = self.broken.take() {
+                self.stop_all();
+                self.give_up(corrupt.into());
+                return Ok(());
+            }
             self.record().await?;
             launches.into_iter().for_each(|launch| self.launch(launch));
             if self.land() {
@@ -346,7 +354,11 @@ impl Driver {
                 self.granted.push((lane, permit));
             }
             Message::Input(input, tell) => {
-                let outcome = self.run.advance_onto(self.now, *input, &mut self.entries).map_err(Error::from);
+                let outcome = self.run.advance_onto(self.now, *input, &mut self.entries);
+                if let Err(Refusal::Broken(corrupt)) = &outcome {
+                    self.broken = Some(corrupt.clone());
+                }
+                let outcome = outcome.map_err(Error::from);
                 if let Some(tell) = tell {
                     self.owed.push(Owed { tell, outcome });
                 }
@@ -363,7 +375,9 @@ impl Driver {
 
     fn advance(&mut self, input: Input) {
         // The inputs of this driver name tasks and attempts of its own run; one that comes too late gives nothing.
-        let _ = self.run.advance_onto(self.now, input, &mut self.entries);
+        if let Err(Refusal::Broken(corrupt)) = self.run.advance_onto(self.now, input, &mut self.entries) {
+            self.broken = Some(corrupt);
+        }
     }
 
     /// What an agent, or a run of its own, returned must be what the plan says it returns.

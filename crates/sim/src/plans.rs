@@ -179,7 +179,7 @@ fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {
         if chance.percent(30) {
             // A task of the main part waits for what may be added.
             let needs = *chance.pick(&[Needs::Settled, Needs::NoneFailed, Needs::Any]);
-            if let Some(last) = draft.tasks.iter_mut().filter(|task| task.role == Role::Main && !task.depends_on.is_empty()).next_back() {
+            if let Some(last) = draft.tasks.iter_mut().rfind(|task| task.role == Role::Main && !task.depends_on.is_empty()) {
                 last.depends_on.push(id.clone());
                 last.join = Some(JoinDraft { needs, ..last.join.take().unwrap_or_default() });
             }

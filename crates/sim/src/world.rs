@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use quorate_core::{
-    AgentRef, Asker, Draft, Effect, Entry, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Reply, Run, RunId, Signal, Start,
-    TaskRef, Timestamp, Work,
+    AgentRef, Asker, Draft, Effect, Entry, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Refusal, Reply, Run, RunId, Signal,
+    Start, TaskRef, Timestamp, Work,
 };
 
 use crate::plans::{AGENTS, random};
@@ -174,6 +174,7 @@ impl<'d> World<'d> {
         }
         let entries = match decided {
             Ok(entries) => entries,
+            Err(broken @ Refusal::Broken(_)) => return Err(broken.to_string()),
             Err(refusal) => {
                 writeln!(self.trace, "        refused: {refusal}").map_err(|wrong| wrong.to_string())?;
                 return Ok(Ok(()));
