@@ -12,12 +12,13 @@ usage: cargo xtask COMMAND
   test              everything that is tested, also the examples in the documentation
   ci                formatting, lints, test, tidy, and more seeds of the simulator
   tidy              the layering, the purity of the pure crates, stray files
-  sim [ARGUMENTS]   the simulator: --seeds N --from S
+  sim [ARGUMENTS]   the simulator: --seeds N --from S, and with --engine the whole engine in a storm
   bench [ARGUMENTS] the benchmark, built for release; --peers runs the Rust peers of ../shared beside it
   fuzz [SECONDS]    the fuzz targets, each for so long (60 where it is not given); needs cargo-fuzz and a nightly toolchain";
 
-/// Seeds that ci plays besides those in the tests.
+/// Seeds that ci plays besides those in the tests: runs, and engines.
 const CI_SEEDS: &str = "100000";
+const CI_STORMS: &str = "3000";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -87,7 +88,8 @@ fn ci() -> anyhow::Result<()> {
     run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     tidy::check()?;
     pure_crates_build_for_the_browser()?;
-    sim(&["--seeds".to_owned(), CI_SEEDS.to_owned(), "--from".to_owned(), "2000".to_owned()])?;
+    sim(&["--seeds", CI_SEEDS, "--from", "2000"].map(str::to_owned))?;
+    sim(&["--engine", "--seeds", CI_STORMS, "--from", "200"].map(str::to_owned))?;
     test()
 }
 
@@ -136,7 +138,7 @@ fn fuzz(seconds: &str) -> anyhow::Result<()> {
     }
     for target in ["condition", "entries"] {
         let limit = format!("-max_total_time={seconds}");
-        run("cargo", &["+nightly", "fuzz", "run", target, "--", &limit, "-timeout=10", "-rss_limit_mb=4096"])?;
+        run("cargo", &["+nightly", "fuzz", "run", target, "--", &limit, "-timeout=10", "-rss_limit_mb=4096", "-max_len=600"])?;
     }
     Ok(())
 }
