@@ -14,7 +14,7 @@ impl Names for ByLetter {
             Some(b'n') => Type::NUMBER,
             Some(b't') => Type::Text,
             Some(b'l') => Type::List(Box::new(Type::Any)),
-            Some(b'j') => return Resolution::Task,
+            Some(b'j') => return Resolution::Task(Type::Any),
             Some(b'x') => return Resolution::Unknown,
             _ => Type::Any,
         })

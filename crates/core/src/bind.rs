@@ -1,6 +1,5 @@
 //! Conditions and templates tied to the tasks and values that they read.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -52,18 +51,15 @@ impl Bound {
         condition: bool,
         shift: u32,
     ) -> Option<Bound> {
-        reads.whole_tasks.set(!condition);
         let checked = parsed.and_then(|ast| if condition { ast.check_condition(reads) } else { ast.check(reads) });
         match checked {
             Ok(checked) => {
+                problems.extend(checked.warnings().iter().map(|warning| Problem::in_text(warning, at, shift)));
                 let places = checked.slots().iter().map(|slot| reads.place(slot)).collect();
                 Some(Bound { checked, reads: places })
             }
             Err(wrong) => {
-                problems.extend(wrong.into_iter().map(|wrong| {
-                    let span = quorate_expr::Span { start: wrong.span.start + shift, end: wrong.span.end + shift };
-                    Problem { code: wrong.code, at: at.to_owned(), span: Some(span), message: wrong.message, help: wrong.help }
-                }));
+                problems.extend(wrong.iter().map(|wrong| Problem::in_text(wrong, at, shift)));
                 None
             }
         }
@@ -127,7 +123,7 @@ impl Form {
             _ => match Payload::of(json) {
                 Ok(fixed) => Form::Fixed(fixed),
                 Err(wrong) => {
-                    problems.push(Problem { code: "P030", at: at.to_owned(), span: None, message: wrong.to_string(), help: None });
+                    problems.push(Problem::new("P030", at, wrong.to_string()));
                     Form::Fixed(Payload::null())
                 }
             },
@@ -138,13 +134,7 @@ impl Form {
         let template = match Template::parse(text) {
             Ok(template) => template,
             Err(wrong) => {
-                problems.extend(wrong.into_iter().map(|wrong| Problem {
-                    code: wrong.code,
-                    at: at.to_owned(),
-                    span: Some(wrong.span),
-                    message: wrong.message,
-                    help: wrong.help,
-                }));
+                problems.extend(wrong.iter().map(|wrong| Problem::in_text(wrong, at, 0)));
                 return Form::Text(Vec::new());
             }
         };
@@ -192,18 +182,18 @@ impl<'a> Names<'a> {
     pub(crate) fn before(&'a self, task: u32) -> Reads<'a> {
         let deps = &self.deps[task as usize];
         let subject = if deps.len() == 1 { Some(deps[0]) } else { None };
-        Reads { names: self, subject, reach: Reach::Before(task), item: false, whole_tasks: Cell::new(false) }
+        Reads { names: self, subject, reach: Reach::Before(task), item: false }
     }
 
     /// What can be read when a task has succeeded: itself too.
     pub(crate) fn at_end_of(&'a self, task: u32) -> Reads<'a> {
-        Reads { names: self, subject: Some(task), reach: Reach::AtEndOf(task), item: false, whole_tasks: Cell::new(false) }
+        Reads { names: self, subject: Some(task), reach: Reach::AtEndOf(task), item: false }
     }
 
     /// What can be read when these tasks have ended: everything, and what has not ended yet is unknown.
     pub(crate) fn after(&'a self, tasks: &[u32]) -> Reads<'a> {
         let subject = if tasks.len() == 1 { Some(tasks[0]) } else { None };
-        Reads { names: self, subject, reach: Reach::All, item: false, whole_tasks: Cell::new(false) }
+        Reads { names: self, subject, reach: Reach::All, item: false }
     }
 
     /// What can be read when all is over.
@@ -242,8 +232,6 @@ pub(crate) struct Reads<'a> {
     subject: Option<u32>,
     reach: Reach,
     item: bool,
-    /// Whether a task's name alone means its output, as in values, or whether it succeeded, as in conditions.
-    whole_tasks: Cell<bool>,
 }
 
 enum Reach {
@@ -254,7 +242,8 @@ enum Reach {
 
 enum Meaning {
     Place(Read, Type),
-    Task,
+    /// A task as a whole, and the type of what it returned.
+    Task(u32, Type),
     Unknown,
     Ambiguous(String),
     TooEarly(String),
@@ -299,8 +288,7 @@ impl Reads<'_> {
                 Meaning::Place(..) if self.is_declared(path) => {
                     Meaning::Ambiguous(format!("the task `{path}` or a field of that name in what is read here"))
                 }
-                _ if self.whole_tasks.get() => Meaning::Place(Read::Output(task, Box::default()), output.clone()),
-                _ => Meaning::Task,
+                _ => Meaning::Task(task, output.clone()),
             };
         }
         match output.at(tail) {
@@ -359,7 +347,8 @@ impl Reads<'_> {
             Slot::Status(status, task) => Read::Status(self.names.by_id[&**task], *status),
             Slot::Value(path) => match self.meaning(path) {
                 Meaning::Place(read, _) => read,
-                Meaning::Task | Meaning::Unknown | Meaning::Ambiguous(_) | Meaning::TooEarly(_) => {
+                Meaning::Task(task, _) => Read::Output(task, Box::default()),
+                Meaning::Unknown | Meaning::Ambiguous(_) | Meaning::TooEarly(_) => {
                     unreachable!("the check found a place for `{path}`")
                 }
             },
@@ -371,7 +360,7 @@ impl quorate_expr::Names for Reads<'_> {
     fn resolve(&self, path: &Path) -> Resolution {
         match self.meaning(path) {
             Meaning::Place(_, kind) => Resolution::Value(kind),
-            Meaning::Task => Resolution::Task,
+            Meaning::Task(_, kind) => Resolution::Task(kind),
             Meaning::Unknown => Resolution::Unknown,
             Meaning::Ambiguous(meanings) => Resolution::Ambiguous(meanings),
             Meaning::TooEarly(reason) => Resolution::TooEarly(reason),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_expr::{Type, closest};
+use quorate_expr::{Diagnostic, Severity, Span, Type, closest};
 
 use crate::bind::{Bound, Form, Names, Reads};
 use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW};
@@ -33,6 +33,7 @@ pub struct Plan {
     pub(crate) name: Arc<str>,
     pub(crate) digest: Digest,
     source: Arc<str>,
+    warnings: Vec<Problem>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) checkpoints: Vec<Checkpoint>,
     pub(crate) decides: bool,
@@ -150,11 +151,26 @@ pub struct Problem {
     /// The place in the draft, such as `tasks.review.depends_on`.
     pub at: String,
     /// The range of bytes in the text at that place, where the mistake is in a condition.
-    pub span: Option<quorate_expr::Span>,
+    pub span: Option<Span>,
     /// What is wrong.
     pub message: String,
     /// What to do, where that is known.
     pub help: Option<String>,
+    /// Whether a plan can be made all the same.
+    pub severity: Severity,
+}
+
+impl Problem {
+    pub(crate) fn new(code: &'static str, at: impl Into<String>, message: impl Into<String>) -> Problem {
+        Problem { code, at: at.into(), span: None, message: message.into(), help: None, severity: Severity::Error }
+    }
+
+    /// One that was found in a condition, which stands so far behind the beginning of the text.
+    pub(crate) fn in_text(found: &Diagnostic, at: &str, shift: u32) -> Problem {
+        let span = Span { start: found.span.start + shift, end: found.span.end + shift };
+        let (message, help) = (found.message.clone(), found.help.clone());
+        Problem { code: found.code, at: at.to_owned(), span: Some(span), message, help, severity: found.severity }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -177,7 +193,9 @@ impl Plan {
         let mut compiler = Compiler { draft: &whole, by_id: HashMap::new(), problems: Vec::new() };
         let plan = compiler.plan();
         match plan {
-            Some(plan) if compiler.problems.is_empty() => Ok(plan),
+            Some(plan) if compiler.problems.iter().all(|problem| problem.severity == Severity::Warning) => {
+                Ok(Plan { warnings: compiler.problems, ..plan })
+            }
             _ => Err(compiler.problems),
         }
     }
@@ -196,8 +214,7 @@ impl Plan {
     /// # Errors
     /// Why the text is not a plan.
     pub fn read(source: &str) -> Result<Plan, Vec<Problem>> {
-        let draft: Draft = serde_json::from_str(source)
-            .map_err(|wrong| vec![Problem { code: "P000", at: "plan".into(), span: None, message: wrong.to_string(), help: None }])?;
+        let draft: Draft = serde_json::from_str(source).map_err(|wrong| vec![Problem::new("P000", "plan", wrong.to_string())])?;
         Plan::compile(&draft)
     }
 
@@ -217,6 +234,12 @@ impl Plan {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What is odd about it, though it can run: a condition that can never hold, say.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// How many tasks it has, of every role.
@@ -332,6 +355,7 @@ impl Compiler<'_> {
             name: draft.name.as_str().into(),
             digest: Digest::of(source.as_bytes()),
             source,
+            warnings: Vec::new(),
             decides: decides(draft),
             checkpoints,
             otherwise,
@@ -352,7 +376,7 @@ impl Compiler<'_> {
     }
 
     fn report(&mut self, code: &'static str, at: impl Into<String>, message: impl Into<String>, help: Option<String>) {
-        self.problems.push(Problem { code, at: at.into(), span: None, message: message.into(), help });
+        self.problems.push(Problem { help, ..Problem::new(code, at, message) });
     }
 
     fn check_size(&mut self) {

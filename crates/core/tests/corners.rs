@@ -658,3 +658,38 @@ fn nobody_answers_for_the_one_who_asks_when_time_is_up() {
     100 run ends succeeded []
     ");
 }
+
+#[test]
+fn a_task_is_asked_how_it_stands_where_that_is_wanted_and_is_what_it_returned_elsewhere() {
+    let mut draft = plan("a; b < a; c < a");
+    task(&mut draft, "a").for_each = Some(ForEachDraft { items: "input.list".into(), max_parallel: None, keep_going: false });
+    task(&mut draft, "b").when = Some("a and length(a) > 1".into());
+    task(&mut draft, "b").params = Some(serde_json::json!({"done": "{{ completed(a) }}", "all": "{{ a }}", "many": "{{ length(a) }}"}));
+    task(&mut draft, "c").when = Some("not a".into());
+    let told = Story::new(draft).input(r#"{"list": [1, 2]}"#).play("ok a[0] 10; ok a[1] 20; show b");
+    assert_snapshot!(told, @r#"
+      0 run of story starts
+      0 a mapped
+      0 a[0] starts #1
+      0 a[1] starts #1
+      0 a[0] succeeds #1
+      0 a[1] succeeds #1
+      0 a gathered
+      0 b may run: completed(a) is true, a is [10, 20]
+      0 c is skipped: `not a` does not hold: completed(a) is true
+      0 b starts #1
+    b gets input {"list": [1, 2]} params {"all":[10,20],"done":true,"many":2}
+    "#);
+}
+
+#[test]
+fn a_condition_that_can_never_hold_is_a_warning() {
+    let mut draft = plan("a; b < a");
+    task(&mut draft, "a").output =
+        serde_json::from_str(r#"{"object": [{"name": "score", "type": {"number": {"min": "0", "max": "1"}}}]}"#).unwrap();
+    task(&mut draft, "b").when = Some("a.score > 2".into());
+    let warnings: Vec<String> = Plan::compile(&draft).unwrap().warnings().iter().map(ToString::to_string).collect();
+    assert_snapshot!(warnings.join("\n"), @"tasks.b.when: `a.score > 2` can never hold [X044]; the value is declared as a number from 0 to 1");
+    task(&mut draft, "b").when = Some("['x', 'y'] contains 5".into());
+    assert_snapshot!(Plan::compile(&draft).unwrap_err()[0].to_string(), @"tasks.b.when: this list holds one of x, y, and never the number 5 [X042]");
+}

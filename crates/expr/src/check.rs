@@ -14,8 +14,9 @@ pub trait Names {
 pub enum Resolution {
     /// A value of this type.
     Value(Type),
-    /// A task, without a field: in a condition it asks whether the task succeeded.
-    Task,
+    /// A task, without a field. Where true or false is wanted it asks whether the task succeeded; elsewhere it is what
+    /// the task returned, which is of this type.
+    Task(Type),
     /// Nothing of that name.
     Unknown,
     /// A name that could mean several things; the text names them.
@@ -209,9 +210,9 @@ impl Checker<'_> {
                 self.read(id, Slot::Value(path.clone()));
                 kind
             }
-            Resolution::Task => {
-                self.read(id, Slot::Status(Status::Completed, path.head().into()));
-                Type::Bool
+            Resolution::Task(kind) => {
+                self.read(id, Slot::Value(path.clone()));
+                kind
             }
             Resolution::Unknown => {
                 self.unknown_name(path, span);
@@ -244,6 +245,13 @@ impl Checker<'_> {
     }
 
     fn boolean(&mut self, id: NodeId, place: &str) {
+        if let Expr::Name(path) = self.ast.node(id)
+            && let Resolution::Task(_) = self.names.resolve(path)
+        {
+            self.read(id, Slot::Status(Status::Completed, path.head().into()));
+            self.types[id.0 as usize] = Type::Bool;
+            return;
+        }
         let found = self.infer(id);
         if !matches!(found, Type::Bool | Type::Any) {
             self.report("X040", self.ast.span(id), format!("{place} is true or false, but this is {found}"), None);
@@ -333,8 +341,11 @@ impl Checker<'_> {
 
     fn text_test(&mut self, test: TextTest, left: NodeId, right: NodeId) -> Type {
         let (subject, part) = (self.infer(left), self.infer(right));
-        let listed = test == TextTest::Contains && matches!(subject, Type::List(_));
-        if !listed {
+        if let (TextTest::Contains, Type::List(item)) = (test, &subject) {
+            if !item.meets(&part) {
+                self.report("X042", self.ast.span(right), format!("this list holds {item}, and never {part}"), None);
+            }
+        } else {
             for (side, id) in [(&subject, left), (&part, right)] {
                 if !side.is_text() {
                     self.report("X047", self.ast.span(id), format!("a text is needed here, but this is {side}"), None);
@@ -429,7 +440,7 @@ impl Checker<'_> {
         };
         let head = Path(vec![Segment::Field(path.head().into())]);
         match self.names.resolve(&head) {
-            Resolution::Task if path.0.len() == 1 => {
+            Resolution::Task(_) if path.0.len() == 1 => {
                 let status = match function {
                     Function::Failed => Status::Failed,
                     Function::Skipped => Status::Skipped,
@@ -438,7 +449,7 @@ impl Checker<'_> {
                 };
                 self.read(id, Slot::Status(status, path.head().into()));
             }
-            Resolution::Task => self.report("X050", span, format!("`{}` asks about a task, not about a field", function.name()), None),
+            Resolution::Task(_) => self.report("X050", span, format!("`{}` asks about a task, not about a field", function.name()), None),
             Resolution::TooEarly(reason) => self.report("X034", span, format!("`{path}` cannot be asked here: {reason}"), None),
             Resolution::Value(_) | Resolution::Unknown | Resolution::Ambiguous(_) => {
                 let known = self.names.known();

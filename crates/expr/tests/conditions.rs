@@ -21,7 +21,7 @@ impl Names for Desk {
             "break_type" => (Type::Enum(vec!["TRADE_OMS_MISMATCH".into(), "BROKER_VS_INTERNAL".into(), "CASH_BREAK".into()]), path.tail()),
             "instrument" => (Type::Text, path.tail()),
             "anything" => (Type::Any, path.tail()),
-            "analyze" | "fix-issues" if path.tail().is_empty() => return Resolution::Task,
+            "analyze" | "fix-issues" if path.tail().is_empty() => return Resolution::Task(Type::Any),
             "analyze" => (Type::Any, path.tail()),
             "RULES" => (rules, path.tail()),
             "status" => return Resolution::Ambiguous("`RULES.status` or `input.status`".into()),
