@@ -24,6 +24,8 @@ use crate::{Chance, Watch};
 
 /// Virtual time that a process lives at most; one in which a run has not ended by then never ends it.
 const MAX_LIFE: Duration = Duration::from_secs(1_200);
+/// How long the disk fails in one life; after that it is well, and every run must end without anybody's help.
+const ROUGH: Duration = Duration::from_secs(20);
 /// Virtual time that stopping takes at most: longer than any call goes on that does not heed.
 const MAX_STOP: Duration = Duration::from_secs(30);
 /// How long a run may go on that nobody waits for any more: until it hears of it.
@@ -106,6 +108,7 @@ struct Storm {
     queue: mpsc::UnboundedSender<ToDisk>,
     chance: Mutex<Chance>,
     percent: usize,
+    begun: Instant,
 }
 
 fn broken_disk() -> Arc<std::io::Error> {
@@ -116,12 +119,14 @@ impl Storm {
     fn begin(disk: &Arc<Disk>, mut chance: Chance, percent: usize) -> Storm {
         let (queue, inbox) = mpsc::unbounded_channel();
         let reading = Chance::new(chance.draw());
-        tokio::spawn(write(disk.clone(), inbox, chance, percent));
-        Storm { disk: disk.clone(), queue, chance: Mutex::new(reading), percent }
+        let begun = Instant::now();
+        tokio::spawn(write(disk.clone(), inbox, chance, percent, begun));
+        Storm { disk: disk.clone(), queue, chance: Mutex::new(reading), percent, begun }
     }
 
     fn fails(&self) -> bool {
-        self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner).percent(self.percent / 2)
+        let fails = self.chance.lock().unwrap_or_else(std::sync::PoisonError::into_inner).percent(self.percent / 2);
+        fails && self.begun.elapsed() < ROUGH
     }
 
     fn read<'a, T: Send + 'a>(&self, answer: Asked<'a, Result<T, ReadError>>) -> Asked<'a, Result<T, ReadError>> {
@@ -133,14 +138,14 @@ impl Storm {
 }
 
 /// What is queued is on disk a while later, all or nothing; what is queued when the process dies is gone.
-async fn write(disk: Arc<Disk>, mut inbox: mpsc::UnboundedReceiver<ToDisk>, mut chance: Chance, percent: usize) {
+async fn write(disk: Arc<Disk>, mut inbox: mpsc::UnboundedReceiver<ToDisk>, mut chance: Chance, percent: usize, begun: Instant) {
     while let Some(first) = inbox.recv().await {
         sleep(Duration::from_micros(chance.below(3_000) as u64)).await;
         let mut batch = vec![first];
         while let Ok(next) = inbox.try_recv() {
             batch.push(next);
         }
-        let fails = chance.percent(percent);
+        let fails = chance.percent(percent) && begun.elapsed() < ROUGH;
         for order in batch {
             let refused = |run| if fails { Err(AppendError::Storage { run, source: broken_disk() }) } else { Ok(()) };
             // Whoever waited may be gone.
@@ -264,7 +269,8 @@ impl World {
             let runtime = runtime.map_err(|wrong| wrong.to_string())?;
             let (life, end) = runtime.block_on(async {
                 let clock = Clock::Tokio(start, Instant::now());
-                let cut = if last { MAX_LIFE } else { Duration::from_micros(chance.below(8_000_000) as u64) };
+                let long = last || chance.percent(20);
+                let cut = if long { MAX_LIFE } else { Duration::from_micros(chance.below(8_000_000) as u64) };
                 (self.live(clock, chance.draw(), cut, last).await, clock.now())
             });
             // What a killed process had in hand is dropped with its runtime.
@@ -274,7 +280,6 @@ impl World {
             }
             match life? {
                 Life::Over => return self.check(),
-                Life::Cut if last => return Err("a run neither ends nor waits for anybody".to_owned()),
                 Life::Cut => self.disk.now().restarts += 1,
             }
             start = end.plus(quorate_core::Millis(chance.below(2_000) as u64));
@@ -305,6 +310,7 @@ impl World {
         let stops = !last && chance.percent(30);
         match tokio::time::timeout(cut, self.until_all_have_ended(&engine, &mut chance)).await {
             Ok(ended) => ended?,
+            Err(_) if cut == MAX_LIFE => return Err("a run neither ends nor waits for anybody".to_owned()),
             Err(_) => {
                 if stops {
                     // A disk that fails at the last moment loses what the next start finds out.
