@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{Seek as _, Write as _};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -35,13 +36,16 @@ pub(crate) struct Arguments {
     /// Where the journals are written: the disk to be measured. A temporary folder where it is not given.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Measure this one figure, in this process.
+    #[arg(long, value_name = "WORKLOAD/MODE", hide = true)]
+    figure: Option<String>,
 }
 
 /// One figure.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Figure {
     workload: String,
-    mode: &'static str,
+    mode: String,
     steps: usize,
     us_per_step: f64,
     steps_per_s: f64,
@@ -53,14 +57,14 @@ struct Figure {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let bench = Bench { arguments };
+    let Some(figure) = &arguments.figure else { return bench.in_processes_of_their_own() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the threads")?;
-    let bench = Bench { arguments, shown: std::cell::Cell::new(0) };
-    runtime.block_on(bench.everything())
+    runtime.block_on(bench.one(figure))
 }
 
 struct Bench<'a> {
     arguments: &'a Arguments,
-    shown: std::cell::Cell<usize>,
 }
 
 /// A plan in the shape of a workload, and how its runs are started.
@@ -109,28 +113,61 @@ const MODES: [Mode; 4] = [
     Mode { name: "relaxed_1k", durability: Durability::Relaxed, encoded: true },
 ];
 
+const RECOVERY: &str = "recover_10000";
+const WAITING: &str = "waiting_10000_runs";
+
+/// All figures, each by its workload and mode.
+fn figures() -> Vec<String> {
+    let mut figures: Vec<String> =
+        ["floor_spawn/machine", "floor_flush/machine", "condition/compiled", "core_chain_100/memory"].map(str::to_owned).to_vec();
+    for mode in MODES {
+        figures.extend(workloads().iter().map(|workload| format!("{}/{}", workload.name, mode.name)));
+    }
+    figures.extend([format!("{RECOVERY}/strict_1k"), format!("{WAITING}/memory")]);
+    figures
+}
+
 impl Bench<'_> {
-    async fn everything(&self) -> anyhow::Result<()> {
-        self.floor().await?;
-        self.conditions()?;
-        self.core()?;
-        // Runs that write journals leave the allocator with holes that runs in memory would be measured with.
-        for mode in MODES {
-            for workload in workloads() {
-                if self.wanted(workload.name) || self.wanted(mode.name) {
-                    self.show(&self.workload(&workload, mode).await?);
-                }
+    /// Every figure in a process of its own: one that has written a hundred megabytes of journal has an allocator full
+    /// of holes, and whatever is measured after it would be measured with them.
+    fn in_processes_of_their_own(&self) -> anyhow::Result<()> {
+        let program = std::env::current_exe().context("could not find this program")?;
+        let mut shown = 0;
+        for figure in figures().into_iter().filter(|figure| self.wanted(figure)) {
+            let mut child = Command::new(&program);
+            child.args(["bench", "--json", "--figure", &figure, "--budget", &self.arguments.budget.to_string()]);
+            if let Some(folder) = &self.arguments.data {
+                child.arg("--data").arg(folder);
+            }
+            let output = child.stderr(Stdio::inherit()).output().context("could not start a process for a figure")?;
+            ensure!(output.status.success(), "the figure {figure} could not be measured");
+            for line in String::from_utf8_lossy(&output.stdout).lines() {
+                self.show(&serde_json::from_str(line).context("a figure that cannot be read")?, shown == 0);
+                shown += 1;
             }
         }
-        if self.wanted("recover_10000_runs") {
-            self.recovery().await?;
-        }
-        if self.wanted("waiting_10000_runs") {
-            self.waiting().await?;
-        }
         let only = self.arguments.only.as_deref().unwrap_or_default();
-        ensure!(self.shown.get() > 0, "no figure has `{only}` in its name; without --only all of them are shown");
+        ensure!(shown > 0, "no figure has `{only}` in its name; without --only all of them are shown");
         Ok(())
+    }
+
+    async fn one(&self, figure: &str) -> anyhow::Result<()> {
+        match figure.split_once('/') {
+            Some(("floor_spawn", _)) => self.floor_spawn().await,
+            Some(("floor_flush", _)) => self.floor_flush(),
+            Some(("condition", _)) => self.conditions(),
+            Some(("core_chain_100", _)) => self.core(),
+            Some((RECOVERY, _)) => self.recovery().await,
+            Some((WAITING, _)) => self.waiting().await,
+            Some((name, mode)) => {
+                let workload = workloads().into_iter().find(|workload| workload.name == name);
+                let mode = MODES.into_iter().find(|known| known.name == mode);
+                let (workload, mode) = workload.zip(mode).with_context(|| format!("there is no figure {figure}"))?;
+                self.show(&self.workload(&workload, mode).await?, false);
+                Ok(())
+            }
+            None => bail!("there is no figure {figure}"),
+        }
     }
 
     fn wanted(&self, name: &str) -> bool {
@@ -152,41 +189,42 @@ impl Bench<'_> {
         made.context("could not make a folder for the journal")
     }
 
-    /// What the machine itself takes: a spawned task, and a flush.
-    async fn floor(&self) -> anyhow::Result<()> {
-        if self.wanted("floor_spawn") {
-            reset_peak();
-            let times = tokio::spawn(async {
-                let mut times = Vec::new();
-                for _ in 0..20 {
-                    let start = Instant::now();
-                    for ix in 0..5_000 {
-                        std::hint::black_box(tokio::spawn(async move { ix }).await.unwrap_or_default());
-                    }
-                    times.push(start.elapsed() / 5_000);
-                }
-                times
-            });
-            self.show(&figure("floor_spawn", "machine", 1, times.await?, 0.0));
-        }
-        if self.wanted("floor_flush") {
-            let folder = self.folder()?;
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(folder.path().join("floor"))?;
-            file.write_all(&vec![0; 4 * 1024 * 1024])?;
-            file.sync_all()?;
+    /// What the machine itself takes for a spawned task.
+    async fn floor_spawn(&self) -> anyhow::Result<()> {
+        reset_peak();
+        let times = tokio::spawn(async {
             let mut times = Vec::new();
-            let begun = Instant::now();
-            while begun.elapsed() < self.budget() / 2 {
-                if times.len() % 1_024 == 0 {
-                    file.rewind()?;
-                }
+            for _ in 0..20 {
                 let start = Instant::now();
-                file.write_all(&[1; 4_096])?;
-                file.sync_data()?;
-                times.push(start.elapsed());
+                for ix in 0..5_000 {
+                    std::hint::black_box(tokio::spawn(async move { ix }).await.unwrap_or_default());
+                }
+                times.push(start.elapsed() / 5_000);
             }
-            self.show(&figure("floor_flush", "machine", 1, times, 1.0));
+            times
+        });
+        self.show(&figure("floor_spawn", "machine", 1, times.await?, 0.0), false);
+        Ok(())
+    }
+
+    /// What the machine itself takes for a flush of 4 KiB.
+    fn floor_flush(&self) -> anyhow::Result<()> {
+        let folder = self.folder()?;
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(folder.path().join("floor"))?;
+        file.write_all(&vec![0; 4 * 1024 * 1024])?;
+        file.sync_all()?;
+        let mut times = Vec::new();
+        let begun = Instant::now();
+        while begun.elapsed() < self.budget() / 2 {
+            if times.len() % 1_024 == 0 {
+                file.rewind()?;
+            }
+            let start = Instant::now();
+            file.write_all(&[1; 4_096])?;
+            file.sync_data()?;
+            times.push(start.elapsed());
         }
+        self.show(&figure("floor_flush", "machine", 1, times, 1.0), false);
         Ok(())
     }
 
@@ -200,9 +238,6 @@ impl Bench<'_> {
                 Vec::new()
             }
         }
-        if !self.wanted("condition") {
-            return Ok(());
-        }
         let ast = quorate::expr::parse("within_tolerance and confidence > 0.9").map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
         let Ok(condition) = ast.check_condition(&Two) else { bail!("the condition of the measurement does not check") };
         let values = [Value::Bool(true), Value::Number(Decimal::new(95, 2))];
@@ -214,15 +249,12 @@ impl Bench<'_> {
             }
             times.push(start.elapsed() / 10_000);
         }
-        self.show(&figure("condition", "compiled", 1, times, 0.0));
+        self.show(&figure("condition", "compiled", 1, times, 0.0), false);
         Ok(())
     }
 
     /// The state machine alone: everything that a step of a chain costs before anybody is called.
     fn core(&self) -> anyhow::Result<()> {
-        if !self.wanted("core_chain_100") {
-            return Ok(());
-        }
         let workload = &workloads()[0];
         let plan = plan(workload)?;
         let agent = Agent::from_blocking("work", |_| Ok(Reply::new(Payload::null())));
@@ -243,7 +275,7 @@ impl Bench<'_> {
             times.push(start.elapsed());
             std::hint::black_box(entries);
         }
-        self.show(&figure("core_chain_100", "memory", steps, times, 0.0));
+        self.show(&figure("core_chain_100", "memory", steps, times, 0.0), false);
         Ok(())
     }
 
@@ -328,11 +360,11 @@ impl Bench<'_> {
         let Opened { engine, left } = Engine::open(journal, Arc::new(registry(true)?), Options::default()).await?;
         ensure!(left.is_empty() && engine.stats().started == RUNS as u64, "the engine goes on with other runs than were left");
         let opened = start.elapsed();
-        self.show(&figure("recover_10000_runs", "strict_1k", RUNS, vec![opened], 0.0));
+        self.show(&figure("recover_10000_runs", "strict_1k", RUNS, vec![opened], 0.0), false);
         while engine.stats().open_runs > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.show(&figure("recover_10000_to_end", "strict_1k", RUNS * 4, vec![start.elapsed()], 0.0));
+        self.show(&figure("recover_10000_to_end", "strict_1k", RUNS * 4, vec![start.elapsed()], 0.0), false);
         engine.stop().await?;
         Ok(())
     }
@@ -385,18 +417,17 @@ impl Bench<'_> {
         let each = (peak_kib() - before) * 1024.0 / steps_f64(RUNS);
         let mut figure = figure("waiting_10000_runs", "memory", RUNS, vec![took], 0.0);
         figure.workload = format!("waiting_10000_runs ({each:.0} bytes each)");
-        self.show(&figure);
+        self.show(&figure, false);
         Ok(())
     }
 
     #[expect(clippy::print_stdout, reason = "this is what was asked for")]
-    fn show(&self, figure: &Figure) {
-        let before = self.shown.replace(self.shown.get() + 1);
+    fn show(&self, figure: &Figure, first: bool) {
         if self.arguments.json {
             println!("{}", serde_json::to_string(figure).unwrap_or_default());
             return;
         }
-        if before == 0 {
+        if first {
             println!(
                 "{:<24} {:<10} {:>7} {:>9} {:>11} {:>10} {:>10} {:>12} {:>8}",
                 "workload", "mode", "steps", "us/step", "steps/s", "p50 us", "p99 us", "flushes/step", "RSS MiB"
@@ -484,13 +515,13 @@ fn result() -> anyhow::Result<Payload> {
     Ok(Payload::of(&value)?)
 }
 
-fn figure(workload: &str, mode: &'static str, steps: usize, mut times: Vec<Duration>, flushes_per_step: f64) -> Figure {
+fn figure(workload: &str, mode: &str, steps: usize, mut times: Vec<Duration>, flushes_per_step: f64) -> Figure {
     times.sort_unstable();
     let at = |part: usize| times.get((times.len().saturating_sub(1)) * part / 100).copied().unwrap_or_default();
     let p50 = micros(at(50));
     Figure {
         workload: workload.to_owned(),
-        mode,
+        mode: mode.to_owned(),
         steps,
         us_per_step: p50 / steps_f64(steps),
         steps_per_s: 1e6 * steps_f64(steps) / p50,
