@@ -26,6 +26,7 @@ const MAY_DEPEND: [(&str, &[&str]); 8] = [
             "quorate-runtime",
             "anyhow",
             "clap",
+            "mimalloc",
             "serde",
             "serde_json",
             "tempfile",
