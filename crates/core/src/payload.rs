@@ -148,7 +148,12 @@ impl Payload {
     /// # Errors
     /// What does not fit, and where.
     pub fn check(&self, kind: &Type) -> Result<(), String> {
-        fits(self.json(), kind, "the output")
+        self.check_as("the output", kind)
+    }
+
+    /// The same for something else than an output.
+    pub(crate) fn check_as(&self, what: &str, kind: &Type) -> Result<(), String> {
+        fits(self.json(), kind, what)
     }
 }
 

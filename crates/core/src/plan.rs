@@ -12,7 +12,7 @@ use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW};
 use crate::draft::{
     ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, WaitDraft, WorkDraft,
 };
-use crate::{Digest, FailureClass, Millis, Timestamp};
+use crate::{Digest, FailureClass, Millis, Payload, Timestamp};
 
 /// Most tasks of one plan.
 pub const MAX_TASKS: usize = 100_000;
@@ -34,6 +34,8 @@ pub struct Plan {
     pub(crate) digest: Digest,
     source: Arc<str>,
     warnings: Vec<Problem>,
+    input: Type,
+    profile: Type,
     pub(crate) nodes: Vec<Node>,
     pub(crate) checkpoints: Vec<Checkpoint>,
     pub(crate) decides: bool,
@@ -236,6 +238,15 @@ impl Plan {
         &self.name
     }
 
+    /// Checks what a run is to be about against what the plan says.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check_start(&self, input: &Payload, profile: Option<&Payload>) -> Result<(), String> {
+        input.check_as("the input", &self.input)?;
+        profile.map_or(Ok(()), |profile| profile.check_as("the profile", &self.profile))
+    }
+
     /// What is odd about it, though it can run: a condition that can never hold, say.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
@@ -356,6 +367,8 @@ impl Compiler<'_> {
             digest: Digest::of(source.as_bytes()),
             source,
             warnings: Vec::new(),
+            input: draft.input.clone(),
+            profile: draft.profile.clone(),
             decides: decides(draft),
             checkpoints,
             otherwise,

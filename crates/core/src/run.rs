@@ -490,7 +490,9 @@ impl Run {
         match self.ended {
             Some(status) => status,
             None if !self.undo.is_empty() => RunStatus::Compensating,
-            None if self.count.ready + self.count.running + self.count.retrying > 0 => RunStatus::Running,
+            None if self.count.running + self.count.retrying > 0 => RunStatus::Running,
+            // A plan of one task at a time goes on when the question or the wait before is over.
+            None if self.count.ready > 0 && !(self.plan.one_at_a_time && self.count.asking + self.count.sleeping > 0) => RunStatus::Running,
             None if self.count.asking + self.count.sleeping > 0 => RunStatus::Waiting,
             None => RunStatus::Running,
         }

@@ -683,6 +683,21 @@ fn a_task_is_asked_how_it_stands_where_that_is_wanted_and_is_what_it_returned_el
 }
 
 #[test]
+fn a_plan_of_one_task_at_a_time_that_asks_somebody_waits() {
+    let mut draft = plan("ask; next");
+    draft.one_at_a_time = true;
+    task(&mut draft, "ask").work = asking(Vec::new());
+    assert_snapshot!(Story::new(draft).play("show status; answer ask ann approve; show status"), @"
+      0 run of story starts
+      0 ask asks: Go?
+    the run is waiting
+      0 ann answers ask: approve (Accepted)
+      0 next starts #1
+    the run is running
+    ");
+}
+
+#[test]
 fn a_condition_that_can_never_hold_is_a_warning() {
     let mut draft = plan("a; b < a");
     task(&mut draft, "a").output =

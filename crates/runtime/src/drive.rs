@@ -907,6 +907,7 @@ async fn adopt(engine: Engine, adopting: Adopting, cancel: Cancel, report: Repor
             Err(Error::Stopping) => return report.leave_it(),
             Err(Error::Read(ReadError::Storage { .. })) if !cancel.is_raised() => tokio::time::sleep(RELOAD_AFTER).await,
             Err(Error::Read(ReadError::Storage { .. })) => return,
+            Err(wrong @ Error::BadStart { .. }) => return report.send(Err(Failure::new(FailureClass::Invalid, wrong.to_string()))),
             Err(wrong) => return report.send(Err(Failure::new(FailureClass::Unavailable, wrong.to_string()))),
         }
     }

@@ -285,7 +285,8 @@ impl Engine {
     /// Begins a run. Under strict durability nothing of it starts before its beginning is durable.
     ///
     /// # Errors
-    /// [`Error::Stopping`], or [`Error::Exists`] where a run of the same id is open. One that has ended is found by the
+    /// [`Error::BadStart`] where the input is not what the plan says; [`Error::Stopping`]; [`Error::Exists`] where a run of
+    /// the same id is open. One that has ended is found by the
     /// journal, and its [`RunHandle::ended`] says so.
     pub fn start(&self, order: Order) -> Result<RunHandle, Error> {
         if let Some(run) = order.id {
@@ -299,6 +300,8 @@ impl Engine {
 
     pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>) -> Result<RunHandle, Error> {
         let Order { plan, input, profile, session, by, durability, id: _ } = order;
+        let bad = |why| Error::BadStart { plan: plan.name().clone(), why };
+        plan.check_start(&input, profile.as_ref()).map_err(bad)?;
         let texts = if durability == Durability::Memory { Vec::new() } else { self.texts_of(&plan) };
         let start = Start { plan: plan.digest(), name: plan.name().clone(), input, profile, session, by, parent, deadline: None };
         let (state, entries) = Run::start(&plan, run, self.0.options.clock.now(), start);

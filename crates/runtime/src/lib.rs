@@ -57,6 +57,14 @@ pub enum Error {
     /// A run of this id is open.
     #[error("run {0} is open already")]
     Exists(RunId),
+    /// What the run is to be about is not what its plan says.
+    #[error("the plan `{plan}` cannot begin: {why}")]
+    BadStart {
+        /// What people call the plan.
+        plan: Arc<str>,
+        /// What does not fit.
+        why: String,
+    },
     /// The input was not taken.
     #[error(transparent)]
     Refused(#[from] Refusal),

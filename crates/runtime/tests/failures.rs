@@ -713,3 +713,23 @@ async fn a_run_is_started_once_however_often_it_is_tried() {
     let again = engine.start(order(&plan).id(RunId(7))).unwrap().ended().await.unwrap_err();
     assert!(matches!(again, Error::Append(AppendError::Conflict { expected: 0, .. })), "{again}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_begins_only_with_what_its_plan_says() {
+    let mut inner = draft("x");
+    inner.input = serde_json::from_str(r#"{"object": [{"name": "amount", "type": {"number": {}}}]}"#).unwrap();
+    let inner = compiled(&inner);
+    let mut outer = nested(&inner, "sub");
+    outer.continue_on_failure = true;
+    let (_, engine) = gated(quick(&["x"]));
+    engine.know(&inner);
+    let refused = engine.start(order(&inner)).unwrap_err();
+    assert_eq!(refused.to_string(), "the plan `test` cannot begin: the input should be an object, but is null");
+    let fits = Payload::parse(r#"{"amount": 12.50}"#.into()).unwrap();
+    assert_eq!(engine.start(Order::new(inner.clone(), fits)).unwrap().ended().await.unwrap().status, RunStatus::Succeeded);
+    let run = engine.start(order(&compiled(&outer))).unwrap();
+    let id = run.id();
+    run.ended().await.unwrap();
+    let cause = engine.load(id).await.unwrap().task("sub").unwrap().cause().unwrap().to_string();
+    assert_eq!(cause, "invalid: the plan `test` cannot begin: the input should be an object, but is null");
+}

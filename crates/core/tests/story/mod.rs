@@ -160,6 +160,7 @@ impl Telling {
                     writeln!(self.shown, "  not {}: {}", other.action, other.why).unwrap();
                 }
             }
+            "show" if who == "status" => writeln!(self.shown, "  the run is {}", self.run.status()).unwrap(),
             "show" if who == "journal" => {
                 for entry in &self.journal {
                     writeln!(self.shown, "{}", serde_json::to_string(entry).unwrap()).unwrap();
