@@ -1,37 +1,21 @@
 //! How the engine drives runs: limits, time, panics, stopping, going on.
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "this is a test")]
 
+mod common;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use common::{compiled, counting, draft};
 use quorate_agents::{Agent, Registry};
-use quorate_core::draft::{ApprovalDraft, RetryDraft, TaskDraft, WaitDraft, WorkDraft};
+use quorate_core::draft::{ApprovalDraft, RetryDraft, WaitDraft, WorkDraft};
 use quorate_core::{
-    Draft, Effect, Event, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Reply, Role, Run, RunId, RunStatus, Signal,
-    TaskStatus, Timestamp,
+    Effect, Event, Failure, FailureClass, Input, Millis, Payload, Person, Reply, Role, Run, RunId, RunStatus, Signal, TaskStatus, Timestamp,
 };
 use quorate_journal::{MemoryJournal, SqliteJournal, SqliteOptions};
 use quorate_runtime::{Clock, Durability, Engine, Error, Opened, Options, Order};
 use tokio::time::Instant;
-
-/// `"a; b < a"`: tasks that ask for agents of their own names.
-fn draft(text: &str) -> Draft {
-    let task = |text: &str| {
-        let (id, deps) = text.split_once('<').unwrap_or((text, ""));
-        TaskDraft {
-            id: id.trim().to_owned(),
-            depends_on: deps.split_whitespace().map(str::to_owned).collect(),
-            work: WorkDraft::Agent { id: Some(id.trim().to_owned()), capabilities: Vec::new() },
-            ..TaskDraft::default()
-        }
-    };
-    Draft { name: "test".to_owned(), tasks: text.split(';').map(task).collect(), ..Draft::default() }
-}
-
-fn compiled(draft: &Draft) -> Arc<Plan> {
-    Arc::new(Plan::compile(draft).unwrap_or_else(|problems| panic!("{problems:#?}")))
-}
 
 fn number(value: u64) -> Payload {
     Payload::of(&value).unwrap()
@@ -85,31 +69,13 @@ async fn six_tasks_three_at_a_time_take_two_rounds() {
     assert_eq!(begun.elapsed().as_millis(), 400);
 }
 
-/// An agent that counts how many of its calls overlap.
-fn counting(name: &str, limit: Option<usize>, at_once: &Arc<AtomicUsize>, most: &Arc<AtomicUsize>) -> Agent {
-    let (at_once, most) = (at_once.clone(), most.clone());
-    let agent = Agent::from_async(name, move |_| {
-        let (at_once, most) = (at_once.clone(), most.clone());
-        async move {
-            most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            at_once.fetch_sub(1, Ordering::SeqCst);
-            Ok(Reply::new(Payload::null()))
-        }
-    });
-    match limit {
-        Some(limit) => agent.max_concurrent(limit),
-        None => agent,
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn limits_of_agents_and_of_the_engine_hold_over_all_runs() {
     let (narrow, narrow_most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (all, all_most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let registry = Registry::new();
-    registry.register(counting("narrow", Some(2), &narrow, &narrow_most));
-    registry.register(counting("wide", None, &all, &all_most));
+    registry.register(counting("narrow", &narrow, &narrow_most).max_concurrent(2));
+    registry.register(counting("wide", &all, &all_most));
     let engine = engine_with(registry, Options { max_concurrent_agents: Some(5), ..Options::default() });
     let mut draft = draft("a; b; c; d; e; f");
     for (ix, task) in draft.tasks.iter_mut().enumerate() {

@@ -1,13 +1,16 @@
 //! What the engine does when something else fails: the disk, an agent, the process, the one who asks.
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "this is a test")]
 
+mod common;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::{compiled, counting, draft};
 use quorate_agents::{Agent, Registry};
-use quorate_core::draft::{RetryDraft, TaskDraft, WaitDraft, WorkDraft};
+use quorate_core::draft::{RetryDraft, WorkDraft};
 use quorate_core::{
     Draft, Effect, Entry, Event, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Reply, Run, RunId, RunStatus, Said, Signal,
     TaskStatus, Timestamp,
@@ -22,21 +25,6 @@ use tokio::time::{Instant, timeout};
 
 // -- plans, agents, journals
 
-fn draft(text: &str) -> Draft {
-    let task = |text: &str| {
-        let (id, deps) = text.split_once('<').unwrap_or((text, ""));
-        let mut task = TaskDraft { id: id.trim().to_owned(), ..TaskDraft::default() };
-        task.depends_on = deps.split_whitespace().map(str::to_owned).collect();
-        task.work = match task.id.as_str() {
-            // Tasks of this name wait for a signal.
-            "go" => WorkDraft::Wait(WaitDraft { signal: Some("go".into()), ..WaitDraft::default() }),
-            id => WorkDraft::Agent { id: Some(id.to_owned()), capabilities: Vec::new() },
-        };
-        task
-    };
-    Draft { name: "test".to_owned(), tasks: text.split(';').map(task).collect(), ..Draft::default() }
-}
-
 fn calling(draft: &mut Draft, id: &str, agent: &str) {
     let task = draft.tasks.iter_mut().find(|task| task.id == id).unwrap();
     task.work = WorkDraft::Agent { id: Some(agent.into()), capabilities: Vec::new() };
@@ -46,10 +34,6 @@ fn nested(inner: &Plan, text: &str) -> Draft {
     let mut outer = draft(text);
     outer.tasks.iter_mut().find(|task| task.id == "sub").unwrap().work = WorkDraft::Workflow { plan: inner.digest() };
     outer
-}
-
-fn compiled(draft: &Draft) -> Arc<Plan> {
-    Arc::new(Plan::compile(draft).unwrap_or_else(|problems| panic!("{problems:#?}")))
 }
 
 fn order(plan: &Arc<Plan>) -> Order {
@@ -658,25 +642,12 @@ async fn what_comes_back_is_checked_whoever_returns_it() {
 #[tokio::test(start_paused = true)]
 async fn limits_can_change_and_a_grace_without_end_is_a_long_one() {
     let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let agent = |limit| {
-        let (at_once, most) = (at_once.clone(), most.clone());
-        let counting = Agent::from_async("a", move |_| {
-            let (at_once, most) = (at_once.clone(), most.clone());
-            async move {
-                most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                at_once.fetch_sub(1, Ordering::SeqCst);
-                Ok(Reply::new(Payload::null()))
-            }
-        });
-        counting.max_concurrent(limit)
-    };
     let registry = Arc::new(Registry::new());
     let options = Options { grace: Duration::MAX, ..Options::default() };
     let engine = Engine::new(Arc::new(MemoryJournal::new()), registry.clone(), options);
     let plan = compiled(&draft("a"));
     for limit in [1, 8] {
-        registry.register(agent(limit));
+        registry.register(counting("a", &at_once, &most).max_concurrent(limit));
         let runs: Vec<_> = (0..8).map(|_| engine.start(order(&plan)).unwrap()).collect();
         for run in runs {
             run.ended().await.unwrap();
