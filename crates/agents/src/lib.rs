@@ -1,7 +1,7 @@
 //! What does the work.
 //!
 //! An [`Agent`] is a name, a version, what it can do and what it does to the world, and a function that does it:
-//! async, or blocking and then called on a thread where it may block. The [`Registry`] knows the agents and finds those that
+//! async, or blocking and then called on a thread where it may block, or so quick that it is called on the spot. The [`Registry`] knows the agents and finds those that
 //! a task may ask for. This crate never decides when an agent is called, and never retries: that is the engine's.
 
 mod cancel;
@@ -48,6 +48,8 @@ pub enum Doing {
     Async(Arc<dyn Fn(Call) -> Calling + Send + Sync>),
     /// On a thread where it may block. Nobody can end it there.
     Blocking(Arc<dyn Fn(Call) -> Outcome + Send + Sync>),
+    /// On the spot, by whoever drives the run.
+    Quick(Arc<dyn Fn(Call) -> Outcome + Send + Sync>),
 }
 
 impl Agent {
@@ -68,6 +70,13 @@ impl Agent {
     /// An agent that is a function which takes its time: it computes, waits, or reads files.
     pub fn from_blocking(id: &str, function: impl Fn(Call) -> Outcome + Send + Sync + 'static) -> Agent {
         Agent::new(id, Doing::Blocking(Arc::new(function)))
+    }
+
+    /// An agent that is a function which answers within microseconds: a rule, a lookup, a conversion. It is called between
+    /// two steps of its run, which does nothing else meanwhile: no timeout ends it, and of several nobody runs beside
+    /// another. What takes longer belongs in [`Agent::from_async`] or [`Agent::from_blocking`].
+    pub fn from_quick(id: &str, function: impl Fn(Call) -> Outcome + Send + Sync + 'static) -> Agent {
+        Agent::new(id, Doing::Quick(Arc::new(function)))
     }
 
     /// Its version; `1` where none is given.

@@ -103,14 +103,30 @@ fn workloads() -> Vec<Workload> {
 struct Mode {
     name: &'static str,
     durability: Durability,
-    encoded: bool,
+    agents: Agents,
 }
 
-const MODES: [Mode; 4] = [
-    Mode { name: "memory", durability: Durability::Memory, encoded: false },
-    Mode { name: "memory_1k", durability: Durability::Memory, encoded: true },
-    Mode { name: "strict_1k", durability: Durability::Strict, encoded: true },
-    Mode { name: "relaxed_1k", durability: Durability::Relaxed, encoded: true },
+/// What the steps do.
+#[derive(Clone, Copy)]
+enum Agents {
+    /// Return a shared value, from an async function.
+    Shared,
+    /// Return a shared value, on the spot.
+    Quick,
+    /// Encode a result of 1 KiB, in an async function.
+    Encoding,
+    /// Encode a result of 1 KiB, on the spot.
+    QuickEncoding,
+}
+
+const MODES: [Mode; 7] = [
+    Mode { name: "memory", durability: Durability::Memory, agents: Agents::Shared },
+    Mode { name: "memory_1k", durability: Durability::Memory, agents: Agents::Encoding },
+    Mode { name: "quick", durability: Durability::Memory, agents: Agents::Quick },
+    Mode { name: "quick_1k", durability: Durability::Memory, agents: Agents::QuickEncoding },
+    Mode { name: "strict_1k", durability: Durability::Strict, agents: Agents::Encoding },
+    Mode { name: "relaxed_1k", durability: Durability::Relaxed, agents: Agents::Encoding },
+    Mode { name: "quick_strict_1k", durability: Durability::Strict, agents: Agents::QuickEncoding },
 ];
 
 const RECOVERY: &str = "recover_10000";
@@ -285,7 +301,7 @@ impl Bench<'_> {
             Durability::Memory => Arc::new(MemoryJournal::new()),
             Durability::Strict | Durability::Relaxed => Arc::new(SqliteJournal::open(folder.path(), &SqliteOptions::default())?),
         };
-        let engine = Engine::new(journal, Arc::new(registry(mode.encoded)?), Options::default());
+        let engine = Engine::new(journal, Arc::new(registry(mode.agents)?), Options::default());
         let plan = plan(workload)?;
         reset_peak();
         self.measure(&engine, &plan, mode, workload.in_flight, Duration::from_millis(200)).await?;
@@ -357,7 +373,7 @@ impl Bench<'_> {
         reset_peak();
         let start = Instant::now();
         let journal = Arc::new(SqliteJournal::open(folder.path(), &SqliteOptions::default())?);
-        let Opened { engine, left } = Engine::open(journal, Arc::new(registry(true)?), Options::default()).await?;
+        let Opened { engine, left } = Engine::open(journal, Arc::new(registry(Agents::Encoding)?), Options::default()).await?;
         ensure!(left.is_empty() && engine.stats().started == RUNS as u64, "the engine goes on with other runs than were left");
         let opened = start.elapsed();
         self.show(&figure("recover_10000_runs", "strict_1k", RUNS, vec![opened], 0.0), false);
@@ -403,7 +419,7 @@ impl Bench<'_> {
         let mut draft = draft(&workloads().swap_remove(4));
         draft.tasks[0].work = WorkDraft::Wait(quorate::draft::WaitDraft { signal: Some("go".into()), ..Default::default() });
         let plan = Arc::new(Plan::compile(&draft).map_err(|problems| anyhow::anyhow!("{}", problems[0]))?);
-        let engine = Engine::new(Arc::new(MemoryJournal::new()), Arc::new(registry(false)?), Options::default());
+        let engine = Engine::new(Arc::new(MemoryJournal::new()), Arc::new(registry(Agents::Shared)?), Options::default());
         reset_peak();
         let before = peak_kib();
         let start = Instant::now();
@@ -429,12 +445,12 @@ impl Bench<'_> {
         }
         if first {
             println!(
-                "{:<24} {:<10} {:>7} {:>9} {:>11} {:>10} {:>10} {:>12} {:>8}",
+                "{:<24} {:<15} {:>6} {:>9} {:>11} {:>10} {:>10} {:>12} {:>8}",
                 "workload", "mode", "steps", "us/step", "steps/s", "p50 us", "p99 us", "flushes/step", "RSS MiB"
             );
         }
         println!(
-            "{:<24} {:<10} {:>7} {:>9.3} {:>11.0} {:>10.1} {:>10.1} {:>12.4} {:>8.1}",
+            "{:<24} {:<15} {:>6} {:>9.3} {:>11.0} {:>10.1} {:>10.1} {:>12.4} {:>8.1}",
             figure.workload,
             figure.mode,
             figure.steps,
@@ -478,25 +494,24 @@ fn order_start(plan: &Plan) -> Start {
     }
 }
 
-/// An agent that does nothing, or nothing but encode a result of 1 KiB.
-fn registry(encoded: bool) -> anyhow::Result<Registry> {
+/// The agent of all steps.
+fn registry(agents: Agents) -> anyhow::Result<Registry> {
+    let nothing = Payload::null();
+    let value: Arc<serde_json::Value> = Arc::new(result()?.decode()?);
+    let encode = move || {
+        let failed = |wrong: quorate::BadValue| quorate::Failure::new(quorate::FailureClass::Internal, wrong.to_string());
+        Payload::of(&*value).map(Reply::new).map_err(failed)
+    };
     let registry = Registry::new();
-    if encoded {
-        let value: Arc<serde_json::Value> = Arc::new(result()?.decode()?);
-        registry.register(Agent::from_async("work", move |_| {
-            let value = value.clone();
-            async move {
-                let failed = |wrong: quorate::BadValue| quorate::Failure::new(quorate::FailureClass::Internal, wrong.to_string());
-                Payload::of(&*value).map(Reply::new).map_err(failed)
-            }
-        }));
-    } else {
-        let nothing = Payload::null();
-        registry.register(Agent::from_async("work", move |_| {
-            let nothing = nothing.clone();
-            async move { Ok(Reply::new(nothing)) }
-        }));
-    }
+    registry.register(match agents {
+        Agents::Shared => Agent::from_async("work", move |_| std::future::ready(Ok(Reply::new(nothing.clone())))),
+        Agents::Quick => Agent::from_quick("work", move |_| Ok(Reply::new(nothing.clone()))),
+        Agents::Encoding => Agent::from_async("work", move |_| {
+            let encode = encode.clone();
+            async move { encode() }
+        }),
+        Agents::QuickEncoding => Agent::from_quick("work", move |_| encode()),
+    });
     Ok(registry)
 }
 

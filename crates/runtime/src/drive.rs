@@ -264,7 +264,12 @@ impl Driver {
                 return Ok(());
             }
             self.record().await?;
-            launches.into_iter().for_each(|launch| self.launch(launch));
+            for launch in launches {
+                if self.launch(launch) {
+                    // A run of many quick steps lets others have the thread now and then.
+                    tokio::task::coop::consume_budget().await;
+                }
+            }
             if self.land() {
                 continue;
             }
@@ -512,7 +517,8 @@ impl Driver {
         Some(Launch::Child { child, plan, request })
     }
 
-    fn launch(&mut self, launch: Launch) {
+    /// Starts what was prepared. True where that has ended already.
+    fn launch(&mut self, launch: Launch) -> bool {
         match launch {
             Launch::Child { child, plan, request } => self.launch_child(child, plan, *request),
             Launch::Call { task, request, agent, permits } => {
@@ -543,11 +549,16 @@ impl Driver {
                         };
                         tokio::task::spawn_blocking(calling).abort_handle()
                     }
+                    Doing::Quick(function) => {
+                        report.tell(std::panic::catch_unwind(AssertUnwindSafe(|| function(call))), permits);
+                        return true;
+                    }
                 };
                 let flight = Flight { task: task.clone(), attempt, cancel, kind: Kind::Call(handle), stage: Stage::Awaited };
                 self.flights.insert(task.position(), flight);
             }
         }
+        false
     }
 
     fn launch_child(&mut self, child: Child, plan: Digest, request: Request) {

@@ -3,13 +3,14 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{compiled, counting, draft};
 use quorate_agents::{Agent, Registry};
-use quorate_core::draft::{ApprovalDraft, RetryDraft, WaitDraft, WorkDraft};
+use quorate_core::draft::{ApprovalDraft, RetryDraft, TaskDraft, WaitDraft, WorkDraft};
 use quorate_core::{
     Effect, Event, Failure, FailureClass, Input, Millis, Payload, Person, Reply, Role, Run, RunId, RunStatus, Signal, TaskStatus, Timestamp,
 };
@@ -95,7 +96,8 @@ async fn a_panic_fails_the_task_and_nothing_else() {
     let registry = registry(&["fine"]);
     registry.register(Agent::from_async("async", |_| async { panic!("out of cheese") }));
     registry.register(Agent::from_blocking("blocking", |_| panic!("out of bread")));
-    let mut draft = draft("async; blocking; fine");
+    registry.register(Agent::from_quick("quick", |_| panic!("out of jam")));
+    let mut draft = draft("async; blocking; quick; fine");
     draft.continue_on_failure = true;
     let engine = engine(registry);
     let run = engine.start(Order::new(compiled(&draft), Payload::null())).unwrap();
@@ -105,7 +107,35 @@ async fn a_panic_fails_the_task_and_nothing_else() {
     let cause = |task: &str| run.task(task).unwrap().cause().map(ToString::to_string);
     assert_eq!(cause("async").unwrap(), "internal: the agent panicked: out of cheese");
     assert_eq!(cause("blocking").unwrap(), "internal: the agent panicked: out of bread");
+    assert_eq!(cause("quick").unwrap(), "internal: the agent panicked: out of jam");
     assert_eq!(run.task("fine").unwrap().status(), TaskStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_quick_is_called_by_whoever_drives_its_run_and_leaves_room_for_others() {
+    let (seen, calls) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(AtomicUsize::new(0)));
+    let (callers, counted) = (seen.clone(), calls.clone());
+    let registry = Registry::new();
+    registry.register(
+        Agent::from_quick("quick", move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            callers.lock().unwrap().insert(tokio::task::id());
+            Ok(Reply::new(Payload::null()))
+        })
+        .max_concurrent(1),
+    );
+    let mut draft = draft("quick");
+    draft.tasks = (0..5_000).map(|ix| TaskDraft { id: format!("t{ix}"), ..draft.tasks[0].clone() }).collect();
+    let engine = engine(registry);
+    let running = engine.start(Order::new(compiled(&draft), Payload::null()).durability(Durability::Memory)).unwrap();
+    let mut turns = 0;
+    while calls.load(Ordering::SeqCst) < 5_000 {
+        tokio::task::yield_now().await;
+        turns += 1;
+    }
+    assert_eq!(running.ended().await.unwrap().status, RunStatus::Succeeded);
+    assert_eq!(seen.lock().unwrap().len(), 1, "no call has a task of its own");
+    assert!(turns > 20, "others had the thread only {turns} times");
 }
 
 #[tokio::test(start_paused = true)]
