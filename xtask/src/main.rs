@@ -20,6 +20,9 @@ usage: cargo xtask COMMAND
 const CI_SEEDS: &str = "100000";
 const CI_STORMS: &str = "3000";
 
+/// How long one peer may take; some do not end.
+const PEER_SECONDS: &str = "60";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rest = arguments.get(1..).unwrap_or_default();
@@ -57,7 +60,13 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
     say(&format!("$ {program} {}", arguments.join(" ")));
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(root()).envs(environment.iter().copied());
+    command.args(arguments).current_dir(root());
+    // What cargo tells this program about itself is not meant for what it starts: builds would begin anew for it.
+    let of_this_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for name in std::env::vars().map(|(name, _)| name).filter(of_this_package) {
+        command.env_remove(name);
+    }
+    command.envs(environment.iter().copied());
     let status = command.status().with_context(|| format!("could not start {program}"))?;
     if !status.success() {
         bail!("`{program} {}` failed", arguments.join(" "));
@@ -127,7 +136,8 @@ fn bench(arguments: &[String]) -> anyhow::Result<()> {
     let target = root().join("target/peers");
     let script = peers.join("run_all.sh");
     let scratch = target.join("scratch");
-    let environment = [("CARGO_TARGET_DIR", target.to_string_lossy()), ("BENCH_DIR", scratch.to_string_lossy())];
+    let environment =
+        [("CARGO_TARGET_DIR", target.to_string_lossy()), ("BENCH_DIR", scratch.to_string_lossy()), ("BENCH_TIMEOUT", PEER_SECONDS.into())];
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     run_with("bash", &[&script.to_string_lossy(), "all"], &environment)
 }
