@@ -9,11 +9,12 @@ use crate::{root, say};
 
 /// What each crate may depend on, besides what its tests use. A dependency that is not here is a decision to be made
 /// here, and to be explained in DESIGN.md.
-const MAY_DEPEND: [(&str, &[&str]); 8] = [
+const MAY_DEPEND: [(&str, &[&str]); 9] = [
     ("expr", &["rust_decimal", "serde"]),
     ("core", &["quorate-expr", "jiff", "serde", "serde_json", "sha2", "thiserror"]),
+    ("project", &["quorate-expr", "quorate-core", "annotate-snippets", "granit-parser", "serde_json"]),
     ("journal", &["quorate-core", "rusqlite", "serde", "serde_json", "thiserror", "tokio"]),
-    ("agents", &["quorate-core", "thiserror", "tokio"]),
+    ("agents", &["quorate-core", "quorate-expr", "rustix", "serde", "serde_json", "thiserror", "tokio"]),
     ("runtime", &["quorate-core", "quorate-journal", "quorate-agents", "futures-channel", "futures-util", "thiserror", "tokio"]),
     ("sim", &["quorate-core", "quorate-journal", "quorate-agents", "quorate-runtime", "serde_json", "tokio"]),
     (
@@ -37,7 +38,7 @@ const MAY_DEPEND: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates that never touch the world.
-const PURE: [&str; 2] = ["expr", "core"];
+const PURE: [&str; 3] = ["expr", "core", "project"];
 
 /// What a pure crate does not name.
 const IMPURE: [&str; 15] = [

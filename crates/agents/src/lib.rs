@@ -5,7 +5,10 @@
 //! a task may ask for. This crate never decides when an agent is called, and never retries: that is the engine's.
 
 mod cancel;
+mod exec;
 mod registry;
+mod standard;
+mod wire;
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +18,9 @@ use std::sync::Arc;
 use quorate_core::{AgentRef, Effect, Failure, Millis, Reply, Request};
 
 pub use cancel::Cancel;
+pub use exec::Program;
 pub use registry::{NoCandidate, Registry};
+pub use standard::{STANDARD, standard};
 
 /// What comes of a call.
 pub type Outcome = Result<Reply, Failure>;

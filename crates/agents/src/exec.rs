@@ -1,0 +1,426 @@
+//! Programs as agents: what is asked goes to their standard input as JSON, and their standard output is the answer.
+//!
+//! There is no shell. A program runs in a process group of its own, with no more of the environment than it is given, and
+//! is ended together with everything that it started.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use quorate_core::{Failure, FailureClass, MAX_VALUE_BYTES};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::wire::{answer, invalid, question};
+use crate::{Agent, Call, Outcome};
+
+/// How much of what a program writes to its standard error is kept: the end of it.
+const MAX_STDERR: usize = 4 * 1024;
+/// How long the output of a program is read after the program itself has ended: somebody else may hold it open.
+const LINGER: Duration = Duration::from_millis(500);
+/// The exit code by which a program says that another attempt may go better.
+const TRY_AGAIN: i32 = 75;
+/// What every program gets from the environment.
+const USUAL_ENV: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
+
+/// A program that does work.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Where it runs.
+    pub folder: Option<PathBuf>,
+    /// Variables that are set for it.
+    pub env: Vec<(String, String)>,
+    /// Variables that it gets from the environment, besides the usual ones.
+    pub pass_env: Vec<String>,
+    /// How many bytes it may write; 16 MiB where it is not given.
+    pub max_output: Option<usize>,
+}
+
+impl Agent {
+    /// An agent that is a program, started for every call.
+    #[must_use]
+    pub fn from_program(id: &str, program: Program) -> Agent {
+        let program = Arc::new(program);
+        Agent::from_async(id, move |call| {
+            let program = program.clone();
+            async move { program.call(call).await }
+        })
+    }
+
+    /// An agent that is a program which serves many calls: each is a line of JSON with an `id`, and so is its answer. It
+    /// is started with the first call, and again when it has ended.
+    #[must_use]
+    pub fn from_server(id: &str, program: Program) -> Agent {
+        let server = Arc::new(Server { program: Arc::new(program), mailbox: Mutex::new(None) });
+        Agent::from_async(id, move |call| {
+            let server = server.clone();
+            async move { server.call(call).await }
+        })
+    }
+}
+
+/// Ends a whole process group when it is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Group {
+        Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    fn send(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            // One that has ended needs no ending.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Group {
+    /// Ends what is left of it. Nobody is sent anything afterwards: its number may belong to others by then.
+    fn finish(&mut self) {
+        self.send(Signal::KILL);
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.send(Signal::KILL);
+    }
+}
+
+impl Program {
+    fn name(&self) -> &str {
+        self.command.first().map_or("", String::as_str)
+    }
+
+    fn start(&self) -> Result<(Child, Group), Failure> {
+        let mut command = Command::new(self.name());
+        command.args(self.command.get(1..).unwrap_or_default()).env_clear();
+        let passed = USUAL_ENV.into_iter().chain(self.pass_env.iter().map(String::as_str));
+        command.envs(passed.filter_map(|name| Some((name, std::env::var_os(name)?)))).envs(self.env.iter().cloned());
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        let child = command.spawn().map_err(|wrong| {
+            let class = match wrong.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => FailureClass::Invalid,
+                _ => FailureClass::Unavailable,
+            };
+            Failure::new(class, format!("could not start the program `{}`: {wrong}", self.name()))
+        })?;
+        let group = Group::of(&child);
+        Ok((child, group))
+    }
+
+    async fn call(&self, call: Call) -> Outcome {
+        let line = question(&call.request, None)?;
+        let (mut child, mut group) = self.start()?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let asking = async move {
+            if let Some(mut stdin) = stdin {
+                // A program that does not read what it is asked may answer all the same.
+                let _ = stdin.write_all(line.as_bytes()).await;
+            }
+        };
+        let limit = self.max_output.unwrap_or(MAX_VALUE_BYTES);
+        let talking = async {
+            let (_, written, complaint) = tokio::join!(asking, read_all(stdout, limit), read_end(stderr));
+            (written, complaint)
+        };
+        let ending = async {
+            let status = tokio::select! {
+                status = child.wait() => status,
+                () = call.cancel.raised() => {
+                    group.send(Signal::TERM);
+                    child.wait().await
+                }
+            };
+            // Whatever it left behind would hold its output open.
+            group.finish();
+            status
+        };
+        tokio::pin!(talking, ending);
+        let (status, (written, complaint)) = tokio::select! {
+            status = &mut ending => {
+                let said = tokio::time::timeout(LINGER, talking).await;
+                (Some(status), said.unwrap_or_else(|_| (Err(TooMuch::Open), String::new())))
+            }
+            said = &mut talking => match said {
+                // It goes on writing what nobody reads.
+                (Err(_), _) => (None, said),
+                said => (Some(ending.await), said),
+            },
+        };
+        match (written, status) {
+            (Err(TooMuch::Bytes), _) => Err(invalid(format!("`{}` wrote more than the {limit} bytes allowed", self.name()))),
+            (Err(TooMuch::Open), _) => {
+                Err(invalid(format!("`{}` has ended, but something that it started holds its output open", self.name())))
+            }
+            (_, None) => unreachable!("what is read to its end has a status"),
+            (_, Some(Err(wrong))) => Err(Failure::new(FailureClass::Internal, format!("`{}` is lost: {wrong}", self.name()))),
+            (Ok(written), Some(Ok(status))) if status.success() => self.read(&written),
+            (Ok(_), Some(Ok(status))) => Err(self.failed(status, &complaint)),
+        }
+    }
+
+    fn read(&self, written: &[u8]) -> Outcome {
+        match std::str::from_utf8(written) {
+            Ok(text) => answer(text),
+            Err(_) => Err(invalid(format!("`{}` wrote what is not UTF-8", self.name()))),
+        }
+    }
+
+    fn failed(&self, status: ExitStatus, complaint: &str) -> Failure {
+        use std::os::unix::process::ExitStatusExt as _;
+        let (class, how) = match (status.code(), status.signal()) {
+            (Some(TRY_AGAIN), _) => (FailureClass::Unavailable, format!("ended with code {TRY_AGAIN}")),
+            (Some(code), _) => (FailureClass::Internal, format!("ended with code {code}")),
+            (None, Some(signal)) => (FailureClass::Internal, format!("was ended by signal {signal}{}", signal_name(signal))),
+            (None, None) => (FailureClass::Internal, "ended, nobody knows how".to_owned()),
+        };
+        let complaint = complaint.trim();
+        let complaint = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
+        Failure::new(class, format!("`{}` {how}{complaint}", self.name()))
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        2 => " (SIGINT)",
+        6 => " (SIGABRT)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        15 => " (SIGTERM)",
+        _ => "",
+    }
+}
+
+enum TooMuch {
+    Bytes,
+    Open,
+}
+
+async fn read_all(stdout: Option<ChildStdout>, limit: usize) -> Result<Vec<u8>, TooMuch> {
+    let mut written = Vec::new();
+    if let Some(stdout) = stdout {
+        // One byte more than allowed tells that there are more.
+        let mut stdout = stdout.take(limit as u64 + 1);
+        // What breaks off is read as far as it came: its status says the rest.
+        let _ = stdout.read_to_end(&mut written).await;
+    }
+    if written.len() > limit { Err(TooMuch::Bytes) } else { Ok(written) }
+}
+
+/// The end of what is written, however much it is.
+async fn read_end(stderr: Option<impl AsyncRead + Unpin>) -> String {
+    let mut kept: Vec<u8> = Vec::new();
+    let mut piece = [0; 4_096];
+    if let Some(mut stderr) = stderr {
+        while let Ok(count @ 1..) = stderr.read(&mut piece).await {
+            kept.extend_from_slice(&piece[..count]);
+            if kept.len() > 2 * MAX_STDERR {
+                kept.drain(..kept.len() - MAX_STDERR);
+            }
+        }
+    }
+    kept.drain(..kept.len().saturating_sub(MAX_STDERR));
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// A program that serves many calls.
+struct Server {
+    program: Arc<Program>,
+    /// Where calls go to while the program runs.
+    mailbox: Mutex<Option<mpsc::UnboundedSender<Message>>>,
+}
+
+enum Message {
+    Ask(Box<Call>, oneshot::Sender<Outcome>),
+    /// Nobody waits any more for an answer that is still owed: the program is stuck.
+    Abandoned,
+}
+
+impl Server {
+    async fn call(&self, call: Call) -> Outcome {
+        let (tell, told) = oneshot::channel();
+        let mailbox = self.hand_over(Message::Ask(Box::new(call), tell))?;
+        let mut waiting = Waiting { mailbox, answered: false };
+        let outcome = told.await;
+        waiting.answered = true;
+        outcome
+            .unwrap_or_else(|_| Err(Failure::new(FailureClass::Unavailable, format!("`{}` ended before it answered", self.program.name()))))
+    }
+
+    /// Gives a call to the program that runs, or starts it.
+    fn hand_over(&self, message: Message) -> Result<mpsc::UnboundedSender<Message>, Failure> {
+        let mut mailbox = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = match &*mailbox {
+            None => message,
+            Some(open) => match open.send(message) {
+                Ok(()) => return Ok(open.clone()),
+                // It has ended, and is started again.
+                Err(mpsc::error::SendError(message)) => message,
+            },
+        };
+        let (child, group) = self.program.start()?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        // The other end is in hand.
+        let _ = sender.send(message);
+        *mailbox = Some(sender.clone());
+        tokio::spawn(serve(self.program.clone(), child, group, receiver));
+        Ok(sender)
+    }
+}
+
+struct Waiting {
+    mailbox: mpsc::UnboundedSender<Message>,
+    answered: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.answered {
+            // One that has ended is stuck no longer.
+            let _ = self.mailbox.send(Message::Abandoned);
+        }
+    }
+}
+
+/// Carries calls to a program and answers back, until one of the two ends.
+async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut mailbox: mpsc::UnboundedReceiver<Message>) {
+    let mut open: HashMap<u64, oneshot::Sender<Outcome>> = HashMap::new();
+    let lines = spawn_writer(&mut child);
+    let mut answers = spawn_reader(&mut child, program.max_output.unwrap_or(MAX_VALUE_BYTES));
+    let complaint = tokio::spawn(read_end(child.stderr.take()));
+    let mut last = 0;
+    let ended = loop {
+        tokio::select! {
+            message = mailbox.recv() => match message {
+                Some(Message::Ask(call, tell)) => {
+                    last += 1;
+                    match question(&call.request, Some(last)) {
+                        Ok(line) => {
+                            open.insert(last, tell);
+                            // A writer that is gone says that the program is: its status follows.
+                            let _ = lines.send(line);
+                        }
+                        // Nobody may be waiting any more.
+                        Err(wrong) => drop(tell.send(Err(wrong))),
+                    }
+                }
+                Some(Message::Abandoned) => {
+                    let stuck = format!("`{}` did not stop, and was ended for it", program.name());
+                    break Failure::new(FailureClass::Unavailable, stuck);
+                }
+                // Whoever called it is gone for good.
+                None => return,
+            },
+            line = answers.recv() => match line {
+                Some(Ok(line)) => match deliver(&line, &mut open) {
+                    Ok(()) => {}
+                    Err(wrong) => break wrong,
+                },
+                Some(Err(too_long)) => break too_long,
+                None => break match tokio::time::timeout(LINGER, child.wait()).await {
+                    Ok(Ok(status)) if !status.success() => {
+                        group.finish();
+                        let complaint = tokio::time::timeout(LINGER, complaint).await;
+                        let failed = program.failed(status, &complaint.ok().and_then(Result::ok).unwrap_or_default());
+                        Failure { class: FailureClass::Unavailable, ..failed }
+                    }
+                    _ => Failure::new(FailureClass::Unavailable, format!("`{}` ended before it answered", program.name())),
+                },
+            },
+        }
+    };
+    // From here on calls start it again.
+    mailbox.close();
+    while let Ok(message) = mailbox.try_recv() {
+        if let Message::Ask(_, tell) = message {
+            drop(tell.send(Err(ended.clone())));
+        }
+    }
+    for tell in open.into_values() {
+        drop(tell.send(Err(ended.clone())));
+    }
+}
+
+/// Gives an answer to whoever waits for it.
+fn deliver(line: &[u8], open: &mut HashMap<u64, oneshot::Sender<Outcome>>) -> Result<(), Failure> {
+    #[derive(serde::Deserialize)]
+    struct Id {
+        id: u64,
+    }
+    #[derive(serde::Deserialize)]
+    struct Says<'a> {
+        #[serde(borrow)]
+        output: Option<&'a RawValue>,
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+    }
+    let Ok(text) = std::str::from_utf8(line) else { return Err(invalid("it wrote a line that is not UTF-8".to_owned())) };
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    let Ok(Id { id }) = serde_json::from_str(text) else {
+        let shown: String = text.chars().take(80).collect();
+        return Err(invalid(format!(
+            "it wrote a line that is no answer: {}; an answer is JSON with the `id` of its call",
+            shown.escape_debug()
+        )));
+    };
+    if let Some(tell) = open.remove(&id) {
+        let says: Result<Says<'_>, _> = serde_json::from_str(text);
+        let said = says.is_ok_and(|says| says.output.is_some() || says.error.is_some());
+        let silent = || Err(invalid("its answer has neither `output` nor `error`".to_owned()));
+        // Nobody may be waiting any more.
+        let _ = tell.send(if said { answer(text) } else { silent() });
+    }
+    Ok(())
+}
+
+fn spawn_writer(child: &mut Child) -> mpsc::UnboundedSender<String> {
+    let (sender, mut lines) = mpsc::unbounded_channel::<String>();
+    let stdin = child.stdin.take();
+    tokio::spawn(async move {
+        let Some(mut stdin) = stdin else { return };
+        while let Some(line) = lines.recv().await {
+            if stdin.write_all(line.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    sender
+}
+
+fn spawn_reader(child: &mut Child, limit: usize) -> mpsc::Receiver<Result<Vec<u8>, Failure>> {
+    let (sender, receiver) = mpsc::channel(16);
+    let stdout = child.stdout.take();
+    tokio::spawn(async move {
+        let Some(stdout) = stdout else { return };
+        let mut stdout = BufReader::new(stdout);
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut stdout).take(limit as u64 + 1).read_until(b'\n', &mut line).await;
+            let line = match read {
+                Ok(0) | Err(_) => return,
+                Ok(_) if line.len() > limit => Err(invalid(format!("it wrote a line of more than the {limit} bytes allowed"))),
+                Ok(_) => Ok(line),
+            };
+            let last = line.is_err();
+            if sender.send(line).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,303 @@
+//! What stands in which file of a project.
+
+use crate::shape::{Object, Shape, field};
+
+const MAX: u64 = u32::MAX as u64;
+const NAMES: Shape = Shape::Some(&Shape::Text);
+
+pub(crate) const STRATEGIES: [&str; 5] = ["auto", "dag", "sequential", "parallel", "conditional"];
+const EFFECTS: [&str; 3] = ["none", "idempotent", "once"];
+const CLASSES: [&str; 6] = ["invalid", "unavailable", "timeout", "rate_limited", "internal", "refused"];
+
+/// `quorate.yaml`.
+pub(crate) static PROJECT: Object = Object {
+    title: "project",
+    what: "a project",
+    fields: &[
+        field("name", Shape::Text, "What the project is called."),
+        field("description", Shape::Text, "What it is for."),
+        field("default", Shape::Text, "The workflow that `quorate run .` starts."),
+        field("default_agent", Shape::Text, "The agent of tasks that name neither an agent nor a capability."),
+        field("limits", Shape::Object(&LIMITS), "How much may happen at once, and for how long."),
+        field("groups", Shape::Map(&NAMES), "Groups of people: a name, and who is in it."),
+    ],
+};
+
+static LIMITS: Object = Object {
+    title: "limits",
+    what: "the limits",
+    fields: &[
+        field("max_concurrent_agents", Shape::Whole(1, MAX), "How many agents are called at once, all runs together."),
+        field("run_timeout", Shape::Duration, "How long a run may take, where its workflow does not say.").or(&["workflow_timeout"]),
+        field("grace", Shape::Duration, "How long a call that is told to stop has for it."),
+    ],
+};
+
+/// A file of `agents/`.
+pub(crate) static AGENTS: Object = Object {
+    title: "agents",
+    what: "a file of agents",
+    fields: &[field("agents", Shape::Map(&Shape::Object(&AGENT)), "The agents: an id, and what it is.").required()],
+};
+
+pub(crate) static AGENT: Object = Object {
+    title: "agent",
+    what: "an agent",
+    fields: &[
+        field("use", Shape::Text, "A function built in, such as `std.echo`."),
+        field(
+            "exec",
+            Shape::Either(&[Shape::List(&Shape::Text), Shape::Object(&EXEC)]),
+            "A program: what is asked goes to its standard input as JSON, and its standard output is the answer.",
+        ),
+        field("description", Shape::Text, "What it is for."),
+        field("version", Shape::Text, "Its version; it is recorded with everything that it returns."),
+        field("capabilities", NAMES, "What it can do, by which tasks ask for it."),
+        field(
+            "effect",
+            Shape::Choice(&EFFECTS),
+            "What calling it does to the world: nothing, something that may be done twice, or something that must not.",
+        ),
+        field("priority", Shape::Whole(0, MAX), "Of several that could do a task, the one with the higher priority does it."),
+        field("max_concurrent", Shape::Whole(1, MAX), "How many calls it takes at once.").or(&["max_concurrent_tasks"]),
+        field("timeout", Shape::Duration, "How long a call may take, where the task does not say.").or(&["timeout_seconds"]),
+        field("enabled", Shape::Bool, "Whether it is called at all."),
+        field("params", Shape::Any, "Parameters that it gets where a task gives none."),
+        field("output", Shape::Type, "What it returns."),
+        field("metadata", Shape::Any, "Whatever else is worth writing down."),
+    ],
+};
+
+static EXEC: Object = Object {
+    title: "exec",
+    what: "a program",
+    fields: &[
+        field("command", Shape::List(&Shape::Text), "The program and its arguments. There is no shell.").required(),
+        field("env", Shape::Map(&Shape::Text), "Variables that are set for it."),
+        field("pass_env", NAMES, "Variables that it gets from the environment of Quorate."),
+        field("folder", Shape::Text, "Where it runs, inside the project."),
+        field("keep_alive", Shape::Bool, "One process for many calls, each one line of JSON in and one line out."),
+        field("max_output", Shape::Whole(1, 16 * 1024 * 1024), "How many bytes it may write."),
+    ],
+};
+
+/// A file of `workflows/` with several workflows.
+pub(crate) static WORKFLOWS: Object = Object {
+    title: "workflows",
+    what: "a file of workflows",
+    fields: &[field("workflows", Shape::Map(&Shape::Object(&WORKFLOW)), "The workflows: an id, and what it is.").required()],
+};
+
+pub(crate) static WORKFLOW: Object = Object {
+    title: "workflow",
+    what: "a workflow",
+    fields: &[
+        field("id", Shape::Text, "Its id; the key under `workflows`, or the name of the file, where it is not given."),
+        field("name", Shape::Text, "What people call it."),
+        field("description", Shape::Text, "What it is for."),
+        field("strategy", Shape::Choice(&STRATEGIES), "Which constraint its tasks are under; `auto` chooses, and says why.")
+            .or(&["execution_strategy"]),
+        field("tasks", Shape::List(&Shape::Object(&TASK)), "Its tasks. Of two that are equally urgent, the earlier one goes first.")
+            .or(&["steps"])
+            .required(),
+        field("max_parallel_tasks", Shape::Whole(1, MAX), "How many of its tasks run at once."),
+        field("continue_on_failure", Shape::Bool, "Whether a task that fails leaves the others alone."),
+        field("timeout", Shape::Duration, "How long a run may take."),
+        field("default_timeout", Shape::Duration, "How long one attempt of a task may take, where the task does not say.")
+            .or(&["default_timeout_seconds"]),
+        field("default_retry", Shape::Object(&RETRY), "How failures are retried, where the task does not say.")
+            .or(&["default_retry_config"]),
+        field("default_agent", Shape::Text, "The agent of tasks that name neither an agent nor a capability."),
+        field("input", Shape::Type, "What its input looks like."),
+        field("output", Shape::Any, "What a run returns, with {{ }} in its texts; without it, what the last tasks returned."),
+        field("checkpoints", Shape::List(&Shape::Object(&CHECKPOINT)), "Conditions that may decide.").or(&["decision_checkpoints"]),
+        field("otherwise", Shape::Text, "The decision when nothing else decided."),
+        field("on_unknown", Shape::Text, "The decision when an unknown condition stands before one that holds."),
+        field("early_exit", Shape::Bool, "Whether a decision skips what has not started; true where it is not given."),
+        field("approval_points", Shape::List(&Shape::Text), "Steps after which people are asked before the next ones start."),
+        field("approval", Shape::Object(&APPROVAL), "How people are asked at the `approval_points`."),
+        field("metadata", Shape::Any, "Whatever else is worth writing down."),
+    ],
+};
+
+pub(crate) static TASK: Object = Object {
+    title: "task",
+    what: "a task",
+    fields: &[
+        field("id", Shape::Text, "Its name, unique in the workflow.").or(&["name"]).required(),
+        field("description", Shape::Text, "What is to be done; the agent gets it as `params.task` where no params are given."),
+        field("task_type", Shape::Text, "A word of your own."),
+        field("agent", Shape::Text, "The agent that does it.").or(&["agent_type", "agent_id"]),
+        field("capabilities", NAMES, "What an agent must be able to do, where none is named.").or(&["capability", "required_capabilities"]),
+        field("workflow", Shape::Text, "A workflow that runs as a run of its own."),
+        field("approval", Shape::Object(&APPROVAL), "A question to people."),
+        field("wait", Shape::Object(&WAIT), "Time passes, or a signal comes."),
+        field("depends_on", NAMES, "The tasks that come before it."),
+        field(
+            "join",
+            Shape::Either(&[Shape::Choice(&JOINS), Shape::Object(&JOIN)]),
+            "What it needs of them; every one must have succeeded where it is not given.",
+        ),
+        field("when", Shape::Condition, "Runs only if this holds.").or(&["condition"]),
+        field("skip_when", Shape::Condition, "Does not run if this holds."),
+        field("input", Shape::Any, "What the agent gets as input, instead of the input of the run.").or(&["input_data"]),
+        field("params", Shape::Any, "What the agent gets as parameters.").or(&["parameters"]),
+        field("retry", Shape::Object(&RETRY), "How failures are retried.").or(&["retry_config"]),
+        field("timeout", Shape::Duration, "How long one attempt may take.").or(&["timeout_seconds"]),
+        field("optional", Shape::Bool, "Whether the run can do without it."),
+        field("priority", Shape::Whole(1, 10), "The higher goes first; 5 where it is not given."),
+        field("finally", Shape::Bool, "Runs after the decision or the end, whatever it was."),
+        field("on_demand", Shape::Bool, "Runs only when a checkpoint or an agent adds it."),
+        field(
+            "compensate",
+            Shape::Either(&[Shape::Text, Shape::Object(&TASK)]),
+            "The task that undoes this one: its id, or the task itself.",
+        ),
+        field(
+            "for_each",
+            Shape::Either(&[Shape::Condition, Shape::Object(&FOR_EACH)]),
+            "Runs once for every item of a list, which is `item` in the task.",
+        ),
+        field("repeat", Shape::Object(&REPEAT), "Runs a section of the workflow again."),
+        field("may_add", NAMES, "Tasks with `on_demand` that its agent may add."),
+        field("output", Shape::Type, "What it returns.").or(&["expected_output_type"]),
+        field("metadata", Shape::Any, "Whatever else is worth writing down."),
+    ],
+};
+
+pub(crate) const JOINS: [&str; 4] = ["all", "none_failed", "settled", "any"];
+const ON_LATE: [&str; 3] = ["fail", "proceed", "skip"];
+
+pub(crate) static JOIN: Object = Object {
+    title: "join",
+    what: "a join",
+    fields: &[
+        field("needs", Shape::Choice(&JOINS), "How the dependencies must have ended."),
+        field("at_least", Shape::Whole(1, MAX), "How many of them must have succeeded."),
+        field("within", Shape::Duration, "How long it waits from when the first of them starts."),
+        field("on_late", Shape::Choice(&ON_LATE), "What it does when that time has passed."),
+        field("race", Shape::Bool, "Whether dependencies that have not ended by then are cancelled."),
+    ],
+};
+
+pub(crate) static RETRY: Object = Object {
+    title: "retry",
+    what: "a retry",
+    fields: &[
+        field("max_retries", Shape::Whole(0, 10_000), "Attempts after the first one."),
+        field("initial_delay", Shape::Duration, "The wait before the second attempt."),
+        field("multiplier", Shape::Number(1.0, 1_000.0), "By how much each further wait grows.").or(&["backoff_multiplier"]),
+        field("max_delay", Shape::Duration, "The longest wait."),
+        field("jitter", Shape::Number(0.0, 1.0), "Up to which part of it a wait is shortened, so that many do not come back at once."),
+        field("on", Shape::Some(&Shape::Choice(&CLASSES)), "The classes of failure that are retried."),
+    ],
+};
+
+pub(crate) static APPROVAL: Object = Object {
+    title: "approval",
+    what: "an approval",
+    fields: &[
+        field("question", Shape::Text, "The question; may hold {{ }}."),
+        field("evidence", Shape::Any, "What the answer rests on; the outputs of the dependencies where it is not given."),
+        field(
+            "choices",
+            Shape::List(&Shape::Either(&[Shape::Text, Shape::Object(&CHOICE)])),
+            "The answers to choose from; `approve` and `reject` where none are given.",
+        ),
+        field(
+            "by",
+            Shape::Either(&[NAMES, Shape::Object(&LEVEL)]),
+            "Who may answer: names of people, or `{group: leads, at_least: 2}`. Anybody where it is not given.",
+        ),
+        field("within", Shape::Duration, "How long they have."),
+        field("then", Shape::List(&Shape::Object(&LEVEL)), "Who is asked next, each when the ones before let their time pass.")
+            .or(&["escalate_to"]),
+        field("on_expiry", Shape::Text, "The choice that is taken when nobody answered in time; without it the task times out."),
+        field("starter_may_answer", Shape::Bool, "Whether the one who started the run may answer."),
+        field("not_by", NAMES, "Approvals whose answerers may not answer this one."),
+    ],
+};
+
+pub(crate) static CHOICE: Object = Object {
+    title: "choice",
+    what: "a choice",
+    fields: &[
+        field("name", Shape::Text, "What is answered.").required(),
+        field("rejects", Shape::Bool, "Whether one such answer rejects."),
+        field("needs_note", Shape::Bool, "Whether a note is needed."),
+    ],
+};
+
+pub(crate) static LEVEL: Object = Object {
+    title: "level",
+    what: "a level of people",
+    fields: &[
+        field("users", NAMES, "People by name.").or(&["user"]),
+        field("groups", NAMES, "People by group.").or(&["group"]),
+        field("at_least", Shape::Whole(1, MAX), "How many must agree."),
+        field("within", Shape::Duration, "How long they have."),
+    ],
+};
+
+pub(crate) static WAIT: Object = Object {
+    title: "wait",
+    what: "a wait",
+    fields: &[
+        field("for", Shape::Duration, "A length of time."),
+        field("until", Shape::Condition, "A point in time: an expression, or a time such as 2026-11-30T17:00:00Z."),
+        field("signal", Shape::Text, "The name of a signal."),
+    ],
+};
+
+pub(crate) static FOR_EACH: Object = Object {
+    title: "for_each",
+    what: "a loop over a list",
+    fields: &[
+        field("items", Shape::Condition, "An expression that gives the list.").or(&["in"]).required(),
+        field("max_parallel", Shape::Whole(1, MAX), "How many items run at once."),
+        field("keep_going", Shape::Bool, "Whether an item that fails leaves the others alone."),
+    ],
+};
+
+pub(crate) static REPEAT: Object = Object {
+    title: "repeat",
+    what: "a repeated section",
+    fields: &[
+        field("from", Shape::Text, "The task where the section begins; it ends with this one.").required(),
+        field("while", Shape::Condition, "Again while this holds.").required(),
+        field("max", Shape::Whole(1, 10_000), "How often the section runs at the most.").required(),
+    ],
+};
+
+pub(crate) static CHECKPOINT: Object = Object {
+    title: "checkpoint",
+    what: "a checkpoint",
+    fields: &[
+        field("id", Shape::Text, "What people call it."),
+        field("after", NAMES, "The tasks that must have ended; none: looked at when all else has ended."),
+        field("condition", Shape::Condition, "The condition.").required(),
+        field("action", Shape::Text, "The decision that follows."),
+        field("follow", Shape::Text, "The task whose answer is the decision."),
+        field("add", NAMES, "Tasks with `on_demand` that are added."),
+    ],
+};
+
+/// Which object stands at the top of a file, by its path.
+pub(crate) fn top_of(path: &str) -> Option<&'static Object> {
+    match path.split_once('/') {
+        None if path == PROJECT_FILE => Some(&PROJECT),
+        Some(("agents", _)) => Some(&AGENTS),
+        Some(("workflows", _)) => Some(&WORKFLOWS),
+        _ => None,
+    }
+}
+
+/// The file that makes a folder a project.
+pub const PROJECT_FILE: &str = "quorate.yaml";
+/// The folders whose files belong to a project.
+pub const FOLDERS: [&str; 2] = ["agents", "workflows"];
+
+/// Every object that may stand at the top of a file.
+pub(crate) fn tops() -> [(&'static str, &'static Object); 4] {
+    [("project", &PROJECT), ("agents", &AGENTS), ("workflows", &WORKFLOWS), ("workflow", &WORKFLOW)]
+}

@@ -1,0 +1,39 @@
+//! Projects: YAML in, checked definitions out.
+//!
+//! [`Project::read`] takes the files of a project folder and gives its agents and its workflows, compiled to plans, with
+//! every mistake at once: a [`Diagnostic`] knows its file, its place and what to do. What may stand in a file is declared
+//! once (`files.rs`); files are checked against it, and [`schema`] makes the JSON Schema of it that editors use.
+//!
+//! This crate reads no files itself, and calls nobody: the program that does hands the texts over.
+
+mod agents;
+mod files;
+mod lower;
+mod project;
+mod report;
+mod shape;
+mod types;
+mod yaml;
+
+pub use agents::{AgentSpec, Does, ExecSpec};
+pub use files::{FOLDERS, PROJECT_FILE};
+pub use lower::Strategy;
+pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, Workflow};
+pub use quorate_expr::Severity;
+pub use report::{Diagnostic, Look, Source};
+pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
+
+/// The JSON Schema of a kind of file: `project`, `agents`, `workflows` or `workflow`.
+#[must_use]
+pub fn schema(kind: &str) -> Option<serde_json::Value> {
+    let (_, object) = files::tops().into_iter().find(|(name, _)| *name == kind)?;
+    let mut definitions = serde_json::Map::new();
+    let top = shape::Shape::Object(object).schema(&mut definitions);
+    let mut schema = serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": format!("Quorate: {}", object.what),
+        "$defs": definitions,
+    });
+    schema["$ref"] = top["$ref"].clone();
+    Some(schema)
+}

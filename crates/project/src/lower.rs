@@ -1,0 +1,445 @@
+//! Workflows as they are written, made into drafts of plans.
+
+use std::collections::BTreeMap;
+
+use quorate_core::draft::{
+    ApprovalDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft, TaskDraft,
+    ThenDraft, WaitDraft, WorkDraft,
+};
+use quorate_core::{Digest, Draft, FailureClass, Millis, Role};
+use quorate_expr::Type;
+use serde_json::Value as Json;
+
+use crate::files::{APPROVAL, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, REPEAT, RETRY, TASK, WAIT, WORKFLOW};
+use crate::report::Diagnostic;
+use crate::shape::{Object, duration, json, number, truth};
+use crate::types;
+use crate::yaml::{Kind, Node};
+
+/// What lies around a workflow: what it takes where it says nothing, and what its names mean.
+pub(crate) struct Around<'a> {
+    /// What an agent returns, by its id.
+    pub(crate) outputs: &'a BTreeMap<String, Type>,
+    /// The plans of other workflows.
+    pub(crate) plans: &'a BTreeMap<String, Digest>,
+    pub(crate) default_agent: Option<String>,
+    pub(crate) timeout: Option<Millis>,
+}
+
+/// A draft, and where its parts were written.
+pub(crate) struct Lowered<'a> {
+    pub(crate) draft: Draft,
+    pub(crate) strategy: Strategy,
+    /// For every task of the draft, what it was made of.
+    pub(crate) origins: Vec<&'a Node>,
+}
+
+/// The constraint that a workflow's tasks are under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strategy {
+    /// `sequential`, `parallel`, `dag` or `conditional`.
+    pub name: &'static str,
+    /// Why it was chosen, where the workflow left it open.
+    pub reason: Option<String>,
+}
+
+/// A mapping and what it is, to read fields by their names.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    node: &'a Node,
+    object: &'static Object,
+}
+
+impl<'a> Fields<'a> {
+    fn of(node: &'a Node, object: &'static Object) -> Fields<'a> {
+        Fields { node, object }
+    }
+
+    fn get(self, name: &str) -> Option<&'a Node> {
+        debug_assert!(self.object.field(name).is_some(), "{} has no field {name}", self.object.title);
+        self.object.get(self.node, name)
+    }
+
+    fn text(self, name: &str) -> Option<String> {
+        self.get(name).and_then(Node::text).map(str::to_owned)
+    }
+
+    fn texts(self, name: &str) -> Vec<String> {
+        self.get(name).map(texts).unwrap_or_default()
+    }
+
+    fn truth(self, name: &str) -> bool {
+        self.get(name).and_then(truth).unwrap_or(false)
+    }
+
+    fn whole<N: TryFrom<u64>>(self, name: &str) -> Option<N> {
+        number(self.get(name)?)?.parse::<u64>().ok()?.try_into().ok()
+    }
+
+    fn decimal(self, name: &str) -> Option<f64> {
+        number(self.get(name)?)?.parse().ok()
+    }
+
+    fn duration(self, name: &str) -> Option<Millis> {
+        self.get(name).and_then(duration)
+    }
+
+    fn json(self, name: &str) -> Option<Json> {
+        self.get(name).map(json)
+    }
+
+    fn word(self, name: &str) -> Option<String> {
+        self.text(name).map(|word| word.to_ascii_lowercase())
+    }
+}
+
+/// One text, or several.
+pub(crate) fn texts(node: &Node) -> Vec<String> {
+    match &node.kind {
+        Kind::List(items) => items.iter().filter_map(Node::text).map(str::to_owned).collect(),
+        Kind::Scalar(_) => node.text().map(str::to_owned).into_iter().collect(),
+        Kind::Map(_) => Vec::new(),
+    }
+}
+
+/// Makes a draft of a workflow whose shape was checked.
+pub(crate) fn workflow<'a>(id: &str, node: &'a Node, around: &Around<'_>, problems: &mut Vec<Diagnostic>) -> Lowered<'a> {
+    let fields = Fields::of(node, &WORKFLOW);
+    let strategy = strategy(fields, problems);
+    let mut lowering = Lowering { around, fields, tasks: Vec::new(), origins: Vec::new(), problems };
+    for task in fields.get("tasks").map(Node::items).unwrap_or_default() {
+        lowering.task(task, Role::Main);
+    }
+    lowering.mark_compensations();
+    lowering.insert_approval_points();
+    let checkpoints = fields.get("checkpoints").map(Node::items).unwrap_or_default();
+    let checkpoints = checkpoints.iter().filter_map(|node| lowering.checkpoint(node)).collect();
+    let input = fields.get("input").map_or(Type::Any, |node| types::read(node, lowering.problems));
+    let Lowering { tasks, origins, .. } = lowering;
+    let draft = Draft {
+        name: id.to_owned(),
+        tasks,
+        checkpoints,
+        otherwise: fields.text("otherwise"),
+        on_unknown: fields.text("on_unknown"),
+        no_early_exit: fields.get("early_exit").and_then(truth) == Some(false),
+        max_parallel: fields.whole("max_parallel_tasks"),
+        one_at_a_time: strategy.name == "sequential",
+        continue_on_failure: fields.truth("continue_on_failure"),
+        timeout: fields.duration("timeout").or(around.timeout),
+        input,
+        output: fields.json("output"),
+        ..Draft::default()
+    };
+    Lowered { draft, strategy, origins }
+}
+
+fn strategy(fields: Fields<'_>, problems: &mut Vec<Diagnostic>) -> Strategy {
+    let tasks = fields.get("tasks").map(Node::items).unwrap_or_default();
+    let has = |task: &Node, name: &str| TASK.get(task, name).is_some();
+    let conditions = tasks.iter().filter(|task| has(task, "when") || has(task, "skip_when")).count();
+    let dependent = tasks.iter().filter(|task| TASK.get(task, "depends_on").is_some_and(|node| !texts(node).is_empty())).count();
+    let fixed = |name| Strategy { name, reason: None };
+    match fields.word("strategy").as_deref() {
+        Some("sequential") => fixed("sequential"),
+        Some("dag") => fixed("dag"),
+        Some("conditional") => {
+            if conditions == 0 {
+                let span = fields.get("strategy").map_or(fields.node.span, |node| node.span);
+                let problem = Diagnostic::warning("W002", "the strategy is `conditional`, but no task has a condition").at(span);
+                problems.push(problem.help("give a task `when`, or leave the strategy out"));
+            }
+            fixed("conditional")
+        }
+        Some("parallel") => {
+            for task in tasks {
+                if let Some(node) = TASK.get(task, "depends_on").filter(|node| !texts(node).is_empty()) {
+                    let problem = Diagnostic::error("W001", "under the strategy `parallel` no task waits for another").at(node.span);
+                    problems.push(problem.help("remove `depends_on`, or use the strategy `dag`"));
+                }
+            }
+            fixed("parallel")
+        }
+        _ => {
+            let count = tasks.len();
+            let (name, reason) = if fields.node.get("steps").is_some() && dependent == 0 {
+                ("sequential", "steps come one after another".to_owned())
+            } else if conditions > 0 {
+                ("conditional", format!("{conditions} of {count} tasks have a condition"))
+            } else if dependent > 0 {
+                ("dag", format!("{dependent} of {count} tasks wait for others"))
+            } else if count > 1 {
+                ("parallel", format!("none of the {count} tasks waits for another"))
+            } else {
+                ("sequential", "there is one task".to_owned())
+            };
+            Strategy { name, reason: Some(reason) }
+        }
+    }
+}
+
+struct Lowering<'a, 'b> {
+    around: &'b Around<'b>,
+    fields: Fields<'a>,
+    tasks: Vec<TaskDraft>,
+    origins: Vec<&'a Node>,
+    problems: &'b mut Vec<Diagnostic>,
+}
+
+impl<'a> Lowering<'a, '_> {
+    fn push(&mut self, task: TaskDraft, origin: &'a Node) {
+        self.tasks.push(task);
+        self.origins.push(origin);
+    }
+
+    fn task(&mut self, node: &'a Node, role: Role) {
+        let fields = Fields::of(node, &TASK);
+        let id = fields.text("id").unwrap_or_default();
+        let work = self.work(fields);
+        let declared = fields.get("output").map(|node| types::read(node, self.problems));
+        let output = declared.or_else(|| match &work {
+            WorkDraft::Agent { id: Some(agent), .. } => self.around.outputs.get(agent).cloned(),
+            _ => None,
+        });
+        let role = match (fields.truth("finally"), fields.truth("on_demand")) {
+            (true, true) => {
+                let problem = Diagnostic::error("W003", format!("`{id}` cannot both run at the end and only when it is added"));
+                self.problems.push(problem.at(node.span).help("leave out `finally` or `on_demand`"));
+                role
+            }
+            (true, false) => Role::Finally,
+            (false, true) => Role::Catalogue,
+            (false, false) => role,
+        };
+        let compensate = fields.get("compensate");
+        let by_itself = compensate.filter(|node| !node.entries().is_empty());
+        let own_id = by_itself.map(|node| TASK.get(node, "id").and_then(Node::text).map_or_else(|| format!("undo-{id}"), str::to_owned));
+        let calls = matches!(work, WorkDraft::Agent { .. } | WorkDraft::Workflow { .. });
+        let workflow = self.fields;
+        let defaults = |name| workflow.get(name).filter(|_| calls);
+        let task = TaskDraft {
+            id,
+            depends_on: fields.texts("depends_on"),
+            join: fields.get("join").and_then(|node| self.join(node)),
+            when: fields.text("when"),
+            skip_when: fields.text("skip_when"),
+            input: fields.json("input"),
+            params: fields.json("params").or_else(|| {
+                let text = fields.text("description").filter(|_| calls)?;
+                Some(serde_json::json!({ "task": text }))
+            }),
+            retry: fields.get("retry").or_else(|| defaults("default_retry")).map(retry),
+            timeout: fields.duration("timeout").or_else(|| defaults("default_timeout").and_then(duration)),
+            optional: fields.truth("optional"),
+            priority: fields.whole("priority"),
+            role,
+            compensate: own_id.or_else(|| compensate.and_then(Node::text).map(str::to_owned)),
+            for_each: fields.get("for_each").map(for_each),
+            repeat: fields.get("repeat").map(repeat),
+            may_grow: fields.texts("may_add"),
+            output: output.unwrap_or_default(),
+            work,
+        };
+        let undo = task.compensate.clone();
+        self.push(task, node);
+        if let Some(inline) = by_itself {
+            self.task(inline, Role::Compensation);
+            if let (Some(last), Some(undo)) = (self.tasks.last_mut(), undo) {
+                last.id = undo;
+            }
+        }
+    }
+
+    fn work(&mut self, fields: Fields<'a>) -> WorkDraft {
+        let kinds = ["approval", "wait", "workflow", "agent"];
+        let given: Vec<&str> = kinds.into_iter().filter(|kind| fields.get(kind).is_some()).collect();
+        if let [first, second, ..] = given[..] {
+            let span = fields.get(second).map_or(fields.node.span, |node| node.span);
+            let message = format!("a task does one thing, and this one has both `{first}` and `{second}`");
+            self.problems.push(Diagnostic::error("W004", message).at(span).help("make two tasks of it"));
+        }
+        match given.first() {
+            Some(&"approval") => WorkDraft::Approval(self.approval(fields.get("approval"))),
+            Some(&"wait") => WorkDraft::Wait(wait(fields.get("wait"))),
+            Some(&"workflow") => {
+                let name = fields.text("workflow").unwrap_or_default();
+                // One that is not there has been reported by whoever looked for it first.
+                WorkDraft::Workflow { plan: self.around.plans.get(&name).copied().unwrap_or_else(|| Digest::of(b"")) }
+            }
+            _ => {
+                let capabilities = fields.texts("capabilities");
+                let agent = fields.text("agent").or_else(|| {
+                    let default = self.fields.text("default_agent").or_else(|| self.around.default_agent.clone());
+                    default.filter(|_| capabilities.is_empty())
+                });
+                WorkDraft::Agent { id: agent, capabilities }
+            }
+        }
+    }
+
+    fn join(&mut self, node: &Node) -> Option<JoinDraft> {
+        if let Some(word) = node.text() {
+            return Some(JoinDraft { needs: needs(&word.to_ascii_lowercase()), ..JoinDraft::default() });
+        }
+        let fields = Fields::of(node, &JOIN);
+        let named = fields.word("needs");
+        let count: Option<u32> = fields.whole("at_least");
+        if let (Some(_), Some(count)) = (&named, fields.get("at_least")) {
+            let problem = Diagnostic::error("W005", "`needs` and `at_least` both say what the join needs").at(count.span);
+            self.problems.push(problem.help("leave one of them out"));
+        }
+        let on_late = match fields.word("on_late").as_deref() {
+            Some("proceed") => OnLate::Proceed,
+            Some("skip") => OnLate::Skip,
+            _ => OnLate::Fail,
+        };
+        let needs = count.map_or_else(|| named.as_deref().map_or(Needs::All, needs), Needs::AtLeast);
+        Some(JoinDraft { needs, within: fields.duration("within"), on_late, race: fields.truth("race") })
+    }
+
+    fn approval(&mut self, node: Option<&Node>) -> ApprovalDraft {
+        let Some(node) = node else { return ApprovalDraft::default() };
+        let fields = Fields::of(node, &APPROVAL);
+        let mut first = fields.get("by").map(level).unwrap_or_default();
+        first.within = fields.duration("within").or(first.within);
+        let mut levels = vec![first];
+        levels.extend(fields.get("then").map(Node::items).unwrap_or_default().iter().map(level));
+        ApprovalDraft {
+            question: fields.text("question").unwrap_or_default(),
+            evidence: fields.json("evidence"),
+            choices: fields.get("choices").map(Node::items).unwrap_or_default().iter().map(choice).collect(),
+            levels,
+            on_expiry: fields.text("on_expiry").map_or(Expiry::Fail, Expiry::Choose),
+            starter_may_answer: fields.truth("starter_may_answer"),
+            not_by: fields.texts("not_by"),
+        }
+    }
+
+    fn checkpoint(&mut self, node: &Node) -> Option<CheckpointDraft> {
+        let fields = Fields::of(node, &CHECKPOINT);
+        let action = fields.text("action").map(ThenDraft::Decide);
+        let follow = fields.text("follow").map(ThenDraft::Follow);
+        let add = fields.get("add").map(|node| ThenDraft::Grow(texts(node)));
+        let given: Vec<ThenDraft> = [action, follow, add].into_iter().flatten().collect();
+        if given.len() != 1 {
+            let message = if given.is_empty() { "nothing follows from this checkpoint" } else { "two things follow from this checkpoint" };
+            let help = "give it `action`, `follow` or `add`: one of them";
+            self.problems.push(Diagnostic::error("W006", message).at(node.span).help(help));
+        }
+        Some(CheckpointDraft {
+            id: fields.text("id").unwrap_or_default(),
+            after: fields.texts("after"),
+            condition: fields.text("condition").unwrap_or_default(),
+            then: given.into_iter().next()?,
+        })
+    }
+
+    /// A task that another one names as what undoes it runs only then.
+    fn mark_compensations(&mut self) {
+        let undoing: Vec<String> = self.tasks.iter().filter_map(|task| task.compensate.clone()).collect();
+        for task in self.tasks.iter_mut().filter(|task| undoing.contains(&task.id)) {
+            task.role = Role::Compensation;
+        }
+    }
+
+    /// After each of these steps people are asked, and whatever waited for the step waits for them too.
+    fn insert_approval_points(&mut self) {
+        let Some(points) = self.fields.get("approval_points") else { return };
+        for point in points.items() {
+            let Some(step) = point.text() else { continue };
+            let Some(position) = self.tasks.iter().position(|task| task.id == step) else {
+                let names = self.tasks.iter().map(|task| task.id.as_str());
+                let near = quorate_expr::closest(step, names).map(|near| format!("did you mean `{near}`?"));
+                self.problems.push(Diagnostic::error("W007", format!("there is no step `{step}`")).at(point.span).maybe_help(near));
+                continue;
+            };
+            let mut approval = self.approval(self.fields.get("approval"));
+            if approval.question.is_empty() {
+                approval.question = format!("Is the result of {step} good enough to go on?");
+            }
+            let id = format!("approve-{step}");
+            for task in &mut self.tasks {
+                if task.depends_on.iter().any(|dep| dep == step) {
+                    task.depends_on.push(id.clone());
+                }
+            }
+            let asks = TaskDraft { id, depends_on: vec![step.to_owned()], work: WorkDraft::Approval(approval), ..TaskDraft::default() };
+            self.tasks.insert(position + 1, asks);
+            self.origins.insert(position + 1, point);
+        }
+    }
+}
+
+fn needs(word: &str) -> Needs {
+    match word {
+        "none_failed" => Needs::NoneFailed,
+        "settled" => Needs::Settled,
+        "any" => Needs::Any,
+        _ => Needs::All,
+    }
+}
+
+fn retry(node: &Node) -> RetryDraft {
+    let fields = Fields::of(node, &RETRY);
+    let usual = RetryDraft::default();
+    RetryDraft {
+        max_retries: fields.whole("max_retries").unwrap_or(usual.max_retries),
+        initial_delay: fields.duration("initial_delay").unwrap_or(usual.initial_delay),
+        multiplier: fields.decimal("multiplier").unwrap_or(usual.multiplier),
+        max_delay: fields.duration("max_delay").unwrap_or(usual.max_delay),
+        jitter: fields.decimal("jitter").unwrap_or(usual.jitter),
+        on: fields.texts("on").iter().filter_map(|class| class_of(class)).collect(),
+    }
+}
+
+fn class_of(name: &str) -> Option<FailureClass> {
+    serde_json::from_value(Json::String(name.to_ascii_lowercase())).ok()
+}
+
+fn for_each(node: &Node) -> ForEachDraft {
+    if let Some(items) = node.text() {
+        return ForEachDraft { items: items.to_owned(), ..ForEachDraft::default() };
+    }
+    let fields = Fields::of(node, &FOR_EACH);
+    ForEachDraft {
+        items: fields.text("items").unwrap_or_default(),
+        max_parallel: fields.whole("max_parallel"),
+        keep_going: fields.truth("keep_going"),
+    }
+}
+
+fn repeat(node: &Node) -> RepeatDraft {
+    let fields = Fields::of(node, &REPEAT);
+    RepeatDraft {
+        from: fields.text("from").unwrap_or_default(),
+        while_: fields.text("while").unwrap_or_default(),
+        max: fields.whole("max").unwrap_or(1),
+    }
+}
+
+fn wait(node: Option<&Node>) -> WaitDraft {
+    let Some(node) = node else { return WaitDraft::default() };
+    let fields = Fields::of(node, &WAIT);
+    WaitDraft { lasting: fields.duration("for"), until: fields.text("until"), signal: fields.text("signal") }
+}
+
+fn level(node: &Node) -> Level {
+    if node.entries().is_empty() {
+        return Level { users: texts(node), ..Level::default() };
+    }
+    let fields = Fields::of(node, &LEVEL);
+    Level {
+        users: fields.texts("users"),
+        groups: fields.texts("groups"),
+        at_least: fields.whole("at_least"),
+        within: fields.duration("within"),
+    }
+}
+
+fn choice(node: &Node) -> Choice {
+    if let Some(name) = node.text() {
+        return Choice { name: name.to_owned(), rejects: name == "reject", needs_note: false };
+    }
+    let fields = Fields::of(node, &CHOICE);
+    Choice { name: fields.text("name").unwrap_or_default(), rejects: fields.truth("rejects"), needs_note: fields.truth("needs_note") }
+}

@@ -1,0 +1,440 @@
+//! A project: its files, read and checked together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use quorate_core::{Digest, Millis, Plan, Problem};
+use quorate_expr::{Type, closest};
+
+use crate::agents::{self, AgentSpec};
+use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
+use crate::lower::{self, Around, Lowered, Strategy, texts};
+use crate::report::{Diagnostic, Source};
+use crate::shape::{duration, number};
+use crate::yaml::{self, Node};
+
+/// Most workflows that may call each other in a row.
+pub const MAX_WORKFLOW_DEPTH: usize = 32;
+
+/// A checked project.
+#[derive(Debug, Default)]
+pub struct Project {
+    /// What it is called.
+    pub name: Option<String>,
+    /// The workflow that is started when none is named.
+    pub default: Option<String>,
+    /// How many agents are called at once.
+    pub max_concurrent_agents: Option<usize>,
+    /// How long a call that is told to stop has for it.
+    pub grace: Option<Millis>,
+    /// Groups of people.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// The agents, by id.
+    pub agents: BTreeMap<String, AgentSpec>,
+    /// The workflows, by id.
+    pub workflows: BTreeMap<String, Workflow>,
+}
+
+/// A workflow that can run.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// What people call it.
+    pub title: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What runs.
+    pub plan: Arc<Plan>,
+    /// The constraint that its tasks are under.
+    pub strategy: Strategy,
+}
+
+/// What came of reading a project.
+#[derive(Debug)]
+pub struct Checked {
+    /// The project; only what is sound is in it.
+    pub project: Project,
+    /// Its files.
+    pub files: Vec<Source>,
+    /// Every mistake, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// Whether the project can run.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// A workflow as it stands in a file.
+struct Written<'a> {
+    file: usize,
+    node: &'a Node,
+}
+
+impl Project {
+    /// Reads the files of a project. `functions` are the names that an agent may `use`.
+    #[must_use]
+    pub fn read(files: Vec<Source>, functions: &[&str]) -> Checked {
+        let mut reading = Reading { functions, problems: Vec::new(), project: Project::default() };
+        let trees: Vec<Option<Node>> = files.iter().enumerate().map(|(file, source)| reading.tree(file, source)).collect();
+        let mut default_agent = None;
+        let mut timeout = None;
+        let mut written = BTreeMap::new();
+        for (file, (source, tree)) in files.iter().zip(&trees).enumerate() {
+            let Some(tree) = tree else { continue };
+            match &*source.path {
+                PROJECT_FILE => {
+                    default_agent = PROJECT.get(tree, "default_agent").and_then(Node::text).map(str::to_owned);
+                    timeout =
+                        PROJECT.get(tree, "limits").and_then(|limits| limits.get("run_timeout").or_else(|| limits.get("workflow_timeout")));
+                    reading.settings(tree);
+                }
+                path if path.starts_with("agents/") => reading.agents(file, tree),
+                path if path.starts_with("workflows/") => reading.find_workflows(file, path, tree, &mut written),
+                _ => {}
+            }
+        }
+        let outputs = reading.project.agents.values().map(|agent| (agent.id.clone(), agent.output.clone())).collect();
+        let timeout = timeout.and_then(duration);
+        let mut compiling = Compiling { files: &files, written: &written, outputs, default_agent, timeout, plans: BTreeMap::new() };
+        for id in written.keys() {
+            compiling.compile(id, &mut Vec::new(), &mut reading);
+        }
+        reading.check_default(&files, &trees, &written);
+        let Reading { project, mut problems, .. } = reading;
+        problems.sort_by_key(|problem| (problem.file, problem.span.map_or(0, |span| span.start)));
+        Checked { project, files, diagnostics: problems }
+    }
+}
+
+struct Reading<'a> {
+    functions: &'a [&'a str],
+    problems: Vec<Diagnostic>,
+    project: Project,
+}
+
+impl Reading<'_> {
+    fn report(&mut self, file: usize, problems: Vec<Diagnostic>) {
+        self.problems.extend(problems.into_iter().map(|problem| problem.in_file(file)));
+    }
+
+    /// The tree of a file whose shape is as it should be; of one that is not, what can be read.
+    fn tree(&mut self, file: usize, source: &Source) -> Option<Node> {
+        let (tree, mut problems) = yaml::parse(&source.text);
+        if let Some(tree) = tree.as_ref().filter(|tree| !tree.is_null()) {
+            yaml::check_keys(tree, &mut problems);
+            let top = match top_of(&source.path) {
+                Some(top) if top.title == "workflows" && is_one_workflow(tree) => Some(&WORKFLOW),
+                top => top,
+            };
+            if let Some(top) = top {
+                if tree.entries().is_empty() {
+                    problems.push(Diagnostic::error("F003", format!("{} is a mapping, not {}", top.what, tree.describe())).at(tree.span));
+                } else {
+                    top.check(tree, &mut problems);
+                }
+            }
+        }
+        self.report(file, problems);
+        tree.filter(|tree| !tree.is_null())
+    }
+
+    fn settings(&mut self, tree: &Node) {
+        let text = |name| PROJECT.get(tree, name).and_then(Node::text).map(str::to_owned);
+        self.project.name = text("name");
+        self.project.default = text("default");
+        if let Some(limits) = PROJECT.get(tree, "limits") {
+            self.project.max_concurrent_agents = limits.get("max_concurrent_agents").and_then(number).and_then(|text| text.parse().ok());
+            self.project.grace = limits.get("grace").and_then(duration);
+        }
+        let groups = PROJECT.get(tree, "groups").map(Node::entries).unwrap_or_default();
+        self.project.groups = groups.iter().map(|(key, people)| (key.name.to_string(), texts(people))).collect();
+    }
+
+    fn agents(&mut self, file: usize, tree: &Node) {
+        let mut problems = Vec::new();
+        for (key, node) in tree.get("agents").map(Node::entries).unwrap_or_default() {
+            let Some(agent) = agents::read(&key.name, node, self.functions, &mut problems) else { continue };
+            if self.project.agents.contains_key(&agent.id) {
+                let problem = Diagnostic::error("A006", format!("there are two agents called `{}`", agent.id)).at(key.span);
+                problems.push(problem.help("the other one stands in another file"));
+                continue;
+            }
+            self.project.agents.insert(agent.id.clone(), agent);
+        }
+        self.report(file, problems);
+    }
+
+    fn find_workflows<'a>(&mut self, file: usize, path: &str, tree: &'a Node, written: &mut BTreeMap<String, Written<'a>>) {
+        let mut found = Vec::new();
+        if is_one_workflow(tree) {
+            let stem = path.rsplit('/').next().unwrap_or(path);
+            let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
+            let id = WORKFLOW.get(tree, "id").and_then(Node::text).unwrap_or(stem);
+            found.push((id.to_owned(), tree.span, tree));
+        }
+        for (key, node) in tree.get("workflows").map(Node::entries).unwrap_or_default() {
+            let id = WORKFLOW.get(node, "id").and_then(Node::text).unwrap_or(&key.name);
+            found.push((id.to_owned(), key.span, node));
+        }
+        for (id, span, node) in found {
+            if let Some(first) = written.get(&id) {
+                let problem = Diagnostic::error("W010", format!("there are two workflows called `{id}`")).at(span);
+                let problem = if first.file == file {
+                    problem.note(first.node.span, "the other one")
+                } else {
+                    problem.help("the other one stands in another file")
+                };
+                self.report(file, vec![problem]);
+                continue;
+            }
+            written.insert(id, Written { file, node });
+        }
+    }
+
+    fn check_default(&mut self, files: &[Source], trees: &[Option<Node>], written: &BTreeMap<String, Written<'_>>) {
+        let Some(default) = &self.project.default else { return };
+        if written.contains_key(default) {
+            return;
+        }
+        let help = match closest(default, written.keys().map(String::as_str)) {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None if written.is_empty() => Some("write one in the folder `workflows`".to_owned()),
+            None => Some(format!("there are: {}", written.keys().cloned().collect::<Vec<_>>().join(", "))),
+        };
+        let problem = Diagnostic::error("W011", format!("there is no workflow `{default}`")).maybe_help(help);
+        let Some(file) = files.iter().position(|file| &*file.path == PROJECT_FILE) else { return };
+        let place = trees[file].as_ref().and_then(|tree| PROJECT.get(tree, "default"));
+        let problem = match place {
+            Some(node) => problem.at(node.span),
+            None => problem,
+        };
+        self.report(file, vec![problem]);
+    }
+}
+
+/// Whether a file of `workflows/` holds one workflow rather than several.
+fn is_one_workflow(tree: &Node) -> bool {
+    tree.get("workflows").is_none() && (tree.get("tasks").is_some() || tree.get("steps").is_some())
+}
+
+struct Compiling<'a> {
+    files: &'a [Source],
+    written: &'a BTreeMap<String, Written<'a>>,
+    outputs: BTreeMap<String, Type>,
+    default_agent: Option<String>,
+    timeout: Option<Millis>,
+    plans: BTreeMap<String, Option<Digest>>,
+}
+
+impl Compiling<'_> {
+    /// Compiles a workflow and those that it calls, once each. `above` are those that are being compiled.
+    fn compile(&mut self, id: &str, above: &mut Vec<String>, reading: &mut Reading<'_>) -> Option<Digest> {
+        if let Some(known) = self.plans.get(id) {
+            return *known;
+        }
+        let written = self.written;
+        let Written { file, node } = &written[id];
+        above.push(id.to_owned());
+        let mut problems = Vec::new();
+        let called = self.called(*file, node, above, &mut problems, reading);
+        let around =
+            Around { outputs: &self.outputs, plans: &called.plans, default_agent: self.default_agent.clone(), timeout: self.timeout };
+        let Lowered { draft, strategy, origins } = lower::workflow(id, node, &around, &mut problems);
+        self.check_agents(&origins, &mut problems, reading);
+        let compiled = Plan::compile(&draft);
+        let found = match &compiled {
+            Ok(plan) => plan.warnings(),
+            Err(found) => found.as_slice(),
+        };
+        let places = Places { file: &self.files[*file], node, origins: &origins, draft: &draft };
+        let known: Vec<Diagnostic> = reading.problems.iter().filter(|known| known.file == *file && known.is_error()).cloned().collect();
+        problems.extend(found.iter().filter(|problem| !places.follows(problem, &known)).map(|problem| places.place(problem)));
+        above.pop();
+        let sound = called.all && !problems.iter().any(Diagnostic::is_error);
+        reading.report(*file, problems);
+        let digest = compiled.ok().filter(|_| sound).map(|plan| {
+            let digest = plan.digest();
+            let text = |name| WORKFLOW.get(node, name).and_then(Node::text).map(str::to_owned);
+            let workflow = Workflow { title: text("name"), description: text("description"), plan: Arc::new(plan), strategy };
+            reading.project.workflows.insert(id.to_owned(), workflow);
+            digest
+        });
+        self.plans.insert(id.to_owned(), digest);
+        digest
+    }
+
+    /// The plans of the workflows that this one calls.
+    fn called(
+        &mut self,
+        file: usize,
+        node: &Node,
+        above: &mut Vec<String>,
+        problems: &mut Vec<Diagnostic>,
+        reading: &mut Reading<'_>,
+    ) -> Called {
+        let mut called = Called { plans: BTreeMap::new(), all: true };
+        for task in tasks_of(node) {
+            let Some(name) = TASK.get(task, "workflow") else { continue };
+            let wanted = name.text().unwrap_or_default();
+            let wrong = if !self.written.contains_key(wanted) {
+                let near = closest(wanted, self.written.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+                Some(Diagnostic::error("W011", format!("there is no workflow `{wanted}`")).maybe_help(near))
+            } else if let Some(round) = above.iter().position(|id| id == wanted) {
+                let names = above[round..].join(" → ");
+                let problem = Diagnostic::error("W012", format!("these workflows call each other: {names} → {wanted}"));
+                Some(problem.help("a loop is written as `repeat`"))
+            } else if above.len() >= MAX_WORKFLOW_DEPTH {
+                Some(Diagnostic::error("W013", format!("workflows call each other deeper than the {MAX_WORKFLOW_DEPTH} levels allowed")))
+            } else {
+                None
+            };
+            match wrong {
+                Some(wrong) => problems.push(wrong.at(name.span)),
+                None => match self.compile(wanted, above, reading) {
+                    Some(plan) => drop(called.plans.insert(wanted.to_owned(), plan)),
+                    None => called.all = false,
+                },
+            }
+        }
+        let _ = file;
+        called
+    }
+
+    /// Every agent that is named must be there, and somebody must be able to do what is asked for.
+    fn check_agents(&self, origins: &[&Node], problems: &mut Vec<Diagnostic>, reading: &Reading<'_>) {
+        let agents = &reading.project.agents;
+        let known: BTreeSet<&str> = agents.values().flat_map(|agent| agent.capabilities.iter().map(String::as_str)).collect();
+        for origin in origins {
+            if let Some(node) = TASK.get(origin, "agent") {
+                let name = node.text().unwrap_or_default();
+                match agents.get(name) {
+                    Some(agent) if agent.enabled => {}
+                    Some(_) => problems.push(Diagnostic::error("A011", format!("the agent `{name}` is not enabled")).at(node.span)),
+                    None if reading.functions.contains(&name) => {}
+                    None => {
+                        let near = closest(name, agents.keys().map(String::as_str).chain(reading.functions.iter().copied()));
+                        let help = near.map_or_else(|| names_of(agents.keys()), |near| format!("did you mean `{near}`?"));
+                        problems.push(Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span).help(help));
+                    }
+                }
+            } else if let Some(node) = TASK.get(origin, "capabilities") {
+                let wanted = texts(node);
+                let able = |agent: &&AgentSpec| agent.enabled && wanted.iter().all(|name| agent.capabilities.contains(name));
+                if !agents.values().any(|agent| able(&agent)) {
+                    let missing = wanted.iter().find(|name| !known.contains(name.as_str()));
+                    let near = missing.and_then(|name| closest(name, known.iter().copied()));
+                    let help = near.map_or_else(
+                        || match known.is_empty() {
+                            true => "no agent of this project has capabilities".to_owned(),
+                            false => format!("there are: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+                        },
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    let problem = Diagnostic::error("A012", format!("no agent can do {}", wanted.join(" and ")));
+                    problems.push(problem.at(node.span).help(help));
+                }
+            }
+        }
+    }
+}
+
+fn names_of<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    if names.is_empty() { "write one in the folder `agents`".to_owned() } else { format!("there are: {}", names.join(", ")) }
+}
+
+struct Called {
+    plans: BTreeMap<String, Digest>,
+    /// Whether all of them are sound.
+    all: bool,
+}
+
+/// The tasks of a workflow, also those that undo others.
+fn tasks_of(node: &Node) -> Vec<&Node> {
+    let mut found: Vec<&Node> = WORKFLOW.get(node, "tasks").map(|tasks| tasks.items().iter().collect()).unwrap_or_default();
+    let mut next = 0;
+    while let Some(task) = found.get(next).copied() {
+        found.extend(TASK.get(task, "compensate").filter(|undo| !undo.entries().is_empty()));
+        next += 1;
+    }
+    found
+}
+
+/// Finds where the parts of a draft were written.
+struct Places<'a> {
+    file: &'a Source,
+    node: &'a Node,
+    origins: &'a [&'a Node],
+    draft: &'a quorate_core::Draft,
+}
+
+impl Places<'_> {
+    /// What a problem is about: a task, or the workflow as a whole.
+    fn unit(&self, problem: &Problem) -> &Node {
+        let mut steps = problem.at.split(['.', '[', ']']).filter(|step| !step.is_empty());
+        let task = if steps.next() == Some("tasks") { steps.next() } else { None };
+        task.and_then(|task| self.origin(task)).unwrap_or(self.node)
+    }
+
+    fn origin(&self, task: &str) -> Option<&Node> {
+        let position = task.parse().ok().or_else(|| self.draft.tasks.iter().position(|draft| draft.id == task))?;
+        self.origins.get(position).copied()
+    }
+
+    /// Whether the problem is hardly more than what follows from a mistake that was found in the same task before.
+    fn follows(&self, problem: &Problem, known: &[Diagnostic]) -> bool {
+        let unit = self.unit(problem).span;
+        let inside = |span: quorate_expr::Span| unit.start <= span.start && span.end <= unit.end;
+        problem.span.is_none() && known.iter().any(|known| known.span.is_some_and(inside))
+    }
+
+    fn place(&self, problem: &Problem) -> Diagnostic {
+        let found = Diagnostic::of(problem);
+        let mut steps = problem.at.split(['.', '[', ']']).filter(|step| !step.is_empty());
+        let mut here = self.node;
+        let first = steps.next().unwrap_or_default();
+        if first == "tasks" {
+            let task = steps.next().unwrap_or_default();
+            match self.origin(task) {
+                Some(origin) => here = origin,
+                None => return found.at(self.node.span),
+            }
+        } else if let Some(next) = step(here, first) {
+            here = next;
+        }
+        for name in steps {
+            match step(here, name) {
+                Some(next) => here = next,
+                // What was not written has no place of its own; what it belongs to has.
+                None => break,
+            }
+        }
+        match problem.span {
+            Some(inside) => found.at(here.locate(&self.file.text, inside)),
+            None if here.entries().is_empty() => found.at(here.span),
+            // A whole task underlined says less than its name.
+            None => found.at(TASK.get(here, "id").map_or(here.span, |id| id.span)),
+        }
+    }
+}
+
+/// One step down, by the name that the compiler of plans uses.
+fn step<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    if let Ok(position) = name.parse::<usize>() {
+        return node.items().get(position);
+    }
+    let other = match name {
+        "work" => return ["approval", "wait", "workflow", "agent", "agent_type", "agent_id"].iter().find_map(|name| node.get(name)),
+        "levels" => "by",
+        "max_parallel" => "max_parallel_tasks",
+        "then" => "action",
+        "grow" => "add",
+        "role" => "on_demand",
+        same => same,
+    };
+    let by_alias = |object: &'static crate::shape::Object| object.get(node, other);
+    node.get(name).or_else(|| node.get(other)).or_else(|| by_alias(&TASK)).or_else(|| by_alias(&WORKFLOW))
+}
