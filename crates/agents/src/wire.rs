@@ -116,8 +116,9 @@ pub(crate) fn answer(text: &str) -> Outcome {
     let Some(found) = fields.get("output").filter(|_| only(&["id", "output", "confidence", "usage", "log", "grow"])) else {
         return output(text).map(Reply::new);
     };
-    let said: Said =
+    let said: Beside<'_> =
         serde_json::from_str(text).map_err(|wrong| invalid(format!("what it said beside its output cannot be read: {wrong}")))?;
+    let said = said.read()?;
     let grow = fields.get("grow").map_or(Ok(Vec::new()), |grow| serde_json::from_str(grow.get()));
     Ok(Reply {
         output: output(found.get())?,
