@@ -200,6 +200,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// They have answered, and others have to agree.
+    #[error("{by} has answered `{task}` already; others have to agree, or they may still reject")]
+    AnsweredAlready {
+        /// The task.
+        task: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    },
     /// What was seen is not what was asked with.
     #[error("the evidence of `{task}` is {actual}, not {seen}; look at it again")]
     OtherEvidence {
@@ -499,6 +507,11 @@ impl Deciding<'_> {
             }
         } else if let Work::Approval(approval) = &self.run.node(ix).work {
             levels = self.may_answer(ix, approval, asking, by)?;
+            // Whoever agreed may still find out that it is wrong, but not agree twice, nor to two things.
+            let rejects = approval.choices.iter().any(|known| known.name == answer.choice && known.rejects);
+            if !rejects && asking.answers.iter().any(|given| given.by == by.name) {
+                return Err(Refusal::AnsweredAlready { task: task.id, by: by.name.clone() });
+            }
             verdict_of(approval, asking, &answer, &levels).map_err(bad)?
         } else {
             return Err(bad("this task asks nothing".to_owned()));

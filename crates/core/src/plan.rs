@@ -264,6 +264,30 @@ impl Plan {
         self.nodes.iter().map(|node| (&*node.id, node.deps.iter().map(|dep| &*self.nodes[*dep as usize].id)))
     }
 
+    /// The names of its tasks, each after all that it depends on.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<&str> {
+        let mut open: Vec<usize> = self.nodes.iter().map(|node| node.deps.len()).collect();
+        let mut free: std::collections::VecDeque<usize> = (0..open.len()).filter(|ix| open[*ix] == 0).collect();
+        let mut order = Vec::with_capacity(open.len());
+        while let Some(ix) = free.pop_front() {
+            order.push(&*self.nodes[ix].id);
+            for next in &self.nodes[ix].succ {
+                open[*next as usize] -= 1;
+                if open[*next as usize] == 0 {
+                    free.push_back(*next as usize);
+                }
+            }
+        }
+        order
+    }
+
+    /// How many of its tasks are for agents.
+    #[must_use]
+    pub fn agent_tasks(&self) -> usize {
+        self.nodes.iter().filter(|node| matches!(node.work, Work::Agent { .. })).count()
+    }
+
     /// The plans that its tasks run as sub-workflows.
     pub fn sub_plans(&self) -> impl Iterator<Item = Digest> {
         self.nodes.iter().filter_map(|node| match node.work {

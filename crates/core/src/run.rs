@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDequ
 use std::sync::Arc;
 
 use crate::decision::Decision;
-use crate::draft::{Needs, Role};
+use crate::draft::{Choice, Level, Needs, Role};
 use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Start, TaskRef, Verdict};
 use crate::plan::{Node, Plan, Work};
 use crate::{FailureClass, Payload, RunId, Timestamp};
@@ -300,6 +300,24 @@ pub struct Corrupt {
     pub why: String,
 }
 
+/// A question that is open.
+#[derive(Clone, Copy, Debug)]
+pub struct Asks<'a> {
+    /// The question, and what the answer rests on.
+    pub question: &'a Question,
+    /// The answers to choose from. None: the question is whether an attempt took effect, and the answers are those that
+    /// the question names.
+    pub choices: &'a [Choice],
+    /// Who is asked by now. None: anybody.
+    pub levels: &'a [Level],
+    /// Whether the one who started the run may answer.
+    pub starter_may_answer: bool,
+    /// How long they have.
+    pub deadline: Option<Timestamp>,
+    /// Who has answered, where it takes several.
+    pub answers: &'a [Answer],
+}
+
 /// A task as others see it.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskView<'a> {
@@ -377,6 +395,36 @@ impl<'a> TaskView<'a> {
     #[must_use]
     pub fn ended(self) -> Option<Timestamp> {
         self.task().ended
+    }
+
+    /// When it goes on by itself: its next attempt begins, its wait ends, or its time is up.
+    #[must_use]
+    pub fn due(self) -> Option<Timestamp> {
+        match &self.task().state {
+            State::Running(running) => running.deadline,
+            State::Retrying { until } => Some(*until),
+            State::Asking(asking) => asking.deadline,
+            State::Sleeping { until } => *until,
+            State::Waiting | State::Ready | State::Mapping(_) | State::Succeeded | State::Ended(..) => None,
+        }
+    }
+
+    /// The question that is open, while it asks.
+    #[must_use]
+    pub fn asks(self) -> Option<Asks<'a>> {
+        let State::Asking(asking) = &self.task().state else { return None };
+        let approval = match &self.run.node(self.ix).work {
+            Work::Approval(approval) if !asking.outcome => Some(&**approval),
+            _ => None,
+        };
+        Some(Asks {
+            question: &asking.question,
+            choices: approval.map_or(&[], |approval| &approval.choices),
+            levels: approval.map_or(&[], |approval| &approval.levels[..=asking.level as usize]),
+            starter_may_answer: approval.is_none_or(|approval| approval.starter_may_answer),
+            deadline: asking.deadline,
+            answers: &asking.answers,
+        })
     }
 
     /// Whether the plan did not have it at the start.

@@ -330,13 +330,26 @@ fn people_may_change_their_minds_while_a_question_is_open() {
         ApprovalDraft { question: "When?".into(), levels: vec![group("leads", 2)], choices: choices.to_vec(), ..ApprovalDraft::default() };
     task(&mut draft, "pay").work = WorkDraft::Approval(approval);
     assert_snapshot!(play(&draft, "answer pay ann now; answer pay bob later; answer pay bob now"), @"
-    0 run of story starts
-    0 pay asks: When?
-    0 ann answers pay: now (Counted)
-    0 bob answers pay: later (Counted)
-    0 bob answers pay: now (Accepted)
-    0 concluded: Finished
-    0 run ends succeeded []
+      0 run of story starts
+      0 pay asks: When?
+      0 ann answers pay: now (Counted)
+      0 bob answers pay: later (Counted)
+    refused: bob has answered `pay` already; others have to agree, or they may still reject
+    ");
+}
+
+#[test]
+fn nobody_agrees_twice_and_whoever_agreed_may_still_reject() {
+    let mut draft = plan("pay");
+    task(&mut draft, "pay").work = asking(vec![group("leads", 2)]);
+    assert_snapshot!(play(&draft, "answer pay ann approve; answer pay ann approve; answer pay ann reject"), @"
+      0 run of story starts
+      0 pay asks: Go?
+      0 ann answers pay: approve (Counted)
+    refused: ann has answered `pay` already; others have to agree, or they may still reject
+      0 ann answers pay: reject (Rejected)
+      0 concluded: Failed(pay)
+      0 run ends failed [pay]
     ");
 }
 

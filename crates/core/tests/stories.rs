@@ -634,7 +634,7 @@ fn people_answer_by_the_rules() {
     refused: starter may not answer `pay`: they started the run
     refused: `maybe` is not an answer to `pay`: choose one of approve, reject
       0 ann answers pay: approve (Counted)
-      0 ann answers pay: approve (Counted)
+    refused: ann has answered `pay` already; others have to agree, or they may still reject
       0 bob answers pay: approve (Accepted)
       0 concluded: Finished
       0 run ends succeeded []

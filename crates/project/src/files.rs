@@ -62,7 +62,7 @@ pub(crate) static AGENT: Object = Object {
         field("max_concurrent", Shape::Whole(1, MAX), "How many calls it takes at once.").or(&["max_concurrent_tasks"]),
         field("timeout", Shape::Duration, "How long a call may take, where the task does not say.").or(&["timeout_seconds"]),
         field("enabled", Shape::Bool, "Whether it is called at all."),
-        field("params", Shape::Any, "Parameters that it gets where a task gives none."),
+        field("params", Shape::Map(&Shape::Any), "Parameters that it gets where a task gives none of that name."),
         field("output", Shape::Type, "What it returns."),
         field("metadata", Shape::Any, "Whatever else is worth writing down."),
     ],

@@ -8,19 +8,23 @@
 
 mod agents;
 mod files;
+mod graph;
 mod lower;
 mod project;
 mod report;
 mod shape;
+mod summary;
 mod types;
 mod yaml;
 
 pub use agents::{AgentSpec, Does, ExecSpec};
 pub use files::{FOLDERS, PROJECT_FILE};
+pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;
 pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, Workflow};
 pub use quorate_expr::Severity;
 pub use report::{Diagnostic, Look, Source};
+pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing};
 pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
 
 /// The JSON Schema of a kind of file: `project`, `agents`, `workflows` or `workflow`.

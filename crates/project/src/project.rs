@@ -122,6 +122,10 @@ impl Reading<'_> {
 
     /// The tree of a file whose shape is as it should be; of one that is not, what can be read.
     fn tree(&mut self, file: usize, source: &Source) -> Option<Node> {
+        if let Some(why) = &source.unreadable {
+            self.report(file, vec![Diagnostic::error("Y000", format!("this file cannot be read: {why}"))]);
+            return None;
+        }
         let (tree, mut problems) = yaml::parse(&source.text);
         if let Some(tree) = tree.as_ref().filter(|tree| !tree.is_null()) {
             yaml::check_keys(tree, &mut problems);
@@ -239,7 +243,7 @@ impl Compiling<'_> {
         let Written { file, node } = &written[id];
         above.push(id.to_owned());
         let mut problems = Vec::new();
-        let called = self.called(*file, node, above, &mut problems, reading);
+        let called = self.called(node, above, &mut problems, reading);
         let around =
             Around { outputs: &self.outputs, plans: &called.plans, default_agent: self.default_agent.clone(), timeout: self.timeout };
         let Lowered { draft, strategy, origins } = lower::workflow(id, node, &around, &mut problems);
@@ -267,14 +271,7 @@ impl Compiling<'_> {
     }
 
     /// The plans of the workflows that this one calls.
-    fn called(
-        &mut self,
-        file: usize,
-        node: &Node,
-        above: &mut Vec<String>,
-        problems: &mut Vec<Diagnostic>,
-        reading: &mut Reading<'_>,
-    ) -> Called {
+    fn called(&mut self, node: &Node, above: &mut Vec<String>, problems: &mut Vec<Diagnostic>, reading: &mut Reading<'_>) -> Called {
         let mut called = Called { plans: BTreeMap::new(), all: true };
         for task in tasks_of(node) {
             let Some(name) = TASK.get(task, "workflow") else { continue };
@@ -299,7 +296,6 @@ impl Compiling<'_> {
                 },
             }
         }
-        let _ = file;
         called
     }
 

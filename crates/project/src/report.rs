@@ -13,13 +13,21 @@ pub struct Source {
     pub path: Arc<str>,
     /// Its text.
     pub text: Arc<str>,
+    /// Why there is no text, where it could not be read.
+    pub unreadable: Option<String>,
 }
 
 impl Source {
     /// A file and its text.
     #[must_use]
     pub fn new(path: &str, text: &str) -> Source {
-        Source { path: path.into(), text: text.into() }
+        Source { path: path.into(), text: text.into(), unreadable: None }
+    }
+
+    /// A file that could not be read, and why.
+    #[must_use]
+    pub fn unreadable(path: &str, why: impl Into<String>) -> Source {
+        Source { unreadable: Some(why.into()), ..Source::new(path, "") }
     }
 
     /// Line and column of a byte, both from 1; columns count characters.

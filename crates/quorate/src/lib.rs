@@ -3,13 +3,16 @@
 //! This crate is what programs depend on: it gives the parts of the engine one name each.
 //! README.md has a first example, ARCHITECTURE.md the map. Start at [`Engine`].
 
+pub mod host;
+
 /// The example in README.md is compiled and run like any other.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-pub use quorate_agents::{Agent, Call, Cancel, Doing, NoCandidate, Outcome, Registry};
+pub use quorate_agents::{Agent, Call, Cancel, Doing, NoCandidate, Outcome, Program, Registry, STANDARD, standard};
 pub use quorate_core::*;
 pub use quorate_expr as expr;
 pub use quorate_journal::*;
+pub use quorate_project as project;
 pub use quorate_runtime::{Clock, Durability, Ended, Engine, Error, Follow, FollowRun, Opened, Options, Order, RunHandle, Stats};

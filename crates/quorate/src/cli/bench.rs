@@ -24,9 +24,6 @@ const RESULT_BYTES: usize = 1_024;
 /// Example: quorate bench --only recon --json
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// One JSON object per figure instead of a table.
-    #[arg(long)]
-    json: bool,
     /// Only workloads whose name contains this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -35,7 +32,7 @@ pub(crate) struct Arguments {
     budget: u64,
     /// Where the journals are written: the disk to be measured. A temporary folder where it is not given.
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    folder: Option<PathBuf>,
     /// Measure this one figure, in this process.
     #[arg(long, value_name = "WORKLOAD/MODE", hide = true)]
     figure: Option<String>,
@@ -56,8 +53,9 @@ struct Figure {
     peak_rss_mib: f64,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let bench = Bench { arguments };
+/// With `json`, one JSON object per figure instead of a table.
+pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<()> {
+    let bench = Bench { arguments, json };
     let Some(figure) = &arguments.figure else { return bench.in_processes_of_their_own() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the threads")?;
     runtime.block_on(bench.one(figure))
@@ -65,6 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 struct Bench<'a> {
     arguments: &'a Arguments,
+    json: bool,
 }
 
 /// A plan in the shape of a workload, and how its runs are started.
@@ -152,8 +151,8 @@ impl Bench<'_> {
         for figure in figures().into_iter().filter(|figure| self.wanted(figure)) {
             let mut child = Command::new(&program);
             child.args(["bench", "--json", "--figure", &figure, "--budget", &self.arguments.budget.to_string()]);
-            if let Some(folder) = &self.arguments.data {
-                child.arg("--data").arg(folder);
+            if let Some(folder) = &self.arguments.folder {
+                child.arg("--folder").arg(folder);
             }
             let output = child.stderr(Stdio::inherit()).output().context("could not start a process for a figure")?;
             ensure!(output.status.success(), "the figure {figure} could not be measured");
@@ -195,7 +194,7 @@ impl Bench<'_> {
     }
 
     fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
-        let made = match &self.arguments.data {
+        let made = match &self.arguments.folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder).with_context(|| format!("could not make the folder {}", folder.display()))?;
                 tempfile::TempDir::new_in(folder)
@@ -439,7 +438,7 @@ impl Bench<'_> {
 
     #[expect(clippy::print_stdout, reason = "this is what was asked for")]
     fn show(&self, figure: &Figure, first: bool) {
-        if self.arguments.json {
+        if self.json {
             println!("{}", serde_json::to_string(figure).unwrap_or_default());
             return;
         }

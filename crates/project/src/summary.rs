@@ -1,0 +1,239 @@
+//! A run in a few words: what people and programs are told about it.
+
+use std::collections::BTreeMap;
+
+use quorate_core::{Decision, Entry, Event, Grower, Payload, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Work};
+use serde::Serialize;
+
+/// The version of what [`Summary`] looks like.
+pub const RUN_SCHEMA: &str = "quorate.run/1";
+
+/// A run, as it is told.
+#[derive(Debug, Serialize)]
+pub struct Summary<'a> {
+    /// [`RUN_SCHEMA`].
+    pub schema: &'static str,
+    /// The run.
+    pub run_id: String,
+    /// What was started.
+    pub target: &'a str,
+    /// How it stands.
+    pub status: RunStatus,
+    /// What it returned, once it has ended well.
+    pub output: Option<Payload>,
+    /// What it decided.
+    pub decision: Option<&'a Decision>,
+    /// Its tasks, in the order of the plan, then as they grew.
+    pub tasks: Vec<TaskSummary<'a>>,
+    /// The stages in which tasks ran; tasks of one stage stand side by side.
+    pub execution_path: String,
+    /// Tasks that an agent worked on.
+    pub agents_invoked: usize,
+    /// Tasks that the plan has for agents.
+    pub agents_planned: usize,
+    /// Tasks that ran beside others in their stage.
+    pub parallel_steps: usize,
+    /// From its first entry to its last.
+    pub duration_ms: u64,
+    /// Its last entry.
+    pub seq: u64,
+}
+
+/// A task, as it is told.
+#[derive(Debug, Serialize)]
+pub struct TaskSummary<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// How it stands.
+    pub status: TaskStatus,
+    /// Who did it.
+    pub agent: Option<&'a str>,
+    /// In which version.
+    pub agent_version: Option<&'a str>,
+    /// How many attempts have started.
+    pub attempts: u32,
+    /// When the first of them started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// From the one to the other.
+    pub duration_ms: Option<u64>,
+    /// Why it did not succeed.
+    pub cause: Option<String>,
+    /// What added it to the run, where the plan did not have it at the start.
+    pub grown_by: Option<String>,
+}
+
+/// Milliseconds from one point in time to another.
+#[must_use]
+pub fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from((to.micros() - from.micros()) / 1_000).unwrap_or(0)
+}
+
+impl<'a> Summary<'a> {
+    /// What is told of a run and its journal.
+    #[must_use]
+    pub fn of(run: &'a Run, entries: &'a [Entry]) -> Summary<'a> {
+        let growers = growers(entries);
+        let tasks: Vec<TaskSummary<'a>> =
+            run.tasks().filter(|task| is_told(*task)).map(|task| TaskSummary::of(task, growers.get(task.id()).cloned())).collect();
+        let stages = stages(run);
+        let path: Vec<String> = stages
+            .iter()
+            .map(|stage| if stage.len() == 1 { stage[0].to_owned() } else { format!("[{}]", stage.join(" || ")) })
+            .chain(run.decision().map(|_| "Decision".to_owned()))
+            .collect();
+        Summary {
+            schema: RUN_SCHEMA,
+            run_id: run.id().to_string(),
+            target: run.plan().name(),
+            status: run.status(),
+            output: run.has_ended().then(|| run.output().ok()).flatten(),
+            decision: run.decision().map(|decision| &**decision),
+            execution_path: path.join(" -> "),
+            agents_invoked: run.tasks().filter(|task| task.agent().is_some()).count(),
+            agents_planned: run.plan().agent_tasks(),
+            parallel_steps: stages.iter().filter(|stage| stage.len() > 1).map(Vec::len).sum(),
+            duration_ms: entries.first().zip(entries.last()).map_or(0, |(first, last)| millis_between(first.at, last.at)),
+            seq: run.seq(),
+            tasks,
+        }
+    }
+}
+
+impl<'a> TaskSummary<'a> {
+    fn of(task: TaskView<'a>, grown_by: Option<String>) -> TaskSummary<'a> {
+        TaskSummary {
+            id: task.id(),
+            status: task.status(),
+            agent: task.agent().map(|agent| &*agent.id),
+            agent_version: task.agent().map(|agent| &*agent.version),
+            attempts: task.attempts(),
+            started_at: task.started(),
+            ended_at: task.ended(),
+            duration_ms: task.started().zip(task.ended()).map(|(started, ended)| millis_between(started, ended)),
+            cause: task.cause().map(ToString::to_string),
+            grown_by,
+        }
+    }
+}
+
+/// Tasks that nothing brought in are not told of: they are possibilities of the plan.
+fn is_told(task: TaskView<'_>) -> bool {
+    match task.role() {
+        Role::Main | Role::Finally => true,
+        Role::Catalogue | Role::Review | Role::Compensation => task.status() != TaskStatus::Waiting || task.grown(),
+    }
+}
+
+fn growers(entries: &[Entry]) -> BTreeMap<&str, String> {
+    let mut growers = BTreeMap::new();
+    for entry in entries {
+        match &entry.event {
+            Event::Grew { by, tasks } => {
+                let by = match by {
+                    Grower::Checkpoint { id, .. } => format!("checkpoint {id}"),
+                    Grower::Task(task) => format!("task {}", task.id()),
+                    Grower::Decision(action) => format!("decision {action}"),
+                };
+                growers.extend(tasks.iter().map(|task| (&**task, by.clone())));
+            }
+            _ => continue,
+        }
+    }
+    growers
+}
+
+/// The tasks that were worked on, by how far down the plan they lie.
+fn stages(run: &Run) -> Vec<Vec<&str>> {
+    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
+    let worked: BTreeMap<&str, TaskView<'_>> =
+        run.tasks().filter(|task| task.attempts() > 0 || task.started().is_some()).map(|task| (task.id(), task)).collect();
+    let plan: BTreeMap<&str, Vec<&str>> = run.plan().tasks().map(|(id, deps)| (id, deps.collect())).collect();
+    let mut stages: Vec<Vec<&str>> = Vec::new();
+    for task in run.plan().in_order() {
+        let deps = plan.get(task).map(Vec::as_slice).unwrap_or_default();
+        let above = deps.iter().filter_map(|dep| depths.get(dep)).max().copied().unwrap_or(0);
+        let depth = above + usize::from(worked.contains_key(task));
+        depths.insert(task, depth);
+    }
+    for task in run.tasks().filter(|task| worked.contains_key(task.id()) && task.id() == task.plan_id()) {
+        let depth = depths.get(task.plan_id()).copied().unwrap_or(1).max(1);
+        if stages.len() < depth {
+            stages.resize(depth, Vec::new());
+        }
+        stages[depth - 1].push(task.id());
+    }
+    stages.retain(|stage| !stage.is_empty());
+    stages
+}
+
+/// Where a run stands and why, in one sentence.
+#[must_use]
+pub fn standing(run: &Run) -> String {
+    match run.status() {
+        RunStatus::Succeeded => match run.decision() {
+            Some(decision) => format!("It has ended: the decision is {}.", decision.action),
+            None => "It has ended well.".to_owned(),
+        },
+        RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => format!("It {}.", ending(run)),
+        RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => {
+            let waits = waits(run);
+            let all = if waits.is_empty() { "nothing that has a name".to_owned() } else { waits.join("; ") };
+            let undoing = if run.status() == RunStatus::Compensating { "It undoes what was done, and waits for " } else { "It waits for " };
+            format!("{undoing}{all}.")
+        }
+    }
+}
+
+/// How a run came to its end.
+fn ending(run: &Run) -> String {
+    let failed: Vec<String> = run
+        .tasks()
+        .filter(|task| matches!(task.status(), TaskStatus::Failed | TaskStatus::TimedOut))
+        .filter_map(|task| Some(format!("{} {} ({})", task.id(), task.status(), task.cause()?)))
+        .collect();
+    let why = if failed.is_empty() { String::new() } else { format!(": {}", failed.join("; ")) };
+    match run.conclusion() {
+        Some(quorate_core::Conclusion::Stalled(tasks)) => {
+            let names: Vec<&str> = tasks.iter().map(quorate_core::TaskRef::id).collect();
+            format!("failed: nothing was under way, and {} could never start", names.join(", "))
+        }
+        Some(quorate_core::Conclusion::Cancelled { .. }) => "was cancelled".to_owned(),
+        Some(quorate_core::Conclusion::TimedOut) => "ran out of time".to_owned(),
+        _ => format!("{}{why}", run.status()),
+    }
+}
+
+/// What a run waits for, one by one.
+fn waits(run: &Run) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let mut waits: Vec<String> = run
+        .outstanding()
+        .filter_map(|work| match work {
+            Work::Dispatch { task, .. } => Some(format!("a free place for {}", task.id())),
+            Work::Await { task, child: Some(child), .. } => Some(format!("{}, which is run {child}", task.id())),
+            Work::Await { task, attempt: 1, .. } => Some(format!("{}, which is under way", task.id())),
+            Work::Await { task, attempt, .. } => Some(format!("{}, which is under way in attempt {attempt}", task.id())),
+            Work::Ask { task, question } => {
+                let until = question.deadline.map(|until| format!(" until {until}")).unwrap_or_default();
+                Some(format!("an answer to {} (“{}”){until}", task.id(), question.text))
+            }
+            Work::Listen { task, signal } => Some(format!("the signal `{signal}`, for {}", task.id())),
+            Work::WakeAt(_) => None,
+        })
+        .collect();
+    for task in run.tasks() {
+        match (task.status(), task.due()) {
+            (TaskStatus::Retrying, Some(until)) => waits.push(format!("attempt {} of {}, due at {until}", task.attempts() + 1, task.id())),
+            (TaskStatus::Sleeping, Some(until)) => waits.push(format!("{until}, for {}", task.id())),
+            _ => {}
+        }
+    }
+    if waits.len() > SHOWN {
+        let more = waits.len() - SHOWN;
+        waits.truncate(SHOWN);
+        waits.push(format!("{more} more"));
+    }
+    waits
+}

@@ -1,0 +1,304 @@
+//! `quorate approvals`: what people are asked, and their answers.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use quorate::{Asks, Input, Run, RunId, SqliteReader, TaskView};
+use serde_json::json;
+
+use super::context::{Context, load, person, short};
+use super::exit::{Exit, Outcome, Problem};
+use super::follow::watch;
+use super::run;
+use super::screen::{Table, one_line};
+use quorate::project::Project;
+
+/// The answers to the question whether an attempt took effect.
+const OUTCOMES: [&str; 3] = ["succeeded", "failed", "again"];
+
+/// Lists what people are asked, and answers it.
+///
+/// Example: quorate approvals approve last --as ann --note 'checked the invoice'
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Lists open questions; those that are due first come first.
+    ///
+    /// Example: quorate approvals list --mine --as ann
+    List {
+        /// Only those that whoever acts may answer.
+        #[arg(long)]
+        mine: bool,
+    },
+    /// Shows a question, what the answer rests on, and who may answer.
+    ///
+    /// Example: quorate approvals show 9f3a21bc/sign_off
+    Show {
+        /// RUN/TASK, or a run that asks one question.
+        approval: String,
+    },
+    /// Says yes.
+    ///
+    /// Example: quorate approvals approve last --as ann --note 'checked'
+    Approve(Answer),
+    /// Says no.
+    ///
+    /// Example: quorate approvals reject last --as ann --note 'amount is wrong'
+    Reject(Answer),
+    /// Gives any other answer that the question allows.
+    ///
+    /// Example: quorate approvals answer last --choice again
+    Answer {
+        #[command(flatten)]
+        answer: Answer,
+        /// The answer.
+        #[arg(long)]
+        choice: String,
+    },
+    /// Hands a question on to somebody else.
+    ///
+    /// Example: quorate approvals delegate last --as ann --to bob
+    Delegate {
+        #[command(flatten)]
+        answer: Answer,
+        /// To whom.
+        #[arg(long, value_name = "NAME")]
+        to: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Answer {
+    /// RUN/TASK, or a run that asks one question.
+    approval: String,
+    /// Why; it is kept with the answer.
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
+    match &arguments.verb {
+        Verb::List { mine } => list(context, *mine),
+        Verb::Show { approval } => show(context, approval),
+        Verb::Approve(answer) => give(context, answer, &|asks| choice(asks, false)),
+        Verb::Reject(answer) => give(context, answer, &|asks| choice(asks, true)),
+        Verb::Answer { answer, choice } => give(context, answer, &|_| Ok(choice.clone())),
+        Verb::Delegate { answer, to } => delegate(context, answer, to),
+    }
+}
+
+/// The choice that says yes, or the one that says no.
+fn choice(asks: Asks<'_>, rejects: bool) -> Result<String, Problem> {
+    let usual = if rejects { "reject" } else { "approve" };
+    let found =
+        asks.choices.iter().find(|choice| choice.name == usual).or_else(|| asks.choices.iter().find(|choice| choice.rejects == rejects));
+    found.map(|choice| choice.name.clone()).ok_or_else(|| {
+        let choices = choices(asks).join(", ");
+        Problem::new(Exit::Usage, format!("this question cannot be answered so; its answers are {choices}"))
+            .hint("use `quorate approvals answer … --choice`")
+    })
+}
+
+fn choices(asks: Asks<'_>) -> Vec<String> {
+    match asks.choices {
+        [] => OUTCOMES.map(str::to_owned).to_vec(),
+        choices => choices.iter().map(|choice| choice.name.clone()).collect(),
+    }
+}
+
+/// Who may answer, in words.
+fn who(asks: Asks<'_>) -> String {
+    let words = asks.levels.iter().map(|level| {
+        let users = level.users.iter().cloned();
+        let groups = level.groups.iter().map(|group| format!("the group {group}"));
+        let names: Vec<String> = users.chain(groups).collect();
+        let names = if names.is_empty() { "anybody".to_owned() } else { names.join(", ") };
+        match level.at_least {
+            Some(count @ 2..) => format!("{count} of {names}"),
+            _ => names,
+        }
+    });
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { "anybody who knows".to_owned() } else { words.join("; or ") }
+}
+
+fn approval_id(run: RunId, task: TaskView<'_>) -> String {
+    format!("{run}/{}", task.id())
+}
+
+fn open_runs(reader: &SqliteReader) -> Result<Vec<Run>, Problem> {
+    reader.open_runs()?.into_iter().map(|id| Ok(load(reader, id)?.0)).collect()
+}
+
+fn list(context: &Context, mine: bool) -> Outcome {
+    let reader = context.reader()?;
+    let runs = open_runs(&reader)?;
+    let mut open: Vec<(&Run, TaskView<'_>, Asks<'_>)> =
+        runs.iter().flat_map(|run| run.tasks().filter_map(move |task| Some((run, task, task.asks()?)))).collect();
+    if mine {
+        let folder = context.folder()?;
+        let me = context.me(context.read(&folder)?.project());
+        open.retain(|(run, _, asks)| {
+            let asked = asks.levels.is_empty()
+                || asks.levels.iter().any(|level| {
+                    let anybody = level.users.is_empty() && level.groups.is_empty();
+                    anybody
+                        || level.users.iter().any(|user| **user == *me.name)
+                        || level.groups.iter().any(|group| me.groups.contains(group))
+                });
+            asked && (asks.starter_may_answer || run.begun().is_none_or(|start| start.by != me.name))
+        });
+    }
+    open.sort_by_key(|(_, _, asks)| (asks.deadline.is_none(), asks.deadline));
+    if context.global.json {
+        let listed: Vec<_> = open.iter().map(|(run, task, asks)| told(run, *task, *asks)).collect();
+        context.screen.out(&json!({ "schema": "quorate.approvals/1", "approvals": listed }).to_string());
+        return Ok(Exit::Succeeded);
+    }
+    if open.is_empty() {
+        context.screen.note("nobody is asked anything");
+    }
+    let mut table = Table::new(&["APPROVAL", "WORKFLOW", "UNTIL", "BY", "QUESTION"]);
+    for (run, task, asks) in &open {
+        let until = asks.deadline.map(super::runs::moment).unwrap_or_else(|| "-".to_owned());
+        let id = format!("{}/{}", short(run.id()), task.id());
+        table.row([id.into(), (&**run.plan().name()).into(), until.into(), who(*asks).into(), asks.question.text.as_str().into()]);
+    }
+    if !open.is_empty() {
+        table.show(&context.screen);
+    }
+    Ok(Exit::Succeeded)
+}
+
+fn told(run: &Run, task: TaskView<'_>, asks: Asks<'_>) -> serde_json::Value {
+    json!({
+        "approval_id": approval_id(run.id(), task),
+        "run_id": run.id().to_string(),
+        "task": task.id(),
+        "workflow": &**run.plan().name(),
+        "question": asks.question.text,
+        "evidence": asks.question.evidence,
+        "evidence_digest": asks.question.evidence_digest,
+        "choices": choices(asks),
+        "by": asks.levels,
+        "deadline": asks.deadline,
+        "answers": asks.answers,
+    })
+}
+
+/// Finds the one question that is meant.
+fn find<T>(context: &Context, wanted: &str, then: impl FnOnce(&Run, TaskView<'_>, Asks<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
+    let reader = context.reader()?;
+    let (run, task) = match wanted.split_once('/') {
+        Some((run, task)) => (run, Some(task)),
+        None => (wanted, None),
+    };
+    let id = context.find_run(&reader, run)?;
+    let (run, _) = load(&reader, id)?;
+    let open: Vec<(TaskView<'_>, Asks<'_>)> = run.tasks().filter_map(|view| Some((view, view.asks()?))).collect();
+    let found = match task {
+        None => open.as_slice(),
+        Some(task) => match open.iter().position(|(view, _)| view.id() == task) {
+            Some(position) => &open[position..=position],
+            None => &[],
+        },
+    };
+    match found {
+        [(view, asks)] => then(&run, *view, *asks),
+        [] => {
+            let answered = task.and_then(|task| run.task(task)).filter(|view| view.status().is_end());
+            Err(match (task, answered) {
+                (Some(task), Some(view)) => {
+                    Problem::new(Exit::Conflict, format!("`{task}` asks nothing any more: it has {}", view.status()))
+                }
+                (Some(task), None) => Problem::new(Exit::NotFound, format!("`{task}` of run {} asks nothing", short(id))),
+                (None, _) if run.has_ended() => {
+                    Problem::new(Exit::Conflict, format!("run {} has ended, and asks nothing any more", short(id)))
+                }
+                (None, _) => Problem::new(Exit::NotFound, format!("run {} asks nothing", short(id))),
+            })
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(|(view, _)| format!("{}/{}", short(id), view.id())).collect();
+            Err(Problem::new(Exit::Usage, format!("run {} asks {} questions", short(id), several.len()))
+                .hint(format!("name one: {}", names.join(", "))))
+        }
+    }
+}
+
+fn show(context: &Context, wanted: &str) -> Outcome {
+    find(context, wanted, |run, task, asks| {
+        let screen = &context.screen;
+        if context.global.json {
+            let mut one = told(run, task, asks);
+            one["schema"] = "quorate.approval/1".into();
+            screen.out(&one.to_string());
+            return Ok(Exit::Succeeded);
+        }
+        screen.out(&one_line(&asks.question.text));
+        screen.out("");
+        screen.out(&format!("approval  {}/{}", short(run.id()), task.id()));
+        screen.out(&format!("workflow  {}", run.plan().name()));
+        screen.out(&format!("started   by {}", run.begun().map_or("", |start| &*start.by)));
+        screen.out(&format!("by        {}", who(asks)));
+        if !asks.starter_may_answer {
+            screen.out("          not by whoever started the run");
+        }
+        screen.out(&format!("until     {}", asks.deadline.map_or_else(|| "any time".to_owned(), super::runs::moment)));
+        screen.out(&format!("answers   {}", choices(asks).join(", ")));
+        for answer in asks.answers {
+            screen.out(&format!("          {} has answered {}", answer.by, answer.choice));
+        }
+        screen.out(&format!("evidence  {}", asks.question.evidence_digest));
+        screen.out(&run::pretty(asks.question.evidence.json()));
+        Ok(Exit::Succeeded)
+    })
+}
+
+fn give(context: &Context, answer: &Answer, choose: &dyn Fn(Asks<'_>) -> Result<String, Problem>) -> Outcome {
+    let (id, task, choice, evidence) = find(context, &answer.approval, |run, task, asks| {
+        Ok((run.id(), Arc::<str>::from(task.id()), choose(asks)?, asks.question.evidence_digest))
+    })?;
+    put(context, id, &|project| Input::Answered {
+        task: task.clone(),
+        by: context.me(project),
+        choice: choice.clone(),
+        note: answer.note.clone(),
+        evidence: Some(evidence),
+        output: None,
+    })
+}
+
+fn delegate(context: &Context, answer: &Answer, to: &str) -> Outcome {
+    let (id, task) = find(context, &answer.approval, |run, task, _| Ok((run.id(), Arc::<str>::from(task.id()))))?;
+    put(context, id, &|project| Input::Delegated {
+        task: task.clone(),
+        from: context.me(project),
+        to: person(to, project).name,
+        note: answer.note.clone(),
+    })
+}
+
+/// Gives a run what somebody said, and watches what comes of it.
+fn put(context: &Context, id: RunId, said: &dyn Fn(&Project) -> Input) -> Outcome {
+    let folder = context.folder()?;
+    let host = context.host(&folder)?;
+    super::runtime()?.block_on(async {
+        let engine = context.engine(&host, false).await?;
+        let (plan, seq) = engine.look(id, |run| (run.plan().clone(), run.seq())).await?;
+        let given = engine.input(id, said(host.project())).await;
+        if let Err(wrong) = given {
+            engine.stop().await?;
+            return Err(wrong.into());
+        }
+        let watched = watch(&engine, id, plan, seq, run::view(context, false), &context.screen).await;
+        let exit = run::leave(context, &engine, watched, false).await?;
+        // The answer was taken: what the run makes of it is said, and is no failure of this command.
+        Ok(if exit == Exit::Interrupted { exit } else { Exit::Succeeded })
+    })
+}

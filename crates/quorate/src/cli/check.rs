@@ -1,0 +1,62 @@
+//! `quorate check`: everything that is wrong with a project, at once.
+
+use serde_json::json;
+
+use super::context::{Context, counted};
+use super::exit::{Exit, Outcome};
+
+/// Checks a project: every mistake at once, with its place and what to do.
+///
+/// Example: quorate check --project examples/delivery
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Warnings are mistakes as well.
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
+    let folder = context.folder()?;
+    let host = context.read(&folder)?;
+    let diagnostics = &host.checked.diagnostics;
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let warnings = diagnostics.len() - errors;
+    let wrong = errors > 0 || (arguments.strict && warnings > 0);
+    if context.global.json {
+        let files = &host.checked.files;
+        let shown: Vec<_> = diagnostics
+            .iter()
+            .map(|diagnostic| {
+                let file = files.get(diagnostic.file);
+                let place = file.zip(diagnostic.span).map(|(file, span)| file.line_and_column(span.start));
+                json!({
+                    "code": diagnostic.code,
+                    "severity": if diagnostic.is_error() { "error" } else { "warning" },
+                    "file": file.map(|file| &*file.path),
+                    "line": place.map(|(line, _)| line),
+                    "column": place.map(|(_, column)| column),
+                    "message": diagnostic.message,
+                    "help": diagnostic.help,
+                })
+            })
+            .collect();
+        context.screen.out(&json!({ "schema": "quorate.check/1", "ok": !wrong, "diagnostics": shown }).to_string());
+    } else {
+        context.show_diagnostics(&host, false);
+        let project = host.project();
+        if errors == 0 {
+            let agents = counted(project.agents.len(), "agent");
+            let mut said = format!("{} and {agents}: ", counted(project.workflows.len(), "workflow"));
+            said.push_str(&if warnings == 0 { "all is well".to_owned() } else { format!("sound, with {}", counted(warnings, "warning")) });
+            context.screen.out(&said);
+            for (id, workflow) in &project.workflows {
+                let reason = workflow.strategy.reason.as_ref().map(|reason| format!(", because {reason}")).unwrap_or_default();
+                let tasks = counted(workflow.plan.task_count(), "task");
+                context.screen.out(&format!("  {id}: {tasks}, {}{reason}", workflow.strategy.name));
+            }
+        } else {
+            context.screen.err(&format!("{} and {}", counted(errors, "mistake"), counted(warnings, "warning")));
+        }
+    }
+    Ok(if wrong { Exit::Invalid } else { Exit::Succeeded })
+}

@@ -1,0 +1,231 @@
+//! What every command needs: the project, its data, and who acts.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use quorate::host::{DATA_FOLDER, Host, open_journal};
+use quorate::project::{Look, Project};
+use quorate::{Engine, Entry, Loaded, MAX_VALUE_BYTES, MemoryJournal, Opened, Payload, Person, Plan, Run, RunId, SqliteReader};
+
+use super::exit::{Exit, Problem};
+use super::screen::{Color, Screen};
+
+/// Most runs among which a shortened id is looked up.
+const MAX_LOOKED_UP: usize = 100_000;
+/// How many characters of an id are shown where the whole would be too much.
+pub(crate) const SHORT: usize = 8;
+
+/// Options that every command takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Global {
+    /// The project folder; the current one, or the nearest above that holds quorate.yaml, where it is not given.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// Where runs are kept; `.quorate` in the project folder where it is not given.
+    #[arg(long, global = true, value_name = "DIR", env = "QUORATE_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Who acts; the user of the system where it is not given.
+    #[arg(long = "as", global = true, value_name = "NAME", env = "QUORATE_AS")]
+    pub(crate) by: Option<String>,
+    /// One JSON document on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Nothing but what was asked for.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// When colours are used.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// A command's surroundings.
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) screen: Screen,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Context {
+        let screen = Screen::new(global.color, global.quiet);
+        Context { global, screen }
+    }
+
+    /// The project folder.
+    pub(crate) fn folder(&self) -> Result<PathBuf, Problem> {
+        let start = self.global.project.clone().unwrap_or_else(|| PathBuf::from("."));
+        Ok(Host::find(&start)?)
+    }
+
+    /// The project, whatever is wrong with it.
+    pub(crate) fn read(&self, folder: &Path) -> Result<Host, Problem> {
+        Ok(Host::read(folder, &[])?)
+    }
+
+    /// The project, which can run. What is wrong with it is shown.
+    pub(crate) fn host(&self, folder: &Path) -> Result<Host, Problem> {
+        let host = self.read(folder)?;
+        if !host.checked.is_sound() {
+            self.show_diagnostics(&host, true);
+            let errors = host.checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+            let problem = Problem::new(Exit::Invalid, format!("the project has {}", counted(errors, "mistake")));
+            return Err(problem.hint("nothing runs before they are gone; `quorate check` shows them again"));
+        }
+        Ok(host)
+    }
+
+    pub(crate) fn show_diagnostics(&self, host: &Host, errors_only: bool) {
+        /// More than anybody reads at once.
+        const SHOWN: usize = 25;
+        let look = Look { color: self.screen.err_color, width: self.screen.width };
+        let wanted = host.checked.diagnostics.iter().filter(|diagnostic| !errors_only || diagnostic.is_error());
+        let (shown, more): (Vec<_>, Vec<_>) = wanted.enumerate().partition(|(position, _)| *position < SHOWN);
+        for (_, diagnostic) in shown {
+            self.screen.err(&diagnostic.render(&host.checked.files, &look));
+            self.screen.err("");
+        }
+        if !more.is_empty() {
+            self.screen.err(&format!("… and {} more\n", more.len()));
+        }
+    }
+
+    /// Where runs are kept.
+    pub(crate) fn data(&self) -> Result<PathBuf, Problem> {
+        match &self.global.data {
+            Some(data) => Ok(data.clone()),
+            None => Ok(self.folder()?.join(DATA_FOLDER)),
+        }
+    }
+
+    /// The journal, to look at only: whoever owns it goes on meanwhile.
+    pub(crate) fn reader(&self) -> Result<SqliteReader, Problem> {
+        let data = self.data()?;
+        if !data.exists() {
+            let problem = Problem::new(Exit::NotFound, format!("nothing has run here yet: there is no folder {}", data.display()));
+            return Err(problem.hint("start something with `quorate run`"));
+        }
+        Ok(SqliteReader::open(&data)?)
+    }
+
+    /// Whoever acts.
+    pub(crate) fn me(&self, project: &Project) -> Person {
+        let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+        let name = self.global.by.clone().or_else(user).unwrap_or_else(|| "system".to_owned());
+        person(&name, project)
+    }
+
+    /// An engine that owns the data of this project, and goes on with whatever was left open in it.
+    pub(crate) async fn engine(&self, host: &Host, memory: bool) -> Result<Engine, Problem> {
+        let registry = Arc::new(host.registry(|_, _| None));
+        let engine = if memory {
+            Engine::new(Arc::new(MemoryJournal::new()), registry, host.options())
+        } else {
+            let journal = open_journal(&self.data()?)?;
+            let Opened { engine, left } = Engine::open(journal, registry, host.options()).await?;
+            for (run, wrong) in left {
+                self.screen.err(&format!("warning: run {} cannot go on: {wrong}", short(run)));
+            }
+            engine
+        };
+        for workflow in host.project().workflows.values() {
+            engine.know(&workflow.plan);
+        }
+        Ok(engine)
+    }
+
+    /// The run that is meant by an id, the beginning or the end of one, or `last`.
+    pub(crate) fn find_run(&self, reader: &SqliteReader, wanted: &str) -> Result<RunId, Problem> {
+        if let Ok(run) = wanted.parse::<RunId>() {
+            return Ok(run);
+        }
+        let known = reader.list(MAX_LOOKED_UP)?;
+        if wanted == "last" {
+            let newest = known.first().map(|info| info.run);
+            return newest.ok_or_else(|| Problem::new(Exit::NotFound, "nothing has run here yet"));
+        }
+        let wanted = wanted.to_ascii_lowercase();
+        let fits = |run: &RunId| {
+            let id = run.to_string();
+            id.starts_with(&wanted) || id.ends_with(&wanted)
+        };
+        let found: Vec<RunId> = known.iter().map(|info| info.run).filter(fits).collect();
+        match found[..] {
+            [run] if !wanted.is_empty() => Ok(run),
+            [] => Err(Problem::new(Exit::NotFound, format!("there is no run `{wanted}`")).hint("`quorate runs list` shows them")),
+            _ => {
+                let some: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
+                Err(Problem::new(Exit::Usage, format!("`{wanted}` may be any of {} runs", found.len())).hint(some.join("\n      ")))
+            }
+        }
+    }
+}
+
+/// Somebody, with the groups that the project knows them in.
+pub(crate) fn person(name: &str, project: &Project) -> Person {
+    let groups = project.groups.iter().filter(|(_, people)| people.iter().any(|person| person == name));
+    Person { name: name.into(), groups: groups.map(|(group, _)| group.clone()).collect() }
+}
+
+/// A run as the journal has it, with its entries.
+pub(crate) fn load(reader: &SqliteReader, run: RunId) -> Result<(Run, Vec<Entry>), Problem> {
+    let Loaded { entries, .. } = reader.load(run)?;
+    let plan = plan_of(reader, run, &entries)?;
+    let loaded = Run::load(run, plan, &entries).map_err(|wrong| Problem::new(Exit::Failed, wrong.to_string()))?;
+    Ok((loaded, entries))
+}
+
+/// The plan that a run follows.
+pub(crate) fn plan_of(reader: &SqliteReader, run: RunId, entries: &[Entry]) -> Result<Arc<Plan>, Problem> {
+    let Some(quorate::Event::RunStarted(start)) = entries.first().map(|entry| &entry.event) else {
+        return Err(Problem::new(Exit::NotFound, format!("there is no run {run}")).hint("`quorate runs list` shows them"));
+    };
+    let lost = |why: String| Problem::new(Exit::Failed, format!("the plan of run {run} cannot be read: {why}"));
+    let text = reader.kept(start.plan)?.ok_or_else(|| lost("it is not in the journal".to_owned()))?;
+    let plan = Plan::read(&text).map_err(|problems| lost(problems.first().map(ToString::to_string).unwrap_or_default()))?;
+    Ok(Arc::new(plan))
+}
+
+/// An id in short: its end tells runs apart, its beginning says when they began.
+pub(crate) fn short(run: RunId) -> String {
+    let id = run.to_string();
+    id[id.len() - SHORT..].to_owned()
+}
+
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("one {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// The input of a run: a file, `-` for standard input, or JSON as it is.
+pub(crate) fn input(given: Option<&str>) -> Result<Payload, Problem> {
+    let Some(given) = given else { return Ok(Payload::null()) };
+    let looks_like_json = given.trim_start().starts_with(['{', '[', '"']) || serde_json::from_str::<serde_json::Value>(given).is_ok();
+    let (text, from) = if given == "-" {
+        (read_at_most(std::io::stdin().lock(), "standard input")?, "standard input".to_owned())
+    } else if looks_like_json {
+        (given.to_owned(), "the input".to_owned())
+    } else {
+        let file = std::fs::File::open(given).map_err(|wrong| {
+            let exit = if wrong.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Invalid };
+            Problem::new(exit, format!("could not read the input file {given}: {wrong}")).hint("-i takes a file, `-`, or JSON")
+        })?;
+        (read_at_most(file, given)?, given.to_owned())
+    };
+    parse_input(&text, &from)
+}
+
+pub(crate) fn parse_input(text: &str, from: &str) -> Result<Payload, Problem> {
+    if let Err(wrong) = serde_json::from_str::<&serde_json::value::RawValue>(text) {
+        return Err(Problem::new(Exit::Invalid, format!("{from} is not JSON: {wrong}")));
+    }
+    Payload::parse(text.to_owned()).map_err(|wrong| Problem::new(Exit::Invalid, format!("{from} cannot be used: {wrong}")))
+}
+
+fn read_at_most(from: impl std::io::Read, name: &str) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    let read = from.take(MAX_VALUE_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|wrong| Problem::new(Exit::Invalid, format!("could not read {name}: {wrong}")))?;
+    if bytes.len() > MAX_VALUE_BYTES {
+        return Err(Problem::new(Exit::Invalid, format!("{name} has more than the {MAX_VALUE_BYTES} bytes allowed")));
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::new(Exit::Invalid, format!("{name} is not UTF-8 text")))
+}

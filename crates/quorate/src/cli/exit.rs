@@ -1,0 +1,129 @@
+//! How a command ends: exit codes are part of what users rely on.
+
+use quorate::host::HostError;
+use quorate::{AppendError, Error, OpenError, ReadError, Refusal, RunStatus};
+
+/// Exit codes; `quorate help exit-codes` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Succeeded = 0,
+    Failed = 1,
+    Usage = 2,
+    Invalid = 3,
+    NotFound = 4,
+    Waiting = 5,
+    NotPermitted = 8,
+    Conflict = 9,
+    Interrupted = 130,
+}
+
+/// What the codes mean, for `quorate help exit-codes` and the manual.
+pub(crate) const MEANINGS: &str = "\
+Exit codes:
+    0  succeeded
+    1  the run failed, was cancelled or timed out
+    2  the command line is wrong
+    3  the project or the input is not valid
+    4  there is no such thing
+    5  waiting for a person
+    6  timed out waiting
+    7  the server cannot be reached
+    8  not permitted
+    9  a conflict: somebody else was first, or has the data
+  130  interrupted";
+
+impl Exit {
+    pub(crate) fn of(status: RunStatus) -> Exit {
+        match status {
+            RunStatus::Succeeded => Exit::Succeeded,
+            RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => Exit::Failed,
+            RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => Exit::Waiting,
+        }
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) exit: Exit,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Problem {
+        Problem { exit, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Problem {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+pub(crate) type Outcome = Result<Exit, Problem>;
+
+/// An error and everything that it is about.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}
+
+impl From<HostError> for Problem {
+    fn from(wrong: HostError) -> Problem {
+        let problem = Problem::new(Exit::NotFound, whole(&wrong));
+        match wrong {
+            HostError::NoProject { .. } => problem.hint("make one with `quorate init`, or name one with --project"),
+            HostError::Folder { .. } => problem,
+            HostError::TooManyFiles { .. } => Problem { exit: Exit::Invalid, ..problem },
+        }
+    }
+}
+
+impl From<OpenError> for Problem {
+    fn from(wrong: OpenError) -> Problem {
+        let text = whole(&wrong);
+        match wrong {
+            OpenError::Owned { .. } => {
+                Problem::new(Exit::Conflict, text).hint("commands that only look (runs list, runs show) work meanwhile")
+            }
+            OpenError::Foreign { .. } => Problem::new(Exit::Invalid, text),
+            OpenError::Folder { .. } | OpenError::Storage { .. } => Problem::new(Exit::Failed, text),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(wrong: ReadError) -> Problem {
+        Problem::new(Exit::Failed, whole(&wrong)).hint("`quorate audit verify` says what is damaged")
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(wrong: Error) -> Problem {
+        let exit = match &wrong {
+            Error::NoRun(_) => Exit::NotFound,
+            Error::Exists(_) | Error::Append(AppendError::Conflict { .. }) => Exit::Conflict,
+            Error::BadStart { .. } | Error::BadPlan { .. } => Exit::Invalid,
+            Error::Refused(refusal) => match refusal {
+                Refusal::NotPermitted { .. } => Exit::NotPermitted,
+                Refusal::NoTask { .. } => Exit::NotFound,
+                Refusal::BadAnswer { .. } | Refusal::TooLong { .. } => Exit::Invalid,
+                _ => Exit::Conflict,
+            },
+            _ => Exit::Failed,
+        };
+        Problem::new(exit, whole(&wrong))
+    }
+}

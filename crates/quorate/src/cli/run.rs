@@ -1,0 +1,148 @@
+//! `quorate run`: starts a workflow and watches it.
+
+use std::path::Path;
+
+use quorate::host::Host;
+use quorate::project::{Summary, Workflow, standing};
+use quorate::{Durability, Engine, Entry, Order, Run, RunStatus};
+
+use super::context::{Context, input, short};
+use super::exit::{Exit, Outcome, Problem};
+use super::follow::{View, Watched, watch};
+use super::screen::{Style, lasting};
+
+/// Starts a workflow, watches it, and prints what it returned.
+///
+/// Example: quorate run web-app -i '{"customer": "ACME"}'
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A workflow, or a project folder, whose default workflow is started.
+    #[arg(default_value = ".")]
+    target: String,
+    /// The input: a file, `-` for standard input, or JSON.
+    #[arg(long, short, value_name = "JSON")]
+    input: Option<String>,
+    /// Keep nothing: the run is gone with this command.
+    #[arg(long)]
+    memory: bool,
+    /// Go on working while entries are written; decisions and results wait for the disk.
+    #[arg(long, conflicts_with = "memory")]
+    relaxed: bool,
+    /// Everything that happens, as lines of JSON.
+    #[arg(long, conflicts_with = "json")]
+    jsonl: bool,
+}
+
+pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
+    let workflow = target(&mut context, &arguments.target)?;
+    let folder = context.folder()?;
+    let host = context.host(&folder)?;
+    let workflow = find(&host, workflow.as_deref())?;
+    let payload = input(arguments.input.as_deref())?;
+    let durability = match (arguments.memory, arguments.relaxed) {
+        (true, _) => Durability::Memory,
+        (_, true) => Durability::Relaxed,
+        _ => Durability::Strict,
+    };
+    super::runtime()?.block_on(async {
+        let engine = context.engine(&host, arguments.memory).await?;
+        let by = context.me(host.project()).name;
+        let order = Order { by, ..Order::new(workflow.plan.clone(), payload) }.durability(durability);
+        let started = engine.start(order)?;
+        let view = view(&context, arguments.jsonl);
+        let watched = watch(&engine, started.id(), workflow.plan.clone(), 0, view, &context.screen).await;
+        leave(&context, &engine, watched, arguments.jsonl).await
+    })
+}
+
+/// A target that is a folder is the project; otherwise it is a workflow of the project at hand.
+pub(crate) fn target(context: &mut Context, target: &str) -> Result<Option<String>, Problem> {
+    let path = Path::new(target);
+    if target == "." || ((target.contains('/') || path.is_dir()) && context.global.project.is_none()) {
+        if target != "." || context.global.project.is_none() {
+            if !path.is_dir() {
+                return Err(Problem::new(Exit::NotFound, format!("there is no folder {target}")));
+            }
+            context.global.project = Some(path.to_owned());
+        }
+        return Ok(None);
+    }
+    Ok(Some(target.to_owned()))
+}
+
+pub(crate) fn find<'a>(host: &'a Host, wanted: Option<&str>) -> Result<&'a Workflow, Problem> {
+    let workflows = &host.project().workflows;
+    let known = || match workflows.is_empty() {
+        true => "this project has no workflows; write one in the folder `workflows`".to_owned(),
+        false => format!("there are: {}", workflows.keys().cloned().collect::<Vec<_>>().join(", ")),
+    };
+    let name = match (wanted.or(host.project().default.as_deref()), workflows.len()) {
+        (Some(name), _) => name,
+        (None, 1) => workflows.keys().next().map_or("", String::as_str),
+        (None, _) => return Err(Problem::new(Exit::Usage, "quorate.yaml does not say which workflow is the `default`").hint(known())),
+    };
+    workflows.get(name).ok_or_else(|| {
+        let near = quorate::expr::closest(name, workflows.keys().map(String::as_str));
+        let hint = near.map_or_else(known, |near| format!("did you mean `{near}`?"));
+        Problem::new(Exit::NotFound, format!("there is no workflow `{name}`")).hint(hint)
+    })
+}
+
+pub(crate) fn view(context: &Context, jsonl: bool) -> View {
+    match () {
+        () if jsonl => View::Entries,
+        () if context.global.quiet || context.global.json => View::Nothing,
+        () if context.screen.err_is_terminal => View::Tree,
+        () => View::Lines,
+    }
+}
+
+/// Tells how a run that was watched stands, and leaves the engine as it should be left.
+pub(crate) async fn leave(context: &Context, engine: &Engine, watched: Result<Watched, Problem>, jsonl: bool) -> Outcome {
+    let stopped = engine.stop().await;
+    let watched = watched?;
+    stopped?;
+    tell(context, &watched.run, &watched.entries, jsonl, watched.interrupted);
+    Ok(if watched.interrupted { Exit::Interrupted } else { Exit::of(watched.run.status()) })
+}
+
+/// Tells of a run that had ended before anybody watched it.
+pub(crate) fn tell_of(context: &Context, run: &Run, entries: &[Entry], jsonl: bool) -> Outcome {
+    tell(context, run, entries, jsonl, false);
+    Ok(Exit::of(run.status()))
+}
+
+fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, interrupted: bool) {
+    let (screen, id) = (&context.screen, short(run.id()));
+    let summary = Summary::of(run, entries);
+    if context.global.json {
+        screen.out(&serde_json::to_string(&summary).unwrap_or_default());
+        return;
+    }
+    if !jsonl && let Some(output) = &summary.output {
+        screen.out(&pretty(output.json()));
+    }
+    let status = screen.paint(Style::of_run(run.status()), &run.status().to_string(), true);
+    let took = lasting(summary.duration_ms);
+    match run.status() {
+        RunStatus::Succeeded => screen.note(&format!("run {id} {status} in {took}")),
+        _ if interrupted => {
+            screen.note(&format!("left run {id}: {}", standing(run)));
+            screen.note(&format!("hint: quorate runs watch {id} goes on with it"));
+        }
+        RunStatus::Waiting => {
+            screen.note(&format!("run {id} is {status}: {}", standing(run)));
+            screen.note("hint: quorate approvals list shows what is asked, and quorate approvals approve answers it");
+        }
+        _ => {
+            screen.err(&format!("run {id} {status} after {took}: {}", standing(run)));
+            screen.err(&format!("hint: quorate runs explain {id} tells the whole story"));
+        }
+    }
+}
+
+/// JSON as people read it.
+pub(crate) fn pretty(json: &str) -> String {
+    let value: Result<serde_json::Value, _> = serde_json::from_str(json);
+    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| json.to_owned())
+}

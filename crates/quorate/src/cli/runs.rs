@@ -1,0 +1,373 @@
+//! `quorate runs`: what has run, how it stands, why, and what to do about it.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use quorate::project::{Summary, millis_between, standing};
+use quorate::{Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, write_lines};
+use serde_json::json;
+
+use super::context::{Context, input, load, short};
+use super::exit::{Exit, Outcome, Problem};
+use super::follow::{now, watch};
+use super::screen::{Cell, Style, Table, lasting, one_line};
+use super::{events, run, tree};
+
+/// Most runs that are looked through for those that are wanted.
+const MAX_LOOKED_THROUGH: usize = 1_000_000;
+
+/// Lists runs, shows them, and brings them on.
+///
+/// Example: quorate runs explain last
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Lists runs, the newest first.
+    ///
+    /// Example: quorate runs list --status waiting
+    List {
+        /// Only those that stand so: running, waiting, succeeded, failed, timed_out, cancelled.
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// Only those of this workflow.
+        #[arg(long, value_name = "NAME")]
+        workflow: Option<String>,
+        /// How many at the most.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Shows a run: its tasks, its decision, what it returned.
+    ///
+    /// Example: quorate runs show last --at 12
+    Show {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+        /// As it stood after this entry.
+        #[arg(long, value_name = "SEQ")]
+        at: Option<u64>,
+    },
+    /// Shows everything that happened in a run.
+    ///
+    /// Example: quorate runs events last --jsonl
+    Events {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+        /// As lines of JSON.
+        #[arg(long)]
+        jsonl: bool,
+    },
+    /// Says where a run stands and why, and how it came there.
+    ///
+    /// Example: quorate runs explain 9f3a21bc
+    Explain {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+    },
+    /// Goes on with a run, and watches it until it ends or waits for somebody.
+    ///
+    /// Example: quorate runs watch last
+    Watch {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+        /// Everything that happens, as lines of JSON.
+        #[arg(long, conflicts_with = "json")]
+        jsonl: bool,
+    },
+    /// Cancels a run.
+    ///
+    /// Example: quorate runs cancel last --reason 'wrong file' --rollback
+    Cancel {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Undo what was done.
+        #[arg(long)]
+        rollback: bool,
+    },
+    /// Starts the same plan with the same input as a new run.
+    ///
+    /// Example: quorate runs retry last
+    Retry {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+    },
+    /// Sends a signal to a run that waits for one.
+    ///
+    /// Example: quorate runs signal last payment_received -i '{"amount": 10}'
+    Signal {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+        /// The name of the signal.
+        name: String,
+        /// What it carries: a file, `-` for standard input, or JSON.
+        #[arg(long, short, value_name = "JSON")]
+        input: Option<String>,
+    },
+    /// Prints the journal of a run, line by line, as it is chained.
+    ///
+    /// Example: quorate runs export last > run.jsonl
+    Export {
+        /// Its id, the beginning or the end of it, or `last`.
+        run: String,
+    },
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
+    match &arguments.verb {
+        Verb::List { status, workflow, limit } => list(context, status.as_deref(), workflow.as_deref(), *limit),
+        Verb::Show { run, at } => show(context, run, *at),
+        Verb::Events { run, jsonl } => show_events(context, run, *jsonl || context.global.json),
+        Verb::Explain { run } => explain(context, run),
+        Verb::Watch { run, jsonl } => bring_on(context, run, *jsonl, None),
+        Verb::Cancel { run, reason, rollback } => {
+            let cancel = |by: Arc<str>| Input::Cancel { by, reason: reason.clone(), rollback: *rollback };
+            bring_on(context, run, false, Some(&cancel))
+        }
+        Verb::Signal { run, name, input: given } => {
+            let payload = input(given.as_deref())?;
+            let signal = |by: Arc<str>| Input::Signal(Signal { name: name.as_str().into(), payload: payload.clone(), id: None, by });
+            bring_on(context, run, false, Some(&signal))
+        }
+        Verb::Retry { run } => retry(context, run),
+        Verb::Export { run } => export(context, run),
+    }
+}
+
+fn list(context: &Context, status: Option<&str>, workflow: Option<&str>, limit: usize) -> Outcome {
+    let reader = context.reader()?;
+    let mut table = Table::new(&["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK"]);
+    let mut listed = Vec::new();
+    // What is filtered out is not counted.
+    let look = if status.is_some() || workflow.is_some() { MAX_LOOKED_THROUGH } else { limit };
+    for info in reader.list(look)? {
+        if listed.len() == limit {
+            break;
+        }
+        if workflow.is_some_and(|workflow| workflow != info.name) {
+            continue;
+        }
+        let stands = match info.ended {
+            Some((status, _)) => status,
+            None => load(&reader, info.run)?.0.status(),
+        };
+        if status.is_some_and(|status| status != stands.to_string()) {
+            continue;
+        }
+        let ended = info.ended.map(|(_, at)| at);
+        let took = millis_between(info.started, ended.unwrap_or_else(now));
+        table.row([
+            short(info.run).into(),
+            info.name.as_str().into(),
+            Cell::styled(stands.to_string(), Style::of_run(stands)),
+            moment(info.started).into(),
+            lasting(took).into(),
+        ]);
+        listed.push(json!({
+            "run_id": info.run.to_string(), "target": info.name, "status": stands, "started_at": info.started, "ended_at": ended,
+        }));
+    }
+    if context.global.json {
+        context.screen.out(&json!({ "schema": "quorate.runs/1", "runs": listed }).to_string());
+    } else if listed.is_empty() {
+        context.screen.note("no runs");
+    } else {
+        table.show(&context.screen);
+    }
+    Ok(Exit::Succeeded)
+}
+
+/// A point in time to the second.
+pub(crate) fn moment(at: quorate::Timestamp) -> String {
+    let text = at.to_string();
+    text.split('.').next().unwrap_or(&text).replace('T', " ")
+}
+
+/// A run as it stood after an entry; as it stands, where none is given.
+fn loaded(context: &Context, wanted: &str, at: Option<u64>) -> Result<(SqliteReader, Run, Vec<Entry>), Problem> {
+    let reader = context.reader()?;
+    let id = context.find_run(&reader, wanted)?;
+    let (mut run, mut entries) = load(&reader, id)?;
+    if let Some(at) = at {
+        if at == 0 || at > run.seq() {
+            let message = format!("run {} has the entries 1 to {}, and no entry {at}", short(id), run.seq());
+            return Err(Problem::new(Exit::NotFound, message));
+        }
+        entries.retain(|entry| entry.seq <= at);
+        run = Run::load(id, run.plan().clone(), &entries).map_err(|wrong| Problem::new(Exit::Failed, wrong.to_string()))?;
+    }
+    Ok((reader, run, entries))
+}
+
+fn show(context: &Context, wanted: &str, at: Option<u64>) -> Outcome {
+    let (_, run, entries) = loaded(context, wanted, at)?;
+    let summary = Summary::of(&run, &entries);
+    let screen = &context.screen;
+    if context.global.json {
+        screen.out(&serde_json::to_string(&summary).unwrap_or_default());
+        return Ok(Exit::Succeeded);
+    }
+    screen.out(&format!("run       {}", run.id()));
+    screen.out(&format!("workflow  {}", run.plan().name()));
+    screen.out(&format!("status    {}", run.status()));
+    if let (Some(first), Some(start)) = (entries.first(), run.begun()) {
+        screen.out(&format!("started   {} by {}", moment(first.at), start.by));
+    }
+    let parallel = if summary.parallel_steps == 0 { String::new() } else { format!(", {} side by side", summary.parallel_steps) };
+    screen.out(&format!("took      {}", lasting(summary.duration_ms)));
+    screen.out(&format!("agents    {} of {}{parallel}", summary.agents_invoked, summary.agents_planned));
+    if !summary.execution_path.is_empty() {
+        screen.out(&format!("path      {}", summary.execution_path));
+    }
+    if let Some(decision) = &summary.decision {
+        let confidence = decision.confidence.map(|confidence| format!(", confidence {confidence}")).unwrap_or_default();
+        screen.out(&format!("decision  {}{confidence}", decision.action));
+    }
+    screen.out("");
+    let last = entries.last().map_or_else(now, |entry| entry.at);
+    let at = if run.has_ended() || at.is_some() { last } else { now() };
+    for line in tree::lines(&run, screen, at, "●", 200) {
+        screen.out(&line);
+    }
+    if let Some(output) = &summary.output {
+        screen.out(&format!("\n{}", run::pretty(output.json())));
+    }
+    Ok(Exit::Succeeded)
+}
+
+fn show_events(context: &Context, wanted: &str, jsonl: bool) -> Outcome {
+    let (_, run, entries) = loaded(context, wanted, None)?;
+    let mut table = Table::new(&["SEQ", "SINCE", "EVENT", "WHAT"]);
+    let begun = entries.first().map_or_else(now, |entry| entry.at);
+    for entry in &entries {
+        if jsonl {
+            context.screen.out(&events::json(run.id(), entry));
+            continue;
+        }
+        let what = events::line(&entry.event).unwrap_or_default();
+        table.row([entry.seq.to_string().into(), lasting(millis_between(begun, entry.at)).into(), entry.event.name().into(), what.into()]);
+    }
+    if !jsonl {
+        table.show(&context.screen);
+    }
+    Ok(Exit::Succeeded)
+}
+
+fn explain(context: &Context, wanted: &str) -> Outcome {
+    let (_, run, entries) = loaded(context, wanted, None)?;
+    let screen = &context.screen;
+    if context.global.json {
+        let facts: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| Some(json!({ "seq": entry.seq, "at": entry.at, "what": events::line(&entry.event)? })))
+            .collect();
+        let told = json!({
+            "schema": "quorate.explain/1", "run_id": run.id().to_string(), "status": run.status(), "standing": standing(&run), "facts": facts,
+        });
+        screen.out(&told.to_string());
+        return Ok(Exit::Succeeded);
+    }
+    screen.out(&one_line(&standing(&run)));
+    if let Some(decision) = run.decision() {
+        screen.out("");
+        screen.out(&format!("The decision is {}:", decision.action));
+        for look in &decision.looks {
+            let operands: Vec<String> = look.operands.iter().map(ToString::to_string).collect();
+            let outcome = serde_json::to_value(look.outcome).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+            screen.out(&format!("  {} `{}` {outcome} ({})", look.checkpoint, look.condition, operands.join(", ")));
+        }
+        for other in &decision.not_taken {
+            screen.out(&format!("  not {}: {}", other.action, other.why));
+        }
+    }
+    screen.out("");
+    screen.out("How it came there:");
+    let begun = entries.first().map_or_else(now, |entry| entry.at);
+    if let (Some(first), Some(start)) = (entries.first(), run.begun()) {
+        screen.out(&format!("  {:>4} {:>9}  {} started it, at {}", first.seq, "0ms", start.by, moment(first.at)));
+    }
+    for entry in &entries {
+        let operands: &[quorate::Operand] = match &entry.event {
+            Event::TaskAdmitted { operands, .. } => operands,
+            _ => &[],
+        };
+        let what = match (&entry.event, operands) {
+            (Event::TaskAdmitted { task, .. }, [_, ..]) => {
+                let seen: Vec<String> = operands.iter().map(ToString::to_string).collect();
+                Some(format!("{} may run, as {}", task.id(), seen.join(", ")))
+            }
+            (event, _) => events::line(event),
+        };
+        if let Some(what) = what {
+            screen.out(&format!("  {:>4} {:>9}  {}", entry.seq, lasting(millis_between(begun, entry.at)), one_line(&what)));
+        }
+    }
+    Ok(Exit::Succeeded)
+}
+
+/// Owns the data for a while, gives a run an input, and watches what comes of it.
+fn bring_on(context: &Context, wanted: &str, jsonl: bool, give: Option<&dyn Fn(Arc<str>) -> Input>) -> Outcome {
+    let folder = context.folder()?;
+    let host = context.host(&folder)?;
+    let reader = context.reader()?;
+    let id = context.find_run(&reader, wanted)?;
+    let (known, entries) = load(&reader, id)?;
+    if known.has_ended() {
+        if give.is_some() {
+            return Err(Problem::new(Exit::Conflict, format!("run {} has ended: it {}", short(id), known.status())));
+        }
+        return run::tell_of(context, &known, &entries, jsonl);
+    }
+    drop(reader);
+    super::runtime()?.block_on(async {
+        let engine = context.engine(&host, false).await?;
+        if let Some(give) = give {
+            engine.input(id, give(context.me(host.project()).name)).await?;
+        }
+        let watched = watch(&engine, id, known.plan().clone(), known.seq(), run::view(context, jsonl), &context.screen).await;
+        let exit = run::leave(context, &engine, watched, jsonl).await?;
+        // Whoever cancels a run wants it to be cancelled.
+        let cancelled = give.is_some() && exit == Exit::Failed;
+        Ok(if cancelled { Exit::Succeeded } else { exit })
+    })
+}
+
+fn retry(context: &Context, wanted: &str) -> Outcome {
+    let folder = context.folder()?;
+    let host = context.host(&folder)?;
+    let reader = context.reader()?;
+    let id = context.find_run(&reader, wanted)?;
+    let (old, _) = load(&reader, id)?;
+    let begun = old.begun().ok_or_else(|| Problem::new(Exit::NotFound, format!("run {} has not begun", short(id))))?;
+    if old.status() == RunStatus::Running || old.status() == RunStatus::Waiting {
+        let problem = Problem::new(Exit::Conflict, format!("run {} has not ended", short(id)));
+        return Err(problem.hint(format!("quorate runs watch {} goes on with it", short(id))));
+    }
+    let order = Order {
+        by: context.me(host.project()).name,
+        profile: begun.profile.clone(),
+        session: begun.session.clone(),
+        ..Order::new(old.plan().clone(), begun.input.clone())
+    };
+    drop(reader);
+    super::runtime()?.block_on(async {
+        let engine = context.engine(&host, false).await?;
+        let started = engine.start(order.durability(Durability::Strict))?;
+        context.screen.note(&format!("run {} is tried again as run {}", short(id), short(started.id())));
+        let watched = watch(&engine, started.id(), old.plan().clone(), 0, run::view(context, false), &context.screen).await;
+        run::leave(context, &engine, watched, false).await
+    })
+}
+
+fn export(context: &Context, wanted: &str) -> Outcome {
+    let (_, _, entries) = loaded(context, wanted, None)?;
+    let (lines, _) = write_lines(Head::START, &entries);
+    context.screen.out(lines.trim_end());
+    Ok(Exit::Succeeded)
+}

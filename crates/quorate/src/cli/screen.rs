@@ -1,0 +1,253 @@
+//! What is written where: data on standard output, everything else on standard error, colour only where somebody looks.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use quorate::{RunStatus, TaskStatus};
+
+/// Columns where nobody says how many there are.
+const USUAL_WIDTH: usize = 100;
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where a command writes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Screen {
+    /// Whether standard output is a terminal.
+    pub(crate) out_is_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub(crate) err_is_terminal: bool,
+    pub(crate) out_color: bool,
+    pub(crate) err_color: bool,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) quiet: bool,
+}
+
+impl Screen {
+    pub(crate) fn new(color: Color, quiet: bool) -> Screen {
+        let out_is_terminal = std::io::stdout().is_terminal();
+        let err_is_terminal = std::io::stderr().is_terminal();
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+        let wanted = |terminal: bool| match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => set("CLICOLOR_FORCE") || (terminal && !set("NO_COLOR") && std::env::var("TERM").as_deref() != Ok("dumb")),
+        };
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok().filter(|size| size.ws_col > 0);
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        Screen {
+            out_is_terminal,
+            err_is_terminal,
+            out_color: wanted(out_is_terminal),
+            err_color: wanted(err_is_terminal),
+            width: size.map(|size| usize::from(size.ws_col)).or(columns).unwrap_or(USUAL_WIDTH).max(40),
+            height: size.map_or(40, |size| usize::from(size.ws_row)).max(10),
+            quiet,
+        }
+    }
+
+    /// A line of what was asked for.
+    pub(crate) fn out(&self, text: &str) {
+        // Whoever reads it may have heard enough; that is no failure of the command.
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+
+    /// A line about what is being done.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.err(text);
+        }
+    }
+
+    /// A line about what went wrong.
+    pub(crate) fn err(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    pub(crate) fn paint(&self, style: Style, text: &str, err: bool) -> String {
+        let color = if err { self.err_color } else { self.out_color };
+        if color { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_owned() }
+    }
+}
+
+/// What a colour says; it never says it alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    Dim,
+    Good,
+    Bad,
+    Busy,
+    Asking,
+}
+
+impl Style {
+    fn code(self) -> &'static str {
+        match self {
+            Style::Dim => "2",
+            Style::Good => "32",
+            Style::Bad => "31",
+            Style::Busy => "34",
+            Style::Asking => "35",
+        }
+    }
+
+    pub(crate) fn of_task(status: TaskStatus) -> Style {
+        match status {
+            TaskStatus::Succeeded => Style::Good,
+            TaskStatus::Failed | TaskStatus::TimedOut => Style::Bad,
+            TaskStatus::Running | TaskStatus::Retrying => Style::Busy,
+            TaskStatus::Asking | TaskStatus::Sleeping => Style::Asking,
+            TaskStatus::Waiting | TaskStatus::Ready | TaskStatus::Skipped | TaskStatus::Cancelled => Style::Dim,
+        }
+    }
+
+    pub(crate) fn of_run(status: RunStatus) -> Style {
+        match status {
+            RunStatus::Succeeded => Style::Good,
+            RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => Style::Bad,
+            RunStatus::Running | RunStatus::Compensating => Style::Busy,
+            RunStatus::Waiting => Style::Asking,
+        }
+    }
+}
+
+/// A sign that goes with the word of a status.
+pub(crate) fn sign(status: TaskStatus) -> &'static str {
+    match status {
+        TaskStatus::Waiting => "·",
+        TaskStatus::Ready => "○",
+        TaskStatus::Running => "●",
+        TaskStatus::Retrying => "↻",
+        TaskStatus::Asking => "?",
+        TaskStatus::Sleeping => "⏲",
+        TaskStatus::Succeeded => "✓",
+        TaskStatus::Failed => "✗",
+        TaskStatus::TimedOut => "⧖",
+        TaskStatus::Skipped => "–",
+        TaskStatus::Cancelled => "□",
+    }
+}
+
+/// Rows in columns: aligned for people, separated by tabs for programs.
+pub(crate) struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+pub(crate) struct Cell {
+    text: String,
+    style: Option<Style>,
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Cell {
+        Cell { text: one_line(text), style: None }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell::from(text.as_str())
+    }
+}
+
+impl Cell {
+    pub(crate) fn styled(text: impl Into<String>, style: Style) -> Cell {
+        Cell { text: one_line(&text.into()), style: Some(style) }
+    }
+}
+
+impl Table {
+    pub(crate) fn new(head: &[&'static str]) -> Table {
+        Table { head: head.to_vec(), rows: Vec::new() }
+    }
+
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    pub(crate) fn show(&self, screen: &Screen) {
+        if !screen.out_is_terminal {
+            for row in &self.rows {
+                let cells: Vec<&str> = row.iter().map(|cell| cell.text.as_str()).collect();
+                screen.out(&cells.join("\t"));
+            }
+            return;
+        }
+        let width_of = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(&cell.text));
+            cells.chain([columns(self.head[column])]).max().unwrap_or(0)
+        };
+        let mut widths: Vec<usize> = (0..self.head.len()).map(width_of).collect();
+        // The last column takes what is left; it says the least when it is cut.
+        let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
+        if let Some(last) = widths.last_mut() {
+            *last = (*last).min(screen.width.saturating_sub(before).max(12));
+        }
+        let line = |cells: &mut dyn Iterator<Item = (String, Option<Style>)>| {
+            let mut line = String::new();
+            for (column, (text, style)) in cells.enumerate() {
+                let shown = cut(&text, widths[column]);
+                let gap = widths[column] - columns(&shown);
+                line.push_str(&style.map_or_else(|| shown.clone(), |style| screen.paint(style, &shown, false)));
+                if column + 1 < widths.len() {
+                    line.push_str(&" ".repeat(gap + 2));
+                }
+            }
+            line
+        };
+        screen.out(&line(&mut self.head.iter().map(|head| ((*head).to_owned(), Some(Style::Dim)))));
+        for row in &self.rows {
+            screen.out(&line(&mut row.iter().map(|cell| (cell.text.clone(), cell.style))));
+        }
+    }
+}
+
+/// How many columns a text takes on a terminal.
+pub(crate) fn columns(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
+/// A text in so many columns.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut used = 1;
+    for next in text.chars() {
+        used += unicode_width::UnicodeWidthChar::width(next).unwrap_or(0);
+        if used > width {
+            break;
+        }
+        cut.push(next);
+    }
+    cut.push('…');
+    cut
+}
+
+/// What agents and people wrote goes to a terminal without whatever would steer it.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|next| if next.is_control() { ' ' } else { next }).collect()
+}
+
+/// A length of time, as people say it.
+pub(crate) fn lasting(millis: u64) -> String {
+    match millis {
+        0..1_000 => format!("{millis}ms"),
+        1_000..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
+        60_000..3_600_000 => format!("{}m {:02}s", millis / 60_000, millis / 1_000 % 60),
+        3_600_000..86_400_000 => format!("{}h {:02}m", millis / 3_600_000, millis / 60_000 % 60),
+        _ => format!("{}d {:02}h", millis / 86_400_000, millis / 3_600_000 % 24),
+    }
+}

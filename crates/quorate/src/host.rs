@@ -1,0 +1,233 @@
+//! A project folder on disk: its files, its agents as they can be called, and the engine over its data.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_agents::{Agent, Call, Doing, Outcome, Program, Registry, STANDARD, standard};
+use quorate_core::Payload;
+use quorate_project::{AgentSpec, Checked, Does, ExecSpec, FOLDERS, MAX_FILE_BYTES, PROJECT_FILE, Project, Source};
+use quorate_runtime::Options;
+use serde_json::Value;
+
+/// Most files of a project.
+pub const MAX_FILES: usize = 10_000;
+/// How deep the folders of a project may lie in each other.
+const MAX_FOLDERS: usize = 16;
+/// The folder beside a project where its runs are kept.
+pub const DATA_FOLDER: &str = ".quorate";
+
+/// A project folder that could not be read at all. Mistakes in its files are not errors: they are in [`Checked`].
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// There is none.
+    #[error("there is no project in {folder}: neither it nor a folder above it holds `{PROJECT_FILE}`")]
+    NoProject {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// The folder cannot be read.
+    #[error("could not read the project folder {folder}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is more in it than a project may have.
+    #[error("the project in {folder} has more than the {MAX_FILES} files allowed")]
+    TooManyFiles {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// A project folder, read and checked.
+#[derive(Debug)]
+pub struct Host {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What is in it.
+    pub checked: Checked,
+}
+
+impl Host {
+    /// The project folder that `start` lies in: itself, or the nearest one above.
+    ///
+    /// # Errors
+    /// [`HostError::NoProject`] where there is none.
+    pub fn find(start: &Path) -> Result<PathBuf, HostError> {
+        let whole = std::path::absolute(start).map_err(|source| HostError::Folder { folder: start.to_owned(), source })?;
+        let found = whole.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file());
+        found.map(Path::to_owned).ok_or(HostError::NoProject { folder: whole.clone() })
+    }
+
+    /// Reads and checks the project in a folder. `functions` are the names of Rust functions that its agents may `use`, besides
+    /// the ones that are always there.
+    ///
+    /// # Errors
+    /// [`HostError`] where the folder cannot be read. What is wrong in its files is in [`Host::checked`].
+    pub fn read(folder: &Path, functions: &[&str]) -> Result<Host, HostError> {
+        let mut files = vec![source(folder, &folder.join(PROJECT_FILE))];
+        for name in FOLDERS {
+            let mut found = Vec::new();
+            collect(folder, &folder.join(name), 0, &mut found)?;
+            found.sort();
+            if files.len() + found.len() > MAX_FILES {
+                return Err(HostError::TooManyFiles { folder: folder.to_owned() });
+            }
+            files.extend(found.iter().map(|path| source(folder, path)));
+        }
+        let functions: Vec<&str> = STANDARD.iter().chain(functions).copied().collect();
+        Ok(Host { folder: folder.to_owned(), checked: Project::read(files, &functions) })
+    }
+
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &Project {
+        &self.checked.project
+    }
+
+    /// The agents of the project, ready to be called. `functions` gives those that the program brings along.
+    pub fn registry(&self, functions: impl Fn(&str, &str) -> Option<Agent>) -> Registry {
+        let registry = Registry::new();
+        for name in STANDARD {
+            standard(name, name).into_iter().for_each(|agent| registry.register(agent));
+        }
+        for spec in self.project().agents.values().filter(|spec| spec.enabled) {
+            let made = match &spec.does {
+                Does::Function(name) => functions(name, &spec.id).or_else(|| standard(name, &spec.id)),
+                Does::Exec(exec) => Some(self.program(&spec.id, exec)),
+            };
+            made.into_iter().for_each(|agent| registry.register(dressed(agent, spec)));
+        }
+        registry
+    }
+
+    /// How an engine for this project is set up.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let usual = Options::default();
+        Options {
+            max_concurrent_agents: self.project().max_concurrent_agents.or(usual.max_concurrent_agents),
+            grace: self.project().grace.map_or(usual.grace, |grace| Duration::from_millis(grace.0)),
+            ..usual
+        }
+    }
+
+    fn program(&self, id: &str, exec: &ExecSpec) -> Agent {
+        let folder = exec.folder.as_ref().map_or_else(|| self.folder.clone(), |inside| self.folder.join(inside));
+        let mut command = exec.command.clone();
+        if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
+            *program = self.folder.join(&*program).to_string_lossy().into_owned();
+        }
+        let program =
+            Program { command, folder: Some(folder), env: exec.env.clone(), pass_env: exec.pass_env.clone(), max_output: exec.max_output };
+        if exec.keep_alive { Agent::from_server(id, program) } else { Agent::from_program(id, program) }
+    }
+}
+
+/// An agent with everything that its project says about it.
+fn dressed(agent: Agent, spec: &AgentSpec) -> Agent {
+    let mut agent = match &spec.params {
+        Some(params) => Payload::of(params).map_or_else(|_| agent.clone(), |params| with_params(&agent, &spec.id, &params)),
+        None => agent,
+    };
+    agent = agent.effect(spec.effect).capabilities(spec.capabilities.iter().map(String::as_str));
+    if let Some(version) = &spec.version {
+        agent = agent.version(version);
+    }
+    if let Some(calls) = spec.max_concurrent {
+        agent = agent.max_concurrent(calls);
+    }
+    if let Some(timeout) = spec.timeout {
+        agent = agent.timeout(timeout);
+    }
+    agent
+}
+
+/// The same agent, called with these parameters where a task gives none of that name.
+fn with_params(agent: &Agent, id: &str, params: &Payload) -> Agent {
+    let usual: Arc<BTreeMap<String, Value>> = Arc::new(params.decode().unwrap_or_default());
+    let filled = move |mut call: Call| {
+        // What is no object has no names.
+        if let Ok(given) = call.request.params.decode::<Option<BTreeMap<String, Value>>>() {
+            let mut all = (*usual).clone();
+            all.extend(given.unwrap_or_default());
+            call.request.params = Payload::of(&all).unwrap_or(call.request.params);
+        }
+        call
+    };
+    match agent.doing().clone() {
+        Doing::Async(function) => Agent::from_async(id, move |call| function(filled(call))),
+        Doing::Blocking(function) => Agent::from_blocking(id, move |call| -> Outcome { function(filled(call)) }),
+        Doing::Quick(function) => Agent::from_quick(id, move |call| -> Outcome { function(filled(call)) }),
+    }
+}
+
+/// The YAML files below a folder. What is linked from elsewhere is not read: a project is what lies in its folder.
+fn collect(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), HostError> {
+    let wrong = |source| HostError::Folder { folder: folder.to_owned(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(other) => return Err(wrong(other)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(wrong)?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(wrong)?);
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if kind.is_dir() && depth < MAX_FOLDERS {
+            collect(root, &path, depth + 1, found)?;
+        } else if !kind.is_dir() && path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+            found.push(path);
+        }
+        if found.len() > MAX_FILES {
+            return Err(HostError::TooManyFiles { folder: root.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn source(root: &Path, path: &Path) -> Source {
+    let inside = path.strip_prefix(root).unwrap_or(path).components();
+    let names: Vec<String> = inside
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect();
+    let name = names.join("/");
+    match text(root, path) {
+        Ok(text) => Source::new(&name, &text),
+        Err(why) => Source::unreadable(&name, why),
+    }
+}
+
+fn text(root: &Path, path: &Path) -> Result<String, String> {
+    let real = path.canonicalize().map_err(|wrong| wrong.to_string())?;
+    if !root.canonicalize().is_ok_and(|root| real.starts_with(root)) {
+        return Err("it lies outside of the project".to_owned());
+    }
+    let about = std::fs::metadata(&real).map_err(|wrong| wrong.to_string())?;
+    if !about.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    if about.len() > MAX_FILE_BYTES as u64 {
+        return Err(format!("it has {} bytes, more than the {MAX_FILE_BYTES} allowed", about.len()));
+    }
+    let bytes = std::fs::read(&real).map_err(|wrong| wrong.to_string())?;
+    String::from_utf8(bytes).map_err(|wrong| format!("it is not UTF-8 text (byte {})", wrong.utf8_error().valid_up_to()))
+}
+
+/// Opens the journal that lies beside a project.
+///
+/// # Errors
+/// [`quorate_journal::OpenError`] where it cannot be opened, or belongs to another process.
+pub fn open_journal(data: &Path) -> Result<Arc<quorate_journal::SqliteJournal>, quorate_journal::OpenError> {
+    quorate_journal::SqliteJournal::open(data, &quorate_journal::SqliteOptions::default()).map(Arc::new)
+}
