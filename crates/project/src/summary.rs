@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Decision, Entry, Event, Grower, Payload, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Work};
+use quorate_core::{Conclusion, Decision, Entry, Event, Grower, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Work};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// The version of what [`Summary`] looks like.
 pub const RUN_SCHEMA: &str = "quorate.run/1";
@@ -20,7 +21,7 @@ pub struct Summary<'a> {
     /// How it stands.
     pub status: RunStatus,
     /// What it returned, once it has ended well.
-    pub output: Option<Payload>,
+    pub output: Option<Box<RawValue>>,
     /// What it decided.
     pub decision: Option<&'a Decision>,
     /// Its tasks, in the order of the plan, then as they grew.
@@ -64,6 +65,12 @@ pub struct TaskSummary<'a> {
     pub grown_by: Option<String>,
 }
 
+/// What a run returned, where it ended well.
+fn output(run: &Run) -> Option<Box<RawValue>> {
+    let output = (run.status() == RunStatus::Succeeded).then(|| run.output().ok())??;
+    RawValue::from_string(output.json().to_owned()).ok()
+}
+
 /// Milliseconds from one point in time to another.
 #[must_use]
 pub fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
@@ -88,7 +95,7 @@ impl<'a> Summary<'a> {
             run_id: run.id().to_string(),
             target: run.plan().name(),
             status: run.status(),
-            output: run.has_ended().then(|| run.output().ok()).flatten(),
+            output: output(run),
             decision: run.decision().map(|decision| &**decision),
             execution_path: path.join(" -> "),
             agents_invoked: run.tasks().filter(|task| task.agent().is_some()).count(),
@@ -168,20 +175,20 @@ fn stages(run: &Run) -> Vec<Vec<&str>> {
     stages
 }
 
-/// Where a run stands and why, in one sentence.
+/// Where a run stands and why, in one sentence that begins with the run.
 #[must_use]
 pub fn standing(run: &Run) -> String {
     match run.status() {
         RunStatus::Succeeded => match run.decision() {
-            Some(decision) => format!("It has ended: the decision is {}.", decision.action),
-            None => "It has ended well.".to_owned(),
+            Some(decision) => format!("has ended: the decision is {}", decision.action),
+            None => "has ended well".to_owned(),
         },
-        RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => format!("It {}.", ending(run)),
+        RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => ending(run),
         RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => {
             let waits = waits(run);
             let all = if waits.is_empty() { "nothing that has a name".to_owned() } else { waits.join("; ") };
-            let undoing = if run.status() == RunStatus::Compensating { "It undoes what was done, and waits for " } else { "It waits for " };
-            format!("{undoing}{all}.")
+            let undoing = if run.status() == RunStatus::Compensating { "undoes what was done, and waits for" } else { "waits for" };
+            format!("{undoing} {all}")
         }
     }
 }
@@ -191,18 +198,22 @@ fn ending(run: &Run) -> String {
     let failed: Vec<String> = run
         .tasks()
         .filter(|task| matches!(task.status(), TaskStatus::Failed | TaskStatus::TimedOut))
-        .filter_map(|task| Some(format!("{} {} ({})", task.id(), task.status(), task.cause()?)))
+        .filter_map(|task| Some(format!("{} {} ({})", task.id(), words(task.status()), task.cause()?)))
         .collect();
     let why = if failed.is_empty() { String::new() } else { format!(": {}", failed.join("; ")) };
-    match run.conclusion() {
-        Some(quorate_core::Conclusion::Stalled(tasks)) => {
+    match (run.conclusion(), run.status()) {
+        (Some(Conclusion::Stalled(tasks)), _) => {
             let names: Vec<&str> = tasks.iter().map(quorate_core::TaskRef::id).collect();
             format!("failed: nothing was under way, and {} could never start", names.join(", "))
         }
-        Some(quorate_core::Conclusion::Cancelled { .. }) => "was cancelled".to_owned(),
-        Some(quorate_core::Conclusion::TimedOut) => "ran out of time".to_owned(),
-        _ => format!("{}{why}", run.status()),
+        (_, RunStatus::Cancelled) => "was cancelled".to_owned(),
+        (_, RunStatus::TimedOut) => "ran out of time".to_owned(),
+        _ => format!("failed{why}"),
     }
+}
+
+fn words(status: TaskStatus) -> &'static str {
+    if status == TaskStatus::TimedOut { "timed out" } else { "failed" }
 }
 
 /// What a run waits for, one by one.

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::context::{Context, load, person, short};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::watch;
-use super::run;
 use super::screen::{Table, one_line};
+use super::{events, run};
 use quorate::project::Project;
 
 /// The answers to the question whether an attempt took effect.
@@ -45,17 +45,17 @@ enum Verb {
     /// Says yes.
     ///
     /// Example: quorate approvals approve last --as ann --note 'checked'
-    Approve(Answer),
+    Approve(Given),
     /// Says no.
     ///
     /// Example: quorate approvals reject last --as ann --note 'amount is wrong'
-    Reject(Answer),
+    Reject(Given),
     /// Gives any other answer that the question allows.
     ///
     /// Example: quorate approvals answer last --choice again
     Answer {
         #[command(flatten)]
-        answer: Answer,
+        answer: Given,
         /// The answer.
         #[arg(long)]
         choice: String,
@@ -65,7 +65,7 @@ enum Verb {
     /// Example: quorate approvals delegate last --as ann --to bob
     Delegate {
         #[command(flatten)]
-        answer: Answer,
+        answer: Given,
         /// To whom.
         #[arg(long, value_name = "NAME")]
         to: String,
@@ -73,7 +73,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Answer {
+struct Given {
     /// RUN/TASK, or a run that asks one question.
     approval: String,
     /// Why; it is kept with the answer.
@@ -182,7 +182,7 @@ fn told(run: &Run, task: TaskView<'_>, asks: Asks<'_>) -> serde_json::Value {
         "task": task.id(),
         "workflow": &**run.plan().name(),
         "question": asks.question.text,
-        "evidence": asks.question.evidence,
+        "evidence": events::plain(&asks.question.evidence),
         "evidence_digest": asks.question.evidence_digest,
         "choices": choices(asks),
         "by": asks.levels,
@@ -260,7 +260,7 @@ fn show(context: &Context, wanted: &str) -> Outcome {
     })
 }
 
-fn give(context: &Context, answer: &Answer, choose: &dyn Fn(Asks<'_>) -> Result<String, Problem>) -> Outcome {
+fn give(context: &Context, answer: &Given, choose: &dyn Fn(Asks<'_>) -> Result<String, Problem>) -> Outcome {
     let (id, task, choice, evidence) = find(context, &answer.approval, |run, task, asks| {
         Ok((run.id(), Arc::<str>::from(task.id()), choose(asks)?, asks.question.evidence_digest))
     })?;
@@ -274,7 +274,7 @@ fn give(context: &Context, answer: &Answer, choose: &dyn Fn(Asks<'_>) -> Result<
     })
 }
 
-fn delegate(context: &Context, answer: &Answer, to: &str) -> Outcome {
+fn delegate(context: &Context, answer: &Given, to: &str) -> Outcome {
     let (id, task) = find(context, &answer.approval, |run, task, _| Ok((run.id(), Arc::<str>::from(task.id()))))?;
     put(context, id, &|project| Input::Delegated {
         task: task.clone(),

@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         context.show_diagnostics(&host, false);
         let project = host.project();
         if errors == 0 {
-            let agents = counted(project.agents.len(), "agent");
+            let agents = if project.agents.is_empty() { "no agents of its own".to_owned() } else { counted(project.agents.len(), "agent") };
             let mut said = format!("{} and {agents}: ", counted(project.workflows.len(), "workflow"));
             said.push_str(&if warnings == 0 { "all is well".to_owned() } else { format!("sound, with {}", counted(warnings, "warning")) });
             context.screen.out(&said);

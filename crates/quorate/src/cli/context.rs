@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quorate::host::{DATA_FOLDER, Host, open_journal};
-use quorate::project::{Look, Project};
+use quorate::project::{Look, PROJECT_FILE, Project};
 use quorate::{Engine, Entry, Loaded, MAX_VALUE_BYTES, MemoryJournal, Opened, Payload, Person, Plan, Run, RunId, SqliteReader};
 
 use super::exit::{Exit, Problem};
@@ -53,8 +53,15 @@ impl Context {
 
     /// The project folder.
     pub(crate) fn folder(&self) -> Result<PathBuf, Problem> {
-        let start = self.global.project.clone().unwrap_or_else(|| PathBuf::from("."));
-        Ok(Host::find(&start)?)
+        match &self.global.project {
+            // A folder that is named is meant, and none above it.
+            Some(folder) if !folder.join(PROJECT_FILE).is_file() => {
+                let problem = Problem::new(Exit::NotFound, format!("{} is no project: it holds no {PROJECT_FILE}", folder.display()));
+                Err(problem.hint("make one with `quorate init`"))
+            }
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(Host::find(Path::new("."))?),
+        }
     }
 
     /// The project, whatever is wrong with it.
@@ -69,7 +76,7 @@ impl Context {
             self.show_diagnostics(&host, true);
             let errors = host.checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
             let problem = Problem::new(Exit::Invalid, format!("the project has {}", counted(errors, "mistake")));
-            return Err(problem.hint("nothing runs before they are gone; `quorate check` shows them again"));
+            return Err(problem.hint("a project runs without mistakes only; `quorate check` shows warnings as well"));
         }
         Ok(host)
     }

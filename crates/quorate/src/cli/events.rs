@@ -1,6 +1,6 @@
 //! Entries, as people and programs read them.
 
-use quorate::{Entry, Event, Grower, RunId, TaskRef, Verdict};
+use quorate::{Entry, Event, Grower, Payload, RunId, TaskRef, Verdict};
 use serde_json::{Value, json};
 
 /// The version of what [`json`] looks like.
@@ -78,6 +78,7 @@ pub(crate) fn json(run: RunId, entry: &Entry) -> String {
         Some(body) => body.take(),
         None => Value::Null,
     };
+    let body = without_envelopes(body);
     let step = body.get("task").and_then(|task| task.get("id").or(Some(task))).filter(|task| task.is_string()).cloned();
     let mut object =
         json!({ "schema": SCHEMA, "type": type_of(&entry.event), "run_id": run.to_string(), "seq": entry.seq, "at": entry.at });
@@ -89,6 +90,26 @@ pub(crate) fn json(run: RunId, entry: &Entry) -> String {
         object.insert("data".to_owned(), body);
     }
     object.to_string()
+}
+
+/// The value as everybody knows it.
+pub(crate) fn plain(payload: &Payload) -> Value {
+    payload.decode().unwrap_or_default()
+}
+
+/// The journal keeps values in an envelope, since long ones are kept apart. Whoever is not the journal gets the value.
+fn without_envelopes(value: Value) -> Value {
+    const KEPT: [&str; 8] = ["input", "output", "profile", "session", "evidence", "payload", "items", "choice"];
+    let Value::Object(fields) = value else { return value };
+    let open = |(name, value): (String, Value)| match value {
+        Value::Object(mut envelope) if KEPT.contains(&name.as_str()) && envelope.len() == 1 && envelope.contains_key("value") => {
+            let inside = envelope.remove("value").unwrap_or_default();
+            (name, inside)
+        }
+        // Questions and answers are one level down.
+        other => (name, without_envelopes(other)),
+    };
+    Value::Object(fields.into_iter().map(open).collect())
 }
 
 fn type_of(event: &Event) -> &'static str {

@@ -9,7 +9,7 @@ use quorate::{Durability, Engine, Entry, Order, Run, RunStatus};
 use super::context::{Context, input, short};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watched, watch};
-use super::screen::{Style, lasting};
+use super::screen::{Style, lasting, one_line};
 
 /// Starts a workflow, watches it, and prints what it returned.
 ///
@@ -120,23 +120,23 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, interrupte
         return;
     }
     if !jsonl && let Some(output) = &summary.output {
-        screen.out(&pretty(output.json()));
+        screen.out(&pretty(output.get()));
     }
-    let status = screen.paint(Style::of_run(run.status()), &run.status().to_string(), true);
     let took = lasting(summary.duration_ms);
+    let stands = screen.paint(Style::of_run(run.status()), &one_line(&standing(run)), true);
     match run.status() {
-        RunStatus::Succeeded => screen.note(&format!("run {id} {status} in {took}")),
+        RunStatus::Succeeded => screen.note(&format!("run {id} {stands}, in {took}")),
         _ if interrupted => {
-            screen.note(&format!("left run {id}: {}", standing(run)));
-            screen.note(&format!("hint: quorate runs watch {id} goes on with it"));
+            screen.note(&format!("left run {id}, which {stands}"));
+            screen.note(&format!("hint: `quorate runs watch {id}` goes on with it"));
         }
         RunStatus::Waiting => {
-            screen.note(&format!("run {id} is {status}: {}", standing(run)));
-            screen.note("hint: quorate approvals list shows what is asked, and quorate approvals approve answers it");
+            screen.note(&format!("run {id} {stands}"));
+            screen.note("hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it");
         }
         _ => {
-            screen.err(&format!("run {id} {status} after {took}: {}", standing(run)));
-            screen.err(&format!("hint: quorate runs explain {id} tells the whole story"));
+            screen.err(&format!("run {id} {stands}, after {took}"));
+            screen.err(&format!("hint: `quorate runs explain {id}` tells the whole story"));
         }
     }
 }

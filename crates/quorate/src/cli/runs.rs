@@ -236,7 +236,7 @@ fn show(context: &Context, wanted: &str, at: Option<u64>) -> Outcome {
         screen.out(&line);
     }
     if let Some(output) = &summary.output {
-        screen.out(&format!("\n{}", run::pretty(output.json())));
+        screen.out(&format!("\n{}", run::pretty(output.get())));
     }
     Ok(Exit::Succeeded)
 }
@@ -273,7 +273,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         screen.out(&told.to_string());
         return Ok(Exit::Succeeded);
     }
-    screen.out(&one_line(&standing(&run)));
+    screen.out(&format!("Run {} {}.", short(run.id()), one_line(&standing(&run))));
     if let Some(decision) = run.decision() {
         screen.out("");
         screen.out(&format!("The decision is {}:", decision.action));
@@ -320,7 +320,7 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, give: Option<&dyn Fn(A
     let (known, entries) = load(&reader, id)?;
     if known.has_ended() {
         if give.is_some() {
-            return Err(Problem::new(Exit::Conflict, format!("run {} has ended: it {}", short(id), known.status())));
+            return Err(Problem::new(Exit::Conflict, format!("run {} {} already", short(id), standing(&known))));
         }
         return run::tell_of(context, &known, &entries, jsonl);
     }

@@ -1,0 +1,579 @@
+//! What people see of the command line: each command as it is typed, what it prints, and how it ends.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+const PROJECT: &str = "name: house\ngroups: { leads: [ann, bob, cid] }\n";
+
+const WORKFLOWS: &str = r#"
+workflows:
+  greet:
+    tasks:
+      - { id: hello, agent: std.set, params: { value: "Hello, {{ input.name }}!" } }
+  flaky:
+    tasks:
+      - id: fetch
+        agent: std.fail
+        params: { class: unavailable, message: not yet, times: 1 }
+        retry: { max_retries: 2, initial_delay: 10ms }
+      - { id: use, agent: std.echo, depends_on: [fetch] }
+  broken:
+    tasks:
+      - { id: read, agent: std.echo }
+      - { id: compute, agent: std.fail, params: { message: division by zero }, depends_on: [read] }
+      - { id: write, agent: std.echo, depends_on: [compute] }
+  release:
+    tasks:
+      - { id: build, agent: std.echo }
+      - id: sign_off
+        depends_on: [build]
+        approval: { question: "Ship {{ input.version }}?", by: { group: leads, at_least: 2 } }
+      - { id: publish, agent: std.echo, depends_on: [sign_off] }
+  sorted:
+    output: "{{ score }}"
+    tasks:
+      - { id: score, agent: std.set, params: { value: 0.42 }, output: number }
+      - { id: high, agent: std.echo, depends_on: [score], when: score > 0.9 }
+      - { id: low, agent: std.echo, depends_on: [score], when: score <= 0.9 }
+"#;
+
+struct House(TempDir);
+
+/// A project in a folder of its own.
+fn house() -> House {
+    let folder = TempDir::new().unwrap();
+    let house = House(folder);
+    house.write("quorate.yaml", PROJECT);
+    house.write("workflows/house.yaml", WORKFLOWS);
+    house
+}
+
+impl House {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str], stdin: &str) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+        command.args(arguments).current_dir(self.path()).env_remove("QUORATE_AS").env("USER", "eve").env("COLUMNS", "80");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that is not interested in its input may have ended.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// What a command line prints and how it ends, without what is different every time.
+    fn type_in(&self, line: &str) -> String {
+        self.type_with(line, "")
+    }
+
+    fn type_with(&self, line: &str, stdin: &str) -> String {
+        let arguments = words(line);
+        let output = self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), stdin);
+        let mut shown = String::new();
+        for (name, bytes) in [("", &output.stdout), ("err: ", &output.stderr)] {
+            let text = String::from_utf8_lossy(bytes).replace(&*self.path().to_string_lossy(), "<house>");
+            for text in masked(&text).lines() {
+                shown.push_str(format!("{name}{text}").trim_end());
+                shown.push('\n');
+            }
+        }
+        shown.push_str(&format!("exit {}", output.status.code().unwrap()));
+        shown
+    }
+}
+
+/// Splits a line at its spaces; what is in single quotes stays together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (position, part) in line.split('\'').enumerate() {
+        if position % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+/// Ids, digests and times are different every time.
+fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let before = masked.chars().last();
+        let begins = before.is_none_or(|before| !before.is_alphanumeric() && before != '.');
+        let word: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+        let hex = word.chars().all(|c| c.is_ascii_hexdigit()) && word.chars().any(|c| c.is_ascii_digit());
+        let taken = match () {
+            () if begins && hex && [8, 32, 64].contains(&word.len()) && word != "16777216" => Some((word.len(), "<id>")),
+            () if begins && is_moment(rest) => Some((moment_length(rest), "<time>")),
+            () if begins && next.is_ascii_digit() => lasting(rest).map(|length| (length, "<took>")),
+            () => None,
+        };
+        match taken {
+            Some((length, name)) => {
+                masked.push_str(name);
+                rest = &rest[length..];
+            }
+            None => {
+                masked.push(next);
+                rest = &rest[next.len_utf8()..];
+            }
+        }
+    }
+    let mut parts = masked.split("\"duration_ms\":");
+    let first = parts.next().unwrap_or_default().to_owned();
+    masked = parts.fold(first, |all, part| all + "\"duration_ms\":<took>" + part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    masked.lines().map(narrow).collect::<Vec<_>>().join("\n")
+}
+
+/// Columns are as wide as what was masked: before a time, any number of spaces is as good as two.
+fn narrow(line: &str) -> String {
+    let mut parts = line.split("<took>");
+    let first = parts.next().unwrap_or_default();
+    let shorten = |part: &str| {
+        let text = part.trim_end_matches(' ');
+        if part.len() > text.len() + 1 { format!("{text}  ") } else { part.to_owned() }
+    };
+    let rest: Vec<&str> = parts.collect();
+    if rest.is_empty() {
+        return line.to_owned();
+    }
+    let (last, inner) = rest.split_last().unwrap();
+    let inner: Vec<String> = std::iter::once(first).chain(inner.iter().copied()).map(shorten).collect();
+    format!("{}<took>{last}", inner.join("<took>"))
+}
+
+fn is_moment(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 19 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-' && bytes[13] == b':'
+}
+
+fn moment_length(text: &str) -> usize {
+    text.find(|c: char| !(c.is_ascii_digit() || "-:.T Z".contains(c))).unwrap_or(text.len()).min(if text.as_bytes()[10] == b'T' {
+        27
+    } else {
+        19
+    })
+}
+
+/// The length of `12ms`, `1.2s` or `3m 04s` at the beginning of a text.
+fn lasting(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let unit: String = text[digits..].chars().take_while(char::is_ascii_alphabetic).collect();
+    matches!(unit.as_str(), "ms" | "s").then_some(digits + unit.len())
+}
+
+#[test]
+fn a_workflow_is_checked_run_and_told() {
+    let house = house();
+    insta::assert_snapshot!(house.type_in("check"), @"
+    5 workflows and no agents of its own: all is well
+      broken: 3 tasks, dag, because 2 of 3 tasks wait for others
+      flaky: 2 tasks, dag, because 1 of 2 tasks wait for others
+      greet: one task, sequential, because there is one task
+      release: 3 tasks, dag, because 2 of 3 tasks wait for others
+      sorted: 3 tasks, conditional, because 2 of 3 tasks have a condition
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in(r#"run greet -i '{"name": "Ann"}'"#), @r#"
+    "Hello, Ann!"
+    err:   <took>  run <id> of greet started
+    err:   <took>  hello started: std.set 1
+    err:   <took>  hello succeeded
+    err:   <took>  run succeeded
+    err: run <id> has ended well, in <took>
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("run flaky --quiet"), @"
+    null
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("run flaky"), @"
+    null
+    err:   <took>  run <id> of flaky started
+    err:   <took>  fetch started: std.fail 1
+    err:   <took>  fetch failed in attempt 1: unavailable: not yet; tried again at <time>
+    err:   <took>  fetch started again: std.fail 1, attempt 2
+    err:   <took>  fetch succeeded
+    err:   <took>  use started: std.echo 1
+    err:   <took>  use succeeded
+    err:   <took>  run succeeded
+    err: run <id> has ended well, in <took>
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("run broken"), @"
+    err:   <took>  run <id> of broken started
+    err:   <took>  read started: std.echo 1
+    err:   <took>  read succeeded
+    err:   <took>  compute started: std.fail 1
+    err:   <took>  compute failed: internal: division by zero
+    err:   <took>  run failed
+    err: run <id> failed: compute failed (internal: division by zero), after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+    insta::assert_snapshot!(house.type_in("run sorted"), @"
+    0.42
+    err:   <took>  run <id> of sorted started
+    err:   <took>  score started: std.set 1
+    err:   <took>  score succeeded
+    err:   <took>  high is skipped: `score > 0.9` does not hold: score is 0.42
+    err:   <took>  low started: std.echo 1
+    err:   <took>  low succeeded
+    err:   <took>  run succeeded
+    err: run <id> has ended well, in <took>
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs list"), @"
+    <id>	sorted	succeeded	<time>	<took>
+    <id>	broken	failed	<time>	<took>
+    <id>	flaky	succeeded	<time>	<took>
+    <id>	flaky	succeeded	<time>	<took>
+    <id>	greet	succeeded	<time>	<took>
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs list --status failed"), @"
+    <id>	broken	failed	<time>	<took>
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs show last"), @"
+    run       <id>
+    workflow  sorted
+    status    succeeded
+    started   <time> by eve
+    took  <took>
+    agents    2 of 3
+    path      score -> low
+
+      ✓ score  succeeded  std.set  <took>
+      – high   skipped                              `score > 0.9` does not hold: s…
+      ✓ low    succeeded  std.echo  <took>
+
+    0.42
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs show last --at 3"), @"
+    run       <id>
+    workflow  sorted
+    status    running
+    started   <time> by eve
+    took  <took>
+    agents    1 of 3
+    path      score
+
+      ✓ score  succeeded  std.set  <took>
+      · high   waiting
+      · low    waiting
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs explain last"), @"
+    Run <id> has ended well.
+
+    How it came there:
+         1  <took>  eve started it, at <time>
+         2  <took>  score started: std.set 1
+         3  <took>  score succeeded
+         4  <took>  high is skipped: `score > 0.9` does not hold: score is 0.42
+         5  <took>  low may run, as score is 0.42
+         6  <took>  low started: std.echo 1
+         7  <took>  low succeeded
+         9  <took>  run succeeded
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs events last"), @"
+    1	<took>	run_started
+    2	<took>	task_started	score started: std.set 1
+    3	<took>	task_succeeded	score succeeded
+    4	<took>	task_skipped	high is skipped: `score > 0.9` does not hold: score is 0.42
+    5	<took>	task_admitted
+    6	<took>	task_started	low started: std.echo 1
+    7	<took>	task_succeeded	low succeeded
+    8	<took>	concluded
+    9	<took>	run_ended	run succeeded
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("graph sorted"), @"
+           [ score ]
+         ┌─────┴──────┐
+         ▼            ▼
+    [ ◇ high  ]   [ ◇ low ]
+    exit 0
+    ");
+}
+
+#[test]
+fn a_run_that_waits_for_people_ends_when_they_have_answered() {
+    let house = house();
+    insta::assert_snapshot!(house.type_in(r#"run release --as ann -i '{"version": "1.2"}'"#), @"
+    err:   <took>  run <id> of release started
+    err:   <took>  build started: std.echo 1
+    err:   <took>  build succeeded
+    err:   <took>  sign_off asks: Ship 1.2?
+    err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
+    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    exit 5
+    ");
+    insta::assert_snapshot!(house.type_in("approvals list"), @"
+    <id>/sign_off	release	-	2 of the group leads	Ship 1.2?
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("approvals list --mine --as ann"), @"
+    err: nobody is asked anything
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("approvals show last"), @r#"
+    Ship 1.2?
+
+    approval  <id>/sign_off
+    workflow  release
+    started   by ann
+    by        2 of the group leads
+              not by whoever started the run
+    until     any time
+    answers   approve, reject
+    evidence  <id>
+    {
+      "build": {
+        "version": "1.2"
+      }
+    }
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("runs explain last"), @"
+    Run <id> waits for an answer to sign_off (“Ship 1.2?”).
+
+    How it came there:
+         1  <took>  ann started it, at <time>
+         2  <took>  build started: std.echo 1
+         3  <took>  build succeeded
+         4  <took>  sign_off asks: Ship 1.2?
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("approvals approve last --as ann"), @"
+    err: error: ann may not answer `sign_off`: they started the run
+    exit 8
+    ");
+    insta::assert_snapshot!(house.type_in("approvals approve last --as eve"), @"
+    err: error: eve may not answer `sign_off`: it asks the group leads
+    exit 8
+    ");
+    insta::assert_snapshot!(house.type_in("approvals answer last --as bob --choice maybe"), @"
+    err: error: `maybe` is not an answer to `sign_off`: choose one of approve, reject
+    exit 3
+    ");
+    insta::assert_snapshot!(house.type_in("approvals approve last --as bob --note 'looks good'"), @"
+    err:   <took>  sign_off: bob answered approve (looks good); more have to agree
+    err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
+    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("approvals approve last --as bob"), @"
+    err: error: bob has answered `sign_off` already; others have to agree, or they may still reject
+    exit 9
+    ");
+    insta::assert_snapshot!(house.type_in("approvals delegate last --as cid --to dan"), @"
+    err:   <took>  sign_off: cid handed it on to dan
+    err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
+    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("approvals approve last/sign_off --as dan"), @r#"
+    {
+      "version": "1.2"
+    }
+    err:   <took>  sign_off: dan answered approve
+    err:   <took>  publish started: std.echo 1
+    err:   <took>  publish succeeded
+    err:   <took>  run succeeded
+    err: run <id> has ended well, in <took>
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("approvals approve last --as cid"), @"
+    err: error: run <id> has ended, and asks nothing any more
+    exit 9
+    ");
+    insta::assert_snapshot!(house.type_in("approvals approve last/sign_off --as cid"), @"
+    err: error: `sign_off` asks nothing any more: it has succeeded
+    exit 9
+    ");
+}
+
+#[test]
+fn a_run_can_be_cancelled_and_tried_again() {
+    let house = house();
+    house.type_in(r#"run release --as ann -i '{"version": "1.2"}'"#);
+    insta::assert_snapshot!(house.type_in("runs cancel last --reason 'wrong version'"), @"
+    err:   <took>  eve cancels the run: wrong version
+    err:   <took>  run cancelled
+    err: run <id> was cancelled, after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs cancel last"), @"
+    err: error: run <id> was cancelled already
+    exit 9
+    ");
+    insta::assert_snapshot!(house.type_in("runs retry last"), @"
+    err: run <id> is tried again as run <id>
+    err:   <took>  run <id> of release started
+    err:   <took>  build started: std.echo 1
+    err:   <took>  build succeeded
+    err:   <took>  sign_off asks: Ship 1.2?
+    err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
+    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    exit 5
+    ");
+}
+
+#[test]
+fn programs_get_documents_and_streams() {
+    let house = house();
+    insta::assert_snapshot!(house.type_with("run greet -i - --json", r#"{"name": "Bob"}"#), @r#"
+    {"schema":"quorate.run/1","run_id":"<id>","target":"greet","status":"succeeded","output":"Hello, Bob!","decision":null,"tasks":[{"id":"hello","status":"succeeded","agent":"std.set","agent_version":"1","attempts":1,"started_at":"<time>","ended_at":"<time>","duration_ms":<took>,"cause":null,"grown_by":null}],"execution_path":"hello","agents_invoked":1,"agents_planned":1,"parallel_steps":0,"duration_ms":<took>,"seq":5}
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in(r#"run greet -i '{"name": "Bob"}' --jsonl"#), @r#"
+    {"schema":"quorate.event/1","type":"workflow_started","run_id":"<id>","seq":1,"at":"<time>","event":"run_started","data":{"plan":"<id>","name":"greet","input":{"name":"Bob"},"by":"eve"}}
+    {"schema":"quorate.event/1","type":"step_started","run_id":"<id>","seq":2,"at":"<time>","step":"hello","event":"task_started","data":{"task":"hello","attempt":1,"agent":{"id":"std.set","version":"1","effect":"none"}}}
+    {"schema":"quorate.event/1","type":"step_completed","run_id":"<id>","seq":3,"at":"<time>","step":"hello","event":"task_succeeded","data":{"task":"hello","attempt":1,"output":"Hello, Bob!"}}
+    {"schema":"quorate.event/1","type":"concluded","run_id":"<id>","seq":4,"at":"<time>","event":"concluded","data":"finished"}
+    {"schema":"quorate.event/1","type":"workflow_completed","run_id":"<id>","seq":5,"at":"<time>","event":"run_ended","data":{"status":"succeeded"}}
+    err: run <id> has ended well, in <took>
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("runs list --json"), @r#"
+    {"schema":"quorate.runs/1","runs":[{"run_id":"<id>","target":"greet","status":"succeeded","started_at":"<time>","ended_at":"<time>"},{"run_id":"<id>","target":"greet","status":"succeeded","started_at":"<time>","ended_at":"<time>"}]}
+    exit 0
+    "#);
+    house.write("workflows/wrong.yaml", "tasks:\n  - { id: a, agent: std.ehco }\n");
+    insta::assert_snapshot!(house.type_in("check --json"), @r#"
+    {"schema":"quorate.check/1","ok":false,"diagnostics":[{"code":"A010","severity":"error","file":"workflows/wrong.yaml","line":2,"column":21,"message":"there is no agent `std.ehco`","help":"did you mean `std.echo`?"}]}
+    exit 3
+    "#);
+}
+
+#[test]
+fn what_is_asked_wrongly_is_answered_clearly() {
+    let house = house();
+    insta::assert_snapshot!(house.type_in("runs list"), @"
+    err: error: nothing has run here yet: there is no folder <house>/.quorate
+    err: hint: start something with `quorate run`
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("run gret"), @"
+    err: error: there is no workflow `gret`
+    err: hint: did you mean `greet`?
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("run"), @"
+    err: error: quorate.yaml does not say which workflow is the `default`
+    err: hint: there are: broken, flaky, greet, release, sorted
+    exit 2
+    ");
+    insta::assert_snapshot!(house.type_in("run greet -i '{\"name\": '"), @"
+    err: error: the input is not JSON: EOF while parsing a value at line 1 column 9
+    exit 3
+    ");
+    insta::assert_snapshot!(house.type_in("run greet -i nowhere.json"), @"
+    err: error: could not read the input file nowhere.json: No such file or directory (os error 2)
+    err: hint: -i takes a file, `-`, or JSON
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("run greet --project nowhere"), @"
+    err: error: nowhere is no project: it holds no quorate.yaml
+    err: hint: make one with `quorate init`
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("runs show 0123"), @"
+    err: error: nothing has run here yet: there is no folder <house>/.quorate
+    err: hint: start something with `quorate run`
+    exit 4
+    ");
+    house.type_in(r#"run greet -i '{"name": "Ann"}'"#);
+    insta::assert_snapshot!(house.type_in("runs show zzz"), @"
+    err: error: there is no run `zzz`
+    err: hint: `quorate runs list` shows them
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("runs show last --at 99"), @"
+    err: error: run <id> has the entries 1 to 5, and no entry 99
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("approvals approve last"), @"
+    err: error: run <id> has ended, and asks nothing any more
+    exit 9
+    ");
+    insta::assert_snapshot!(house.type_in("run greet --colour"), @"
+    err: error: unexpected argument '--colour' found
+    err:
+    err:   tip: a similar argument exists: '--color'
+    err:
+    err: Usage: quorate run --color <WHEN> <TARGET>
+    err:
+    err: For more information, try '--help'.
+    exit 2
+    ");
+    house.write("workflows/wrong.yaml", "tasks:\n  - { id: a, agent: std.echo, depends_on: [b] }\n");
+    insta::assert_snapshot!(house.type_in("run greet"), @"
+    err: error[P010]: there is no task `b`
+    err:  --> workflows/wrong.yaml:2:43
+    err:   |
+    err: 2 |   - { id: a, agent: std.echo, depends_on: [b] }
+    err:   |                                           ^^^
+    err:
+    err: error: the project has one mistake
+    err: hint: a project runs without mistakes only; `quorate check` shows warnings as well
+    exit 3
+    ");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let house = house();
+    std::fs::write(house.path().join("workflows/binary.yaml"), [0x00, 0xff, 0xfe]).unwrap();
+    let large = std::fs::File::create(house.path().join("workflows/large.yaml")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", house.path().join("workflows/outside.yaml")).unwrap();
+    std::fs::create_dir_all(house.path().join("agents/folder.yaml")).unwrap();
+    house.write("agents/bomb.yaml", "a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n");
+    house.write("agents/deep.yaml", &"[".repeat(200_000));
+    insta::assert_snapshot!(house.type_in("check"), @"
+    err: error[Y003]: aliases are not followed
+    err:  --> agents/bomb.yaml:2:8
+    err:   |
+    err: 2 | b: &b [*a, *a]
+    err:   |        ^^
+    err:   |
+    err:   = help: write out what it stands for: what a reader sees is what runs
+    err:
+    err: error[Y002]: this is not YAML: recursion limit exceeded
+    err:  --> agents/deep.yaml:1:65
+    err:   |
+    err: 1 | [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[...
+    err:   |                                                                 ^
+    err:
+    err: error[Y000]: this file cannot be read: it is not UTF-8 text (byte 1)
+    err: --> workflows/binary.yaml
+    err:
+    err: error[Y000]: this file cannot be read: it has 1073741824 bytes, more than the 16777216 allowed
+    err: --> workflows/large.yaml
+    err:
+    err: error[Y000]: this file cannot be read: it lies outside of the project
+    err: --> workflows/outside.yaml
+    err:
+    err: 5 mistakes and 0 warnings
+    exit 3
+    ");
+}
