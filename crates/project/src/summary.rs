@@ -1,6 +1,6 @@
 //! A run in a few words: what people and programs are told about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::{Conclusion, Decision, Entry, Event, Grower, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Work};
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct Summary<'a> {
     pub tasks: Vec<TaskSummary<'a>>,
     /// The stages in which tasks ran; tasks of one stage stand side by side.
     pub execution_path: String,
-    /// Tasks that an agent worked on.
+    /// Tasks of the plan that an agent worked on, however often.
     pub agents_invoked: usize,
     /// Tasks that the plan has for agents.
     pub agents_planned: usize,
@@ -98,7 +98,7 @@ impl<'a> Summary<'a> {
             output: output(run),
             decision: run.decision().map(|decision| &**decision),
             execution_path: path.join(" -> "),
-            agents_invoked: run.tasks().filter(|task| task.agent().is_some()).count(),
+            agents_invoked: run.tasks().filter(|task| task.agent().is_some()).map(TaskView::plan_id).collect::<BTreeSet<_>>().len(),
             agents_planned: run.plan().agent_tasks(),
             parallel_steps: stages.iter().filter(|stage| stage.len() > 1).map(Vec::len).sum(),
             duration_ms: entries.first().zip(entries.last()).map_or(0, |(first, last)| millis_between(first.at, last.at)),

@@ -577,3 +577,232 @@ fn files_that_cannot_be_read_are_named() {
     exit 3
     ");
 }
+
+#[test]
+fn every_template_is_a_project_that_runs() {
+    let templates: [(&str, &str, &str); 7] = [
+        ("ci", r#"'{"branch": "main"}'"#, "0"),
+        ("etl", r#"'{"rows": [{"id": 1}, {"id": 2}]}'"#, "0"),
+        ("review", r#"'{"text": "A first draft."}'"#, "0"),
+        ("approval", r#"'{"amount": 1200, "to": "ACME"}'"#, "5"),
+        ("map-reduce", r#"'{"items": ["a", "b"]}'"#, "0"),
+        ("saga", r#"'{"car": false}'"#, "1"),
+        ("loop", r#"'{"topic": "quorums"}'"#, "0"),
+    ];
+    let house = House(TempDir::new().unwrap());
+    for (name, input, exit) in templates {
+        let made = house.type_in(&format!("init {name} --template {name}"));
+        assert!(made.ends_with("exit 0"), "{made}");
+        let checked = house.type_in(&format!("check --strict --project {name}"));
+        assert!(checked.ends_with("exit 0"), "{checked}");
+        let ran = house.type_in(&format!("run --project {name} -i {input}"));
+        assert!(ran.ends_with(&format!("exit {exit}")), "{ran}");
+    }
+    insta::assert_snapshot!(house.type_in("runs show last --project saga"), @"
+    run       <id>
+    workflow  saga
+    status    failed
+    started   <time> by eve
+    took  <took>
+    agents    5 of 6
+    path      flight -> hotel -> no-car
+
+      ✓ flight                 succeeded  booking  <took>
+      ✓ hotel                  succeeded  booking  <took>
+      – car                    skipped                              `input.car` do…
+      ✗ no-car                 failed     std.fail  <took>  refused: there…
+      ✓ cancel-hotel(hotel)    succeeded  booking  <took>
+      ✓ cancel-flight(flight)  succeeded  booking  <took>
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs show last --project loop"), @r#"
+    run       <id>
+    workflow  loop
+    status    succeeded
+    started   <time> by eve
+    took  <took>
+    agents    3 of 3
+    path      write -> judge -> publish
+
+      ✓ write    succeeded  std.set  <took>
+      ✓ write#2  succeeded  std.set  <took>
+      ✓ write#3  succeeded  std.set  <took>
+      ✓ judge    succeeded  std.set  <took>
+      ✓ judge#2  succeeded  std.set  <took>
+      ✓ judge#3  succeeded  std.set  <took>
+      ✓ publish  succeeded  std.echo  <took>
+
+    {
+      "topic": "quorums"
+    }
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("runs show last --project etl"), @r#"
+    run       <id>
+    workflow  etl
+    status    succeeded
+    started   <time> by eve
+    took  <took>
+    agents    3 of 3
+    path      extract -> transform -> load
+
+      ✓ extract       succeeded  std.set  <took>
+      ✓ transform     succeeded  <took>
+      ✓ transform[0]  succeeded  std.set  <took>
+      ✓ transform[1]  succeeded  std.set  <took>
+      ✓ load          succeeded  std.set  <took>
+
+    {
+      "loaded": [
+        {
+          "row": {
+            "id": 1
+          },
+          "position": 0
+        },
+        {
+          "row": {
+            "id": 2
+          },
+          "position": 1
+        }
+      ]
+    }
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("init saga"), @"
+    err: error: saga is a project already
+    err: hint: nothing was changed
+    exit 9
+    ");
+    insta::assert_snapshot!(house.type_in("init fresh --template sag"), @"
+    err: error: there is no template `sag`
+    err: hint: did you mean `saga`?
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("init fresh --template list"), @"
+    ci           checks side by side, then build and deploy
+    etl          rows that are read, cleaned one by one, and loaded
+    review       two of three reviewers have to come to a result
+    approval     a payment that somebody has to agree to
+    map-reduce   each item by itself, then all together
+    saga         steps that are undone when a later one fails
+    loop         write and judge until it is good
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("init fresh"), @r#"
+    err: wrote fresh/quorate.yaml
+    err: wrote fresh/agents/agents.yaml
+    err: wrote fresh/workflows/ci.yaml
+    err: wrote fresh/.gitignore
+    err: try it:  cd fresh && quorate run ci -i '{"branch": "main"}'
+    exit 0
+    "#);
+}
+
+#[test]
+fn a_file_of_records_is_run_record_by_record() {
+    let house = house();
+    house.write("people.jsonl", "{\"name\": \"Ann\"}\n\n{\"name\": null}\n{\"name\": \"Bob\"}\n");
+    house.write("people.csv", "name,age\nAnn,3\n\"Bob, the elder\",\n");
+    insta::assert_snapshot!(house.type_in("run greet --each people.jsonl --jobs 1"), @r#"
+    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"succeeded","output":"Hello, Ann!"}
+    {"schema":"quorate.record/1","record":3,"run_id":"<id>","status":"failed","error":"failed: hello failed (invalid: `input.name` is null)"}
+    {"schema":"quorate.record/1","record":4,"run_id":"<id>","status":"succeeded","output":"Hello, Bob!"}
+    err: greet of 3 records: 2 succeeded, 1 failed
+    exit 1
+    "#);
+    insta::assert_snapshot!(house.type_in("run greet --each people.csv --jobs 1 --out out.jsonl"), @"
+    err: greet of 2 records: 2 succeeded
+    exit 0
+    ");
+    assert_eq!(std::fs::read_to_string(house.path().join("out.jsonl")).unwrap().lines().count(), 2);
+    insta::assert_snapshot!(house.type_in("run release --each people.jsonl --jobs 1 --quiet"), @r#"
+    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
+    {"schema":"quorate.record/1","record":3,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
+    {"schema":"quorate.record/1","record":4,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
+    exit 1
+    "#);
+    house.write("people.jsonl", "{\"name\": \"Ann\"}\n{name}\n");
+    insta::assert_snapshot!(house.type_in("run greet --each people.jsonl"), @"
+    err: error: people.jsonl, line 2 is not JSON: key must be a string at line 1 column 2
+    exit 3
+    ");
+    insta::assert_snapshot!(house.type_in("run greet --each nobody.jsonl"), @"
+    err: error: there is no file nobody.jsonl
+    exit 4
+    ");
+}
+
+#[test]
+fn agents_are_listed_and_called() {
+    let house = house();
+    house.write("agents/rules.yaml", "agents:\n  rules:\n    exec: [sh, -c, 'cat > /dev/null; echo 3']\n    version: 1.2.0\n    output: number\n  mute:\n    exec: [sh, -c, 'echo almost']\n");
+    insta::assert_snapshot!(house.type_in("agents list"), @"
+    mute	1		program sh -c echo almost
+    rules	1.2.0		program sh -c cat > /dev/null; echo 3
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents show rules"), @"
+    agent_id        rules
+    kind            program
+    does            sh -c cat > /dev/null; echo 3
+    version         1.2.0
+    capabilities    []
+    effect          none
+    enabled         true
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents call rules"), @"
+    3
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents call mute"), @"
+    err: error: invalid: its answer is not JSON: the value is not JSON; it begins with `almost`
+    exit 1
+    ");
+    insta::assert_snapshot!(house.type_in(r#"agents call std.set --params '{"value": [1, 2]}'"#), @"
+    [
+      1,
+      2
+    ]
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents call rulse"), @"
+    err: error: there is no agent `rulse`
+    err: hint: did you mean `rules`?
+    exit 4
+    ");
+}
+
+#[test]
+fn a_journal_is_verified_and_damage_is_named() {
+    let house = house();
+    house.type_in(r#"run greet -i '{"name": "Ann"}'"#);
+    insta::assert_snapshot!(house.type_in("audit verify"), @"
+    5 entries of one run: every chain is whole
+    seal <id>
+    err: keep the seal elsewhere: a journal that was put back to an earlier state has another one
+    exit 0
+    ");
+    let exported = house.type_in("audit export");
+    assert_eq!(exported.lines().count(), 6, "five entries, and how it ended: {exported}");
+    let changed = change(&house.path().join(".quorate/journal.db"));
+    assert_eq!(changed, 1);
+    insta::assert_snapshot!(house.type_in("audit verify"), @"
+    run <id>, entry 3: it was changed after it was written
+    err: the journal is damaged in one place; nothing was changed
+    exit 1
+    ");
+    insta::assert_snapshot!(house.type_in("runs show last"), @"
+    err: error: the journal is damaged: run <id>, entry 3: it was changed after it was written
+    err: hint: `quorate audit verify` says what is damaged
+    exit 1
+    ");
+}
+
+/// Changes a text in the journal behind its back.
+fn change(file: &Path) -> usize {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection.execute("update appends set body = replace(body, 'Hello', 'Howdy') where body like '%Hello, Ann%'", []).unwrap()
+}

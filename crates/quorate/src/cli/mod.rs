@@ -1,14 +1,19 @@
 //! The command line: what is asked goes in as arguments, what was asked for comes out on standard output, and everything
 //! else on standard error. Start at [`main`].
 
+mod agents;
 mod approvals;
+mod audit;
 mod bench;
 mod check;
 mod context;
+mod doctor;
+mod each;
 mod events;
 mod exit;
 mod follow;
 mod graph;
+mod init;
 mod run;
 mod runs;
 mod screen;
@@ -16,7 +21,7 @@ mod tree;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use context::{Context, Global};
 use exit::{Exit, MEANINGS, Problem};
@@ -38,11 +43,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Arguments),
+    Init(init::Arguments),
     Check(check::Arguments),
+    Run(run::Arguments),
     Graph(graph::Arguments),
     Runs(runs::Arguments),
     Approvals(approvals::Arguments),
+    Agents(agents::Arguments),
+    Audit(audit::Arguments),
+    Doctor(doctor::Arguments),
     Bench(bench::Arguments),
     /// Prints the JSON Schema of a kind of project file, for editors.
     ///
@@ -51,6 +60,21 @@ enum Command {
         /// Which: project, agents, workflows (a file of several) or workflow (a file of one).
         #[arg(value_parser = ["project", "agents", "workflows", "workflow"], default_value = "workflows")]
         kind: String,
+    },
+    /// Prints what a shell needs to complete commands.
+    ///
+    /// Example: quorate completions bash > /etc/bash_completion.d/quorate
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual, or writes a page for every command into a folder.
+    ///
+    /// Example: quorate man > quorate.1
+    Man {
+        /// Where the pages are written.
+        #[arg(long, value_name = "DIR")]
+        folder: Option<std::path::PathBuf>,
     },
     /// Lists what the exit codes mean.
     ///
@@ -64,7 +88,16 @@ pub(crate) fn main() -> ExitCode {
     let context = Context::new(arguments.global);
     let screen = context.screen;
     let outcome = match arguments.command {
+        Command::Init(arguments) => init::run(&context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
+        Command::Agents(arguments) => agents::run(&context, &arguments),
+        Command::Audit(arguments) => audit::run(&context, &arguments),
+        Command::Doctor(arguments) => doctor::run(&context, &arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "quorate", &mut std::io::stdout());
+            Ok(Exit::Succeeded)
+        }
+        Command::Man { folder } => man(folder.as_deref()),
         Command::Check(arguments) => check::run(&context, &arguments),
         Command::Graph(arguments) => graph::run(&context, &arguments),
         Command::Runs(arguments) => runs::run(&context, &arguments),
@@ -96,4 +129,18 @@ pub(crate) fn main() -> ExitCode {
 fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     built.map_err(|wrong| Problem::new(Exit::Failed, format!("could not start the threads: {wrong}")))
+}
+
+/// The manual: on standard output, or a page for every command.
+fn man(folder: Option<&std::path::Path>) -> exit::Outcome {
+    let command = Arguments::command();
+    let wrong = |wrong: std::io::Error| Problem::new(Exit::Failed, format!("could not write the manual: {wrong}"));
+    match folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(wrong)?;
+            clap_mangen::generate_to(command, folder).map_err(wrong)?;
+        }
+        None => clap_mangen::Man::new(command).render(&mut std::io::stdout()).map_err(wrong)?,
+    }
+    Ok(Exit::Succeeded)
 }

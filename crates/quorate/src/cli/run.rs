@@ -1,12 +1,13 @@
 //! `quorate run`: starts a workflow and watches it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quorate::host::Host;
 use quorate::project::{Summary, Workflow, standing};
 use quorate::{Durability, Engine, Entry, Order, Run, RunStatus};
 
 use super::context::{Context, input, short};
+use super::each;
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watched, watch};
 use super::screen::{Style, lasting, one_line};
@@ -31,6 +32,15 @@ pub(crate) struct Arguments {
     /// Everything that happens, as lines of JSON.
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
+    /// One run for every record of this file: lines of JSON, or CSV with a header.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "jsonl"])]
+    each: Option<String>,
+    /// How many of these runs are under way at once.
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "each")]
+    jobs: usize,
+    /// Where a line of JSON for every one of these runs is written; standard output where it is not given.
+    #[arg(long, value_name = "FILE", requires = "each")]
+    out: Option<PathBuf>,
 }
 
 pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
@@ -38,12 +48,16 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     let folder = context.folder()?;
     let host = context.host(&folder)?;
     let workflow = find(&host, workflow.as_deref())?;
-    let payload = input(arguments.input.as_deref())?;
     let durability = match (arguments.memory, arguments.relaxed) {
         (true, _) => Durability::Memory,
         (_, true) => Durability::Relaxed,
         _ => Durability::Strict,
     };
+    if let Some(records) = &arguments.each {
+        let batch = each::Batch { records, jobs: arguments.jobs, out: arguments.out.as_deref(), durability };
+        return each::run(&context, &host, workflow, &batch);
+    }
+    let payload = input(arguments.input.as_deref())?;
     super::runtime()?.block_on(async {
         let engine = context.engine(&host, arguments.memory).await?;
         let by = context.me(host.project()).name;

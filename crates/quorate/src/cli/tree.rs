@@ -1,5 +1,6 @@
 //! The tasks of a run, one to a line, drawn again while they change.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use quorate::project::millis_between;
@@ -53,12 +54,20 @@ impl Drawn {
 
 /// The tasks of a run in so many lines: where there are more, those that matter most, and a count of the others.
 pub(crate) fn lines(run: &Run, screen: &Screen, now: Timestamp, spinner: &str, most: usize) -> Vec<String> {
-    let told: Vec<TaskView<'_>> = run.tasks().filter(|task| is_told(*task)).collect();
+    let mut told: Vec<TaskView<'_>> = run.tasks().filter(|task| is_told(*task)).collect();
+    if told.iter().any(|task| task.grown()) {
+        // Items and repeats stand by the task that they are of; what was undone comes last, in the order of undoing.
+        let position: BTreeMap<&str, usize> = run.plan().tasks().enumerate().map(|(position, (id, _))| (id, position)).collect();
+        told.sort_by_key(|task| match task.role() {
+            quorate::Role::Compensation => usize::MAX,
+            _ => position.get(task.plan_id()).copied().unwrap_or(usize::MAX),
+        });
+    }
     let mut shown: Vec<TaskView<'_>> = told.clone();
     if told.len() > most {
         shown.sort_by_key(|task| matters(task.status()));
         shown.truncate(most.saturating_sub(1));
-        let kept: std::collections::BTreeSet<&str> = shown.iter().map(|task| task.id()).collect();
+        let kept: BTreeSet<&str> = shown.iter().map(|task| task.id()).collect();
         shown = told.iter().copied().filter(|task| kept.contains(task.id())).collect();
     }
     let name_width = shown.iter().map(|task| columns(task.id())).max().unwrap_or(0).min(MAX_NAME);
