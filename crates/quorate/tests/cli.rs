@@ -806,3 +806,192 @@ fn change(file: &Path) -> usize {
     let connection = rusqlite::Connection::open(file).unwrap();
     connection.execute("update appends set body = replace(body, 'Hello', 'Howdy') where body like '%Hello, Ann%'", []).unwrap()
 }
+
+/// The commands that a help text lists.
+fn listed(help: &str) -> Vec<String> {
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
+    let named = commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    named.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_shows_an_example_and_fits_a_terminal() {
+    let house = House(TempDir::new().unwrap());
+    let help = |command: &str| house.type_in(&format!("{command} --help"));
+    let mut commands = listed(&help(""));
+    assert!(commands.len() >= 14, "{commands:?}");
+    let mut next = 0;
+    while let Some(command) = commands.get(next).cloned() {
+        let text = help(&command);
+        assert!(text.contains("Example: quorate"), "{command} shows no example:\n{text}");
+        let wide = text.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(wide, None, "{command}");
+        commands.extend(listed(&text).iter().map(|verb| format!("{command} {verb}")));
+        next += 1;
+    }
+    assert!(commands.len() >= 30, "{commands:?}");
+    insta::assert_snapshot!(help(""), @"
+    Coordinates many agents and turns what they say into one decision that can be
+    explained, proved and replayed
+
+    Usage: quorate [OPTIONS] <COMMAND>
+
+    Commands:
+      init         Makes a project to begin with
+      check        Checks a project: every mistake at once, with its place and what
+                   to do
+      run          Starts a workflow, watches it, and prints what it returned
+      graph        Draws a workflow, or a run of one
+      runs         Lists runs, shows them, and brings them on
+      approvals    Lists what people are asked, and answers it
+      agents       Lists the agents of a project, and calls one
+      audit        Checks the journal, and prints all of it
+      doctor       Looks at the machine, the project and its data, and says what is
+                   amiss
+      bench        Measures the engine on this machine, beside the floor of the same
+                   machine
+      schema       Prints the JSON Schema of a kind of project file, for editors
+      completions  Prints what a shell needs to complete commands
+      man          Prints the manual, or writes a page for every command into a
+                   folder
+      exit-codes   Lists what the exit codes mean
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Options of every command:
+          --project <DIR>  The project folder; else the current one, or the nearest
+                           above that holds quorate.yaml
+          --data <DIR>     Where runs are kept; else $QUORATE_DATA, or `.quorate` in
+                           the project folder
+          --as <NAME>      Who acts; else $QUORATE_AS, or the user of the system
+          --json           One JSON document on standard output
+      -q, --quiet          Nothing but what was asked for
+          --color <WHEN>   When colours are used: auto, always or never
+
+    Example: quorate run web-app -i input.json
+    exit 0
+    ");
+    insta::assert_snapshot!(help("run"), @r#"
+    Starts a workflow, watches it, and prints what it returned.
+
+    Example: quorate run web-app -i '{"customer": "ACME"}'
+
+    Usage: quorate run [OPTIONS] [TARGET]
+
+    Arguments:
+      [TARGET]
+              A workflow, or a project folder, whose default workflow is started
+
+              [default: .]
+
+    Options:
+      -i, --input <JSON>
+              The input: a file, `-` for standard input, or JSON
+
+          --memory
+              Keep nothing: the run is gone with this command
+
+          --relaxed
+              Go on working while entries are written; decisions and results wait
+              for the disk
+
+          --jsonl
+              Everything that happens, as lines of JSON
+
+          --each <FILE>
+              One run for every record of this file: lines of JSON, or CSV with a
+              header
+
+          --jobs <N>
+              How many of these runs are under way at once
+
+              [default: 8]
+
+          --out <FILE>
+              Where a line of JSON for every one of these runs is written; standard
+              output where it is not given
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Options of every command:
+          --project <DIR>
+              The project folder; else the current one, or the nearest above that
+              holds quorate.yaml
+
+          --data <DIR>
+              Where runs are kept; else $QUORATE_DATA, or `.quorate` in the project
+              folder
+
+          --as <NAME>
+              Who acts; else $QUORATE_AS, or the user of the system
+
+          --json
+              One JSON document on standard output
+
+      -q, --quiet
+              Nothing but what was asked for
+
+          --color <WHEN>
+              When colours are used: auto, always or never
+    exit 0
+    "#);
+    insta::assert_snapshot!(help("approvals approve"), @"
+    Says yes.
+
+    Example: quorate approvals approve last --as ann --note 'checked'
+
+    Usage: quorate approvals approve [OPTIONS] <APPROVAL>
+
+    Arguments:
+      <APPROVAL>
+              RUN/TASK, or a run that asks one question
+
+    Options:
+          --note <NOTE>
+              Why; it is kept with the answer
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Options of every command:
+          --project <DIR>
+              The project folder; else the current one, or the nearest above that
+              holds quorate.yaml
+
+          --data <DIR>
+              Where runs are kept; else $QUORATE_DATA, or `.quorate` in the project
+              folder
+
+          --as <NAME>
+              Who acts; else $QUORATE_AS, or the user of the system
+
+          --json
+              One JSON document on standard output
+
+      -q, --quiet
+              Nothing but what was asked for
+
+          --color <WHEN>
+              When colours are used: auto, always or never
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("exit-codes"), @"
+    Exit codes:
+        0  succeeded
+        1  the run failed, was cancelled or timed out
+        2  the command line is wrong
+        3  the project or the input is not valid
+        4  there is no such thing
+        5  waiting for a person
+        6  timed out waiting
+        7  the server cannot be reached
+        8  not permitted
+        9  a conflict: somebody else was first, or has the data
+      130  interrupted
+    exit 0
+    ");
+}

@@ -77,7 +77,7 @@ struct Given {
     /// RUN/TASK, or a run that asks one question.
     approval: String,
     /// Why; it is kept with the answer.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
 }
 

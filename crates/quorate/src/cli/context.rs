@@ -18,15 +18,16 @@ pub(crate) const SHORT: usize = 8;
 
 /// Options that every command takes.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The project folder; the current one, or the nearest above that holds quorate.yaml, where it is not given.
+    /// The project folder; else the current one, or the nearest above that holds quorate.yaml.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
-    /// Where runs are kept; `.quorate` in the project folder where it is not given.
-    #[arg(long, global = true, value_name = "DIR", env = "QUORATE_DATA")]
+    /// Where runs are kept; else $QUORATE_DATA, or `.quorate` in the project folder.
+    #[arg(long, global = true, value_name = "DIR", env = "QUORATE_DATA", hide_env = true)]
     pub(crate) data: Option<PathBuf>,
-    /// Who acts; the user of the system where it is not given.
-    #[arg(long = "as", global = true, value_name = "NAME", env = "QUORATE_AS")]
+    /// Who acts; else $QUORATE_AS, or the user of the system.
+    #[arg(long = "as", global = true, value_name = "NAME", env = "QUORATE_AS", hide_env = true)]
     pub(crate) by: Option<String>,
     /// One JSON document on standard output.
     #[arg(long, global = true)]
@@ -34,8 +35,8 @@ pub(crate) struct Global {
     /// Nothing but what was asked for.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// When colours are used.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When colours are used: auto, always or never.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
     pub(crate) color: Color,
 }
 

@@ -3,7 +3,7 @@
 use quorate::host::HostError;
 use quorate::{AppendError, Error, OpenError, ReadError, Refusal, RunStatus};
 
-/// Exit codes; `quorate help exit-codes` lists them.
+/// Exit codes; `quorate exit-codes` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Succeeded = 0,
@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
-/// What the codes mean, for `quorate help exit-codes` and the manual.
+/// What the codes mean, for `quorate exit-codes` and the manual.
 pub(crate) const MEANINGS: &str = "\
 Exit codes:
     0  succeeded

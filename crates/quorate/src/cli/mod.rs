@@ -28,12 +28,7 @@ use exit::{Exit, MEANINGS, Problem};
 
 /// Coordinates many agents and turns what they say into one decision that can be explained, proved and replayed.
 #[derive(Debug, Parser)]
-#[command(
-    name = "quorate",
-    version,
-    arg_required_else_help = true,
-    after_help = "Example: quorate run web-app -i input.json\nExit codes: quorate help-exit-codes"
-)]
+#[command(name = "quorate", version, arg_required_else_help = true, after_help = "Example: quorate run web-app -i input.json")]
 struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -78,9 +73,8 @@ enum Command {
     },
     /// Lists what the exit codes mean.
     ///
-    /// Example: quorate help-exit-codes
-    #[command(hide = true)]
-    HelpExitCodes,
+    /// Example: quorate exit-codes
+    ExitCodes,
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -94,10 +88,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Audit(arguments) => audit::run(&context, &arguments),
         Command::Doctor(arguments) => doctor::run(&context, &arguments),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "quorate", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "quorate", &mut text);
+            screen.out(String::from_utf8_lossy(&text).trim_end());
             Ok(Exit::Succeeded)
         }
-        Command::Man { folder } => man(folder.as_deref()),
+        Command::Man { folder } => man(&screen, folder.as_deref()),
         Command::Check(arguments) => check::run(&context, &arguments),
         Command::Graph(arguments) => graph::run(&context, &arguments),
         Command::Runs(arguments) => runs::run(&context, &arguments),
@@ -110,7 +106,7 @@ pub(crate) fn main() -> ExitCode {
             screen.out(&serde_json::to_string_pretty(&schema).unwrap_or_default());
             Ok(Exit::Succeeded)
         }
-        Command::HelpExitCodes => {
+        Command::ExitCodes => {
             screen.out(MEANINGS);
             Ok(Exit::Succeeded)
         }
@@ -132,7 +128,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
 }
 
 /// The manual: on standard output, or a page for every command.
-fn man(folder: Option<&std::path::Path>) -> exit::Outcome {
+fn man(screen: &screen::Screen, folder: Option<&std::path::Path>) -> exit::Outcome {
     let command = Arguments::command();
     let wrong = |wrong: std::io::Error| Problem::new(Exit::Failed, format!("could not write the manual: {wrong}"));
     match folder {
@@ -140,7 +136,11 @@ fn man(folder: Option<&std::path::Path>) -> exit::Outcome {
             std::fs::create_dir_all(folder).map_err(wrong)?;
             clap_mangen::generate_to(command, folder).map_err(wrong)?;
         }
-        None => clap_mangen::Man::new(command).render(&mut std::io::stdout()).map_err(wrong)?,
+        None => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(command).render(&mut text).map_err(wrong)?;
+            screen.out(String::from_utf8_lossy(&text).trim_end());
+        }
     }
     Ok(Exit::Succeeded)
 }

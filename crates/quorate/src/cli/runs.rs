@@ -85,7 +85,7 @@ enum Verb {
         /// Its id, the beginning or the end of it, or `last`.
         run: String,
         /// Why.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
         /// Undo what was done.
         #[arg(long)]
