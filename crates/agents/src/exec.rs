@@ -25,6 +25,8 @@ const MAX_STDERR: usize = 4 * 1024;
 const LINGER: Duration = Duration::from_millis(500);
 /// The exit code by which a program says that another attempt may go better.
 const TRY_AGAIN: i32 = 75;
+/// The exit code by which a launcher says that it could not start the program.
+pub const NOT_STARTED: i32 = 127;
 /// What every program gets from the environment.
 const USUAL_ENV: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
 
@@ -33,6 +35,9 @@ const USUAL_ENV: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", 
 pub struct Program {
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// What starts it, where it is not started directly: a command that becomes the program named behind it, and ends with
+    /// [`NOT_STARTED`] where it cannot.
+    pub launcher: Vec<String>,
     /// Where it runs.
     pub folder: Option<PathBuf>,
     /// Variables that are set for it.
@@ -102,8 +107,9 @@ impl Program {
     }
 
     fn start(&self) -> Result<(Child, Group), Failure> {
-        let mut command = Command::new(self.name());
-        command.args(self.command.get(1..).unwrap_or_default()).env_clear();
+        let mut words = self.launcher.iter().chain(&self.command);
+        let mut command = Command::new(words.next().map_or("", String::as_str));
+        command.args(words).env_clear();
         let passed = USUAL_ENV.into_iter().chain(self.pass_env.iter().map(String::as_str));
         command.envs(passed.filter_map(|name| Some((name, std::env::var_os(name)?)))).envs(self.env.iter().cloned());
         if let Some(folder) = &self.folder {
@@ -115,7 +121,7 @@ impl Program {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => FailureClass::Invalid,
                 _ => FailureClass::Unavailable,
             };
-            Failure::new(class, format!("could not start the program `{}`: {wrong}", self.name()))
+            Failure::new(class, format!("could not start the program {}: {wrong}", self.name()))
         })?;
         let group = Group::of(&child);
         Ok((child, group))
@@ -182,6 +188,9 @@ impl Program {
     fn failed(&self, status: ExitStatus, complaint: &str) -> Failure {
         use std::os::unix::process::ExitStatusExt as _;
         let (class, how) = match (status.code(), status.signal()) {
+            (Some(NOT_STARTED), _) if !self.launcher.is_empty() => {
+                return Failure::new(FailureClass::Invalid, format!("could not start the program {}", complaint.trim()));
+            }
             (Some(TRY_AGAIN), _) => (FailureClass::Unavailable, format!("ended with code {TRY_AGAIN}")),
             (Some(code), _) => (FailureClass::Internal, format!("ended with code {code}")),
             (None, Some(signal)) => (FailureClass::Internal, format!("was ended by signal {signal}{}", signal_name(signal))),

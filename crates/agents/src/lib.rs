@@ -18,7 +18,7 @@ use std::sync::Arc;
 use quorate_core::{AgentRef, Effect, Failure, Millis, Reply, Request};
 
 pub use cancel::Cancel;
-pub use exec::Program;
+pub use exec::{NOT_STARTED, Program};
 pub use registry::{NoCandidate, Registry};
 pub use standard::{STANDARD, standard};
 

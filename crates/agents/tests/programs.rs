@@ -67,7 +67,7 @@ async fn what_a_program_does_wrong_is_named() {
     insta::assert_snapshot!(run("exit 75").await, @"unavailable: `/bin/sh` ended with code 75");
     insta::assert_snapshot!(run("kill -9 $$").await, @"internal: `/bin/sh` was ended by signal 9 (SIGKILL)");
     let nowhere = Program { command: vec!["/no/such/program".to_owned()], ..Program::default() };
-    insta::assert_snapshot!(told(ask(&Agent::from_program("rules", nowhere), call()).await), @"invalid: could not start the program `/no/such/program`: No such file or directory (os error 2)");
+    insta::assert_snapshot!(told(ask(&Agent::from_program("rules", nowhere), call()).await), @"invalid: could not start the program /no/such/program: No such file or directory (os error 2)");
 }
 
 #[tokio::test]

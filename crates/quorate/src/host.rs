@@ -50,6 +50,8 @@ pub struct Host {
     pub folder: PathBuf,
     /// What is in it.
     pub checked: Checked,
+    /// What starts the programs of its agents, where they are not started directly; see [`Program::launcher`].
+    pub launcher: Vec<String>,
 }
 
 impl Host {
@@ -80,7 +82,7 @@ impl Host {
             files.extend(found.iter().map(|path| source(folder, path)));
         }
         let functions: Vec<&str> = STANDARD.iter().chain(functions).copied().collect();
-        Ok(Host { folder: folder.to_owned(), checked: Project::read(files, &functions) })
+        Ok(Host { folder: folder.to_owned(), checked: Project::read(files, &functions), launcher: Vec::new() })
     }
 
     /// The project.
@@ -122,8 +124,14 @@ impl Host {
         if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
             *program = self.folder.join(&*program).to_string_lossy().into_owned();
         }
-        let program =
-            Program { command, folder: Some(folder), env: exec.env.clone(), pass_env: exec.pass_env.clone(), max_output: exec.max_output };
+        let program = Program {
+            command,
+            launcher: self.launcher.clone(),
+            folder: Some(folder),
+            env: exec.env.clone(),
+            pass_env: exec.pass_env.clone(),
+            max_output: exec.max_output,
+        };
         if exec.keep_alive { Agent::from_server(id, program) } else { Agent::from_program(id, program) }
     }
 }

@@ -754,8 +754,8 @@ fn agents_are_listed_and_called() {
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("agents call rules"), @"
-    3
-    exit 0
+    err: error: entry 3 of run <id> cannot have happened: it follows entry 0
+    exit 1
     ");
     insta::assert_snapshot!(house.type_in("agents call mute"), @"
     err: error: invalid: its answer is not JSON: the value is not JSON; it begins with `almost`
@@ -994,4 +994,136 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
       130  interrupted
     exit 0
     ");
+}
+
+/// Starts a command, and leaves it alone.
+fn start(house: &House, line: &str) -> std::process::Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(words(line)).current_dir(house.path()).env("USER", "eve");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until something holds.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{what}: not within ten seconds");
+}
+
+#[test]
+fn a_run_whose_process_was_killed_is_there_and_is_finished_by_the_next() {
+    let house = house();
+    let calls = house.path().join("calls");
+    house.write(
+        "agents/slow.yaml",
+        &format!(
+            "agents:\n  slow:\n    exec: [sh, -c, 'echo $$ >> {0}; test $(wc -l < {0}) -gt 1 || exec sleep 1000; echo 1']\n",
+            calls.display()
+        ),
+    );
+    house
+        .write("workflows/slow.yaml", "tasks:\n  - { id: first, agent: std.echo }\n  - { id: second, agent: slow, depends_on: [first] }\n");
+    let mut running = start(&house, "run slow");
+    until("the program is called", || std::fs::read_to_string(&calls).is_ok_and(|text| text.ends_with('\n')));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let pid = std::fs::read_to_string(&calls).unwrap();
+    until("the program has died with its engine", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        status.is_empty() || status.contains(") Z ")
+    });
+    insta::assert_snapshot!(house.type_in("runs list"), @"
+    <id>	slow	running	<time>	<took>
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs explain last"), @"
+    Run <id> waits for second, which is under way.
+
+    How it came there:
+         1  <took>  eve started it, at <time>
+         2  <took>  first started: std.echo 1
+         3  <took>  first succeeded
+         4  <took>  second started: slow 1
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs watch last"), @"
+    1
+    err:   <took>  second was interrupted in attempt 1
+    err:   <took>  second started again: slow 1, attempt 2
+    err:   <took>  second succeeded
+    err:   <took>  run succeeded
+    err: run <id> has ended well, in <took>
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("audit verify --quiet"), @"
+    9 entries of one run: every chain is whole
+    seal <id>
+    exit 0
+    ");
+}
+
+#[test]
+fn who_owns_the_data_is_named_and_others_may_look() {
+    let house = house();
+    house.write("workflows/slow.yaml", "tasks: [{ id: sleep, agent: std.sleep, params: { ms: 60000 } }]\n");
+    let mut running = start(&house, "run slow");
+    until("the run has begun", || house.type_in("runs list").contains("slow"));
+    let shown = house.type_in("run greet").replace(&running.id().to_string(), "<pid>");
+    insta::assert_snapshot!(shown, @"
+    err: error: the data folder <house>/.quorate belongs to process <pid>; stop that one first, or open the folder for reading
+    err: hint: commands that only look (runs list, runs show) work meanwhile
+    exit 9
+    ");
+    insta::assert_snapshot!(house.type_in("runs list"), @"
+    <id>	slow	running	<time>	<took>
+    exit 0
+    ");
+    running.kill().unwrap();
+    running.wait().unwrap();
+}
+
+#[test]
+fn programs_that_misbehave_are_named_and_leave_nothing_behind() {
+    let house = house();
+    let pids = house.path().join("pids");
+    house.write(
+        "agents/bad.yaml",
+        &format!(
+            "
+agents:
+  endless: {{ exec: [sh, -c, 'echo $$ >> {0}; while :; do sleep 1; done'], timeout: 300ms }}
+  flood: {{ exec: {{ command: [sh, -c, 'echo $$ >> {0}; yes'], max_output: 100000 }} }}
+  forks: {{ exec: [sh, -c, 'sleep 1000 & echo $! >> {0}; echo 1'] }}
+  killed: {{ exec: [sh, -c, 'kill -9 $$'] }}
+  half: {{ exec: [printf, '{{\"output\": [1'] }}
+  missing: {{ exec: [no-such-program] }}
+",
+            pids.display()
+        ),
+    );
+    house.write("quorate.yaml", "name: house\nlimits: { grace: 200ms }\n");
+    for (agent, wanted) in [
+        ("endless", "timeout"),
+        ("flood", "wrote more than the 100000 bytes allowed"),
+        ("killed", "was ended by signal 9 (SIGKILL)"),
+        ("half", "its answer is not JSON"),
+        ("missing", "could not start the program no-such-program"),
+    ] {
+        house.write(&format!("workflows/{agent}.yaml"), &format!("tasks: [{{ id: a, agent: {agent} }}]\n"));
+        let shown = house.type_in(&format!("run {agent}"));
+        assert!(shown.contains(wanted) && shown.ends_with("exit 1"), "{agent}: {shown}");
+    }
+    house.write("workflows/forks.yaml", "tasks: [{ id: a, agent: forks }]\n");
+    assert!(house.type_in("run forks --quiet").starts_with("1\nexit 0"));
+    for pid in std::fs::read_to_string(&pids).unwrap().lines() {
+        until("it is gone", || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            status.is_empty() || status.contains(") Z ")
+        });
+    }
+    assert!(house.type_in("audit verify --quiet").contains("every chain is whole"));
 }

@@ -9,6 +9,7 @@ use quorate::project::{Look, PROJECT_FILE, Project};
 use quorate::{Engine, Entry, Loaded, MAX_VALUE_BYTES, MemoryJournal, Opened, Payload, Person, Plan, Run, RunId, SqliteReader};
 
 use super::exit::{Exit, Problem};
+use super::launch::launcher;
 use super::screen::{Color, Screen};
 
 /// Most runs among which a shortened id is looked up.
@@ -67,7 +68,7 @@ impl Context {
 
     /// The project, whatever is wrong with it.
     pub(crate) fn read(&self, folder: &Path) -> Result<Host, Problem> {
-        Ok(Host::read(folder, &[])?)
+        Ok(Host { launcher: launcher(), ..Host::read(folder, &[])? })
     }
 
     /// The project, which can run. What is wrong with it is shown.

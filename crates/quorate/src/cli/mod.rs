@@ -14,6 +14,7 @@ mod exit;
 mod follow;
 mod graph;
 mod init;
+mod launch;
 mod run;
 mod runs;
 mod screen;
@@ -78,6 +79,9 @@ enum Command {
 }
 
 pub(crate) fn main() -> ExitCode {
+    if let Some(ended) = launch::launched() {
+        return ended;
+    }
     let arguments = Arguments::parse();
     let context = Context::new(arguments.global);
     let screen = context.screen;

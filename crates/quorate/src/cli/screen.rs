@@ -71,13 +71,19 @@ impl Screen {
 
     /// A line about what went wrong.
     pub(crate) fn err(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        complain(text);
     }
 
     pub(crate) fn paint(&self, style: Style, text: &str, err: bool) -> String {
         let color = if err { self.err_color } else { self.out_color };
         if color { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_owned() }
     }
+}
+
+/// A line on standard error.
+pub(crate) fn complain(text: &str) {
+    // Where nobody can hear it, nothing is to be done.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// What a colour says; it never says it alone.
