@@ -289,13 +289,13 @@ impl Engine {
     /// the same id is open. One that has ended is found by the
     /// journal, and its [`RunHandle::ended`] says so.
     pub fn start(&self, order: Order) -> Result<RunHandle, Error> {
-        if let Some(run) = order.id {
-            return self.start_as(run, order, None);
-        }
+        self.start_as(order.id.unwrap_or_else(|| self.new_id()), order, None)
+    }
+
+    pub(crate) fn new_id(&self) -> RunId {
         let chance = self.0.chance.hash_one(self.0.named.fetch_add(1, Ordering::Relaxed));
         let more = self.0.chance.hash_one(chance);
-        let run = RunId::at(self.0.options.clock.now(), (u128::from(chance) << 64) | u128::from(more));
-        self.start_as(run, order, None)
+        RunId::at(self.0.options.clock.now(), (u128::from(chance) << 64) | u128::from(more))
     }
 
     pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>) -> Result<RunHandle, Error> {

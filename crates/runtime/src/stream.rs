@@ -7,7 +7,7 @@ use quorate_journal::Record;
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::Live;
-use crate::{Engine, Error};
+use crate::{Engine, Error, Order, RunHandle};
 
 /// Records that are read at a time.
 const PAGE: usize = 256;
@@ -48,6 +48,19 @@ impl Engine {
     pub fn follow_run(&self, run: RunId, after: u64) -> FollowRun {
         let (live, stopped) = (self.0.live.subscribe(), self.0.stopped.subscribe());
         FollowRun { engine: self.clone(), run, seq: after, page: VecDeque::new(), live, stopped, read_journal: true, over: false }
+    }
+}
+
+impl Engine {
+    /// Begins a run and follows it from its first entry. It is the way to see all of one that is not kept: what nobody
+    /// hears of such a run, nobody can read later.
+    ///
+    /// # Errors
+    /// Those of [`Engine::start`].
+    pub fn start_followed(&self, order: Order) -> Result<(RunHandle, FollowRun), Error> {
+        let id = order.id.unwrap_or_else(|| self.new_id());
+        let following = FollowRun { read_journal: false, ..self.follow_run(id, 0) };
+        Ok((self.start(order.id(id))?, following))
     }
 }
 

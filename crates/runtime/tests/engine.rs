@@ -378,3 +378,23 @@ async fn entries_can_be_followed_from_anywhere() {
     let mut after = engine.follow_run(id, ended.seq);
     assert!(after.next().await.unwrap().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_not_kept_is_heard_from_its_first_entry() {
+    let plan = compiled(&draft("a; b < a; c < b"));
+    let registry = Registry::new();
+    for name in ["a", "b", "c"] {
+        registry.register(Agent::from_quick(name, |_| Ok(Reply::new(Payload::null()))));
+    }
+    let engine = Engine::new(Arc::new(MemoryJournal::new()), Arc::new(registry), Options::default());
+    for _ in 0..200 {
+        let order = Order::new(plan.clone(), Payload::null()).durability(Durability::Memory);
+        let (running, mut following) = engine.start_followed(order).unwrap();
+        let mut heard = Vec::new();
+        while let Some(entry) = following.next().await.unwrap() {
+            heard.push(entry.seq);
+        }
+        let last = running.ended().await.unwrap().seq;
+        assert_eq!(heard, (1..=last).collect::<Vec<_>>());
+    }
+}

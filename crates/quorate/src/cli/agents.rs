@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, counted, input};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::watch;
+use super::follow::{View, start};
 use super::run;
 use super::screen::Table;
 
@@ -157,8 +157,7 @@ fn call(context: &Context, agent: &str, input: Payload, params: Option<Payload>)
     super::runtime()?.block_on(async {
         let engine = context.engine(&host, true).await?;
         let order = Order { by: context.me(host.project()).name, ..Order::new(plan.clone(), input) };
-        let started = engine.start(order.durability(Durability::Memory))?;
-        let watched = watch(&engine, started.id(), plan, 0, super::follow::View::Nothing, &context.screen).await;
+        let watched = start(&engine, order.durability(Durability::Memory), View::Nothing, &context.screen).await;
         engine.stop().await?;
         let watched = watched?;
         let summary = Summary::of(&watched.run, &watched.entries);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quorate::host::Host;
 use quorate::project::{Workflow, standing};
-use quorate::{Durability, Ended, Engine, MAX_VALUE_BYTES, Order, Payload, RunId, RunStatus};
+use quorate::{Durability, Ended, Engine, FollowRun, MAX_VALUE_BYTES, Order, Payload, RunId, RunStatus};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
@@ -112,11 +112,11 @@ where
     loop {
         let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
         let Some((line, order)) = next else { return };
-        let done = match engine.start(order) {
+        let done = match engine.start_followed(order) {
             Err(wrong) => Done { line, run: None, status: "refused".to_owned(), ended: None, wrong: Some(wrong.to_string()) },
-            Ok(handle) => {
+            Ok((handle, following)) => {
                 let run = handle.id();
-                match settled(&engine, run, handle.ended()).await {
+                match settled(&engine, run, following, handle.ended()).await {
                     Ok(Some(ended)) => {
                         let well = ended.status == RunStatus::Succeeded;
                         // Of a run that is not kept, nobody can say more than that.
@@ -135,8 +135,12 @@ where
 }
 
 /// Waits until a run has ended, or waits for people.
-async fn settled(engine: &Engine, run: RunId, ended: impl Future<Output = Result<Ended, quorate::Error>>) -> Result<Option<Ended>, String> {
-    let mut following = engine.follow_run(run, 0);
+async fn settled(
+    engine: &Engine,
+    run: RunId,
+    mut following: FollowRun,
+    ended: impl Future<Output = Result<Ended, quorate::Error>>,
+) -> Result<Option<Ended>, String> {
     tokio::pin!(ended);
     loop {
         tokio::select! {

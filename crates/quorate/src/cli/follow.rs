@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::{Engine, Entry, Error, Event, Plan, Run, RunId, RunStatus, TaskStatus, Timestamp};
+use quorate::{Engine, Entry, Error, Event, FollowRun, Order, Plan, Run, RunId, RunStatus, TaskStatus, Timestamp};
 
 use super::context::short;
 use super::exit::Problem;
@@ -44,7 +44,25 @@ pub(crate) async fn watch(
     view: View,
     screen: &Screen,
 ) -> Result<Watched, Problem> {
-    let mut following = engine.follow_run(id, 0);
+    listen(engine, engine.follow_run(id, 0), id, plan, known, view, screen).await
+}
+
+/// Starts a run, and watches it.
+pub(crate) async fn start(engine: &Engine, order: Order, view: View, screen: &Screen) -> Result<Watched, Problem> {
+    let plan = order.plan.clone();
+    let (running, following) = engine.start_followed(order)?;
+    listen(engine, following, running.id(), plan, 0, view, screen).await
+}
+
+async fn listen(
+    engine: &Engine,
+    mut following: FollowRun,
+    id: RunId,
+    plan: Arc<Plan>,
+    known: u64,
+    view: View,
+    screen: &Screen,
+) -> Result<Watched, Problem> {
     let mut watching = Watching { id, plan, known, run: None, entries: Vec::new(), view, screen, tree: tree::Drawn::default() };
     let mut frames = tokio::time::interval(FRAME);
     let interrupt = tokio::signal::ctrl_c();

@@ -9,7 +9,7 @@ use quorate::{Durability, Engine, Entry, Order, Run, RunStatus};
 use super::context::{Context, input, short};
 use super::each;
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{View, Watched, watch};
+use super::follow::{View, Watched, start};
 use super::screen::{Style, lasting, one_line};
 
 /// Starts a workflow, watches it, and prints what it returned.
@@ -62,9 +62,7 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         let engine = context.engine(&host, arguments.memory).await?;
         let by = context.me(host.project()).name;
         let order = Order { by, ..Order::new(workflow.plan.clone(), payload) }.durability(durability);
-        let started = engine.start(order)?;
-        let view = view(&context, arguments.jsonl);
-        let watched = watch(&engine, started.id(), workflow.plan.clone(), 0, view, &context.screen).await;
+        let watched = start(&engine, order, view(&context, arguments.jsonl), &context.screen).await;
         leave(&context, &engine, watched, arguments.jsonl).await
     })
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::context::{Context, input, load, short};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{now, watch};
+use super::follow::{now, start, watch};
 use super::screen::{Cell, Style, Table, lasting, one_line};
 use super::{events, run, tree};
 
@@ -358,9 +358,8 @@ fn retry(context: &Context, wanted: &str) -> Outcome {
     drop(reader);
     super::runtime()?.block_on(async {
         let engine = context.engine(&host, false).await?;
-        let started = engine.start(order.durability(Durability::Strict))?;
-        context.screen.note(&format!("run {} is tried again as run {}", short(id), short(started.id())));
-        let watched = watch(&engine, started.id(), old.plan().clone(), 0, run::view(context, false), &context.screen).await;
+        context.screen.note(&format!("trying again what run {} was to do", short(id)));
+        let watched = start(&engine, order.durability(Durability::Strict), run::view(context, false), &context.screen).await;
         run::leave(context, &engine, watched, false).await
     })
 }
