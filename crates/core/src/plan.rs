@@ -602,9 +602,9 @@ impl Compiler<'_> {
             return;
         }
         let at = format!("tasks.{}.join", task.id);
-        let message = format!("this join cannot fire: it needs {needed} of its dependencies, and {there} of them run without being added");
+        let message = format!("this join cannot fire: it needs {needed} of its dependencies, and only {there} can run without being added");
         let help = if needed > deps.len() {
-            format!("it has {} dependencies", deps.len())
+            "it has no more dependencies than these".to_owned()
         } else {
             "use `none_failed` or `settled` to wait for tasks of the catalogue only if they are added".to_owned()
         };
@@ -635,16 +635,33 @@ impl Compiler<'_> {
                 self.report("P017", format!("tasks.{}.role", task.id), format!("`{}` can never run: {how}", task.id), None);
             }
         }
-        for (names, role, at) in
-            [(&grown, Role::Catalogue, "grow"), (&undoing, Role::Compensation, "compensate"), (&reviewing, Role::Review, "reviews")]
-        {
-            for name in names.iter() {
-                if let Some(ix) = self.task(name, || at.to_owned())
-                    && draft.tasks[ix as usize].role != role
-                {
-                    self.report("P018", at, format!("`{name}` runs anyway; one that is added has the role {role:?}").to_lowercase(), None);
+        for task in &draft.tasks {
+            for name in &task.may_grow {
+                self.check_brought_in(name, Role::Catalogue, || format!("tasks.{}.may_grow", task.id));
+            }
+            if let Some(name) = &task.compensate {
+                self.check_brought_in(name, Role::Compensation, || format!("tasks.{}.compensate", task.id));
+            }
+        }
+        for (position, checkpoint) in draft.checkpoints.iter().enumerate() {
+            if let ThenDraft::Grow(names) = &checkpoint.then {
+                for name in names {
+                    self.check_brought_in(name, Role::Catalogue, || format!("checkpoints[{position}].grow"));
                 }
             }
+        }
+        for (_, name) in &draft.reviews {
+            self.check_brought_in(name, Role::Review, || "reviews".to_owned());
+        }
+    }
+
+    /// What is brought into a run must be there, and must not run anyway.
+    fn check_brought_in(&mut self, name: &str, role: Role, at: impl Fn() -> String) {
+        if let Some(ix) = self.task(name, &at)
+            && self.draft.tasks[ix as usize].role != role
+        {
+            let message = format!("`{name}` runs anyway; one that is added has the role {role:?}").to_lowercase();
+            self.report("P018", at(), message, None);
         }
     }
 
@@ -729,6 +746,10 @@ impl Compiler<'_> {
         let params = task.params.as_ref().map(|json| Form::compile(json, &at("params"), &each, problems));
         let for_each = task.for_each.as_ref().and_then(|draft| {
             let items = Bound::expression(&draft.items, &at("for_each.items"), &before, problems)?;
+            let kind = items.checked.type_of(items.checked.ast().root());
+            if !matches!(kind, Type::List(_) | Type::Any) {
+                problems.push(Problem::new("P026", at("for_each.items"), format!("`for_each` takes a list, and this is {kind}")));
+            }
             Some(ForEach { items, max_parallel: draft.max_parallel.map_or(usize::MAX, |max| max as usize), keep_going: draft.keep_going })
         });
         let repeat = task.repeat.as_ref().zip(sections.get(&here)).and_then(|(draft, section)| {
@@ -842,7 +863,7 @@ impl Compiler<'_> {
             let people = level.users.len();
             let needed = level.at_least.unwrap_or(1) as usize;
             if needed == 0 || (level.groups.is_empty() && people > 0 && needed > people) {
-                let message = format!("{needed} people must agree, but {people} are named");
+                let message = format!("it takes {needed} people to agree, but names only {people}");
                 self.report("P023", format!("{at}.levels[{position}]"), message, None);
             }
             if position + 1 < levels.len() && level.within.is_none() {

@@ -435,10 +435,10 @@ fn items_and_losers_of_races_are_undone_as_well() {
       0 starter cancels: changed my mind (rollback: true)
       0 concluded: Cancelled { rollback: true }
       0 refund(charge[1]) starts #1
-    refund(charge[1]) gets input {"id": "y"} params {"at":1,"of":"y"}
+    refund(charge[1]) gets input {"id": "y"} params {"of":"y","at":1}
       0 refund(charge[1]) succeeds #1
       0 refund(charge[0]) starts #1
-    refund(charge[0]) gets input {"id": "x"} params {"at":0,"of":"x"}
+    refund(charge[0]) gets input {"id": "x"} params {"of":"x","at":0}
       0 refund(charge[0]) succeeds #1
       0 run ends cancelled []
 
@@ -691,7 +691,7 @@ fn a_task_is_asked_how_it_stands_where_that_is_wanted_and_is_what_it_returned_el
       0 b may run: completed(a) is true, a is [10, 20]
       0 c is skipped: `not a` does not hold: completed(a) is true
       0 b starts #1
-    b gets input {"list": [1, 2]} params {"all":[10,20],"done":true,"many":2}
+    b gets input {"list": [1, 2]} params {"done":true,"all":[10,20],"many":2}
     "#);
 }
 

@@ -564,7 +564,7 @@ fn a_section_repeats_until_its_condition_fails_or_it_had_its_turns() {
       0 review#2 succeeds #1
       0 review#2 repeat_ended
       0 publish starts #1
-    publish gets input {"score":0.8,"text":2} params null
+    publish gets input {"text":2,"score":0.8} params null
       0 publish succeeds #1
       0 concluded: Finished
       0 run ends succeeded []
@@ -1043,7 +1043,7 @@ fn values_are_put_together_from_facts_or_the_task_does_not_run() {
       0 a succeeds #1
       0 b starts #1
       0 c fails: invalid: `a.nothing` is missing
-    b gets input {"name": "Ann \"A\""} params {"fixed":[1,true],"sum":0.3,"text":"x is 0.1 of Ann \"A\"","whole":{"x": 0.1}}
+    b gets input {"name": "Ann \"A\""} params {"whole":{"x": 0.1},"sum":0.3,"text":"x is 0.1 of Ann \"A\"","fixed":[1,true]}
       0 b succeeds #1
       0 concluded: Finished
       0 run ends failed [c]

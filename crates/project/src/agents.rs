@@ -129,7 +129,8 @@ fn exec(node: &Node, problems: &mut Vec<Diagnostic>) -> ExecSpec {
             }
         }
     };
-    if spec.command.is_empty() {
+    // What is neither has been reported as that.
+    if spec.command.is_empty() && node.text().is_none() {
         problems.push(Diagnostic::error("A004", "no program is named").at(node.span).help("write [python3, agents/rules.py]"));
     }
     if let Some(folder) = node.get("folder").filter(|folder| folder.text().is_some_and(leaves_the_project)) {

@@ -1,8 +1,7 @@
 //! What stands in which file of a project.
 
-use crate::shape::{Object, Shape, field};
+use crate::shape::{MANY as MAX, Object, Shape, field};
 
-const MAX: u64 = u32::MAX as u64;
 const NAMES: Shape = Shape::Some(&Shape::Text);
 
 pub(crate) const STRATEGIES: [&str; 5] = ["auto", "dag", "sequential", "parallel", "conditional"];

@@ -384,30 +384,36 @@ impl Places<'_> {
     fn follows(&self, problem: &Problem, known: &[Diagnostic]) -> bool {
         let unit = self.unit(problem).span;
         let inside = |span: quorate_expr::Span| unit.start <= span.start && span.end <= unit.end;
-        problem.span.is_none() && known.iter().any(|known| known.span.is_some_and(inside))
+        let written = self.find(problem).is_some_and(|(_, exactly)| exactly);
+        !(problem.span.is_some() && written) && known.iter().any(|known| known.span.is_some_and(inside))
     }
 
-    fn place(&self, problem: &Problem) -> Diagnostic {
-        let found = Diagnostic::of(problem);
+    /// Where what a problem is about was written, and whether it is that exactly, or what it belongs to.
+    fn find(&self, problem: &Problem) -> Option<(&Node, bool)> {
         let mut steps = problem.at.split(['.', '[', ']']).filter(|step| !step.is_empty());
         let mut here = self.node;
         let first = steps.next().unwrap_or_default();
         if first == "tasks" {
-            let task = steps.next().unwrap_or_default();
-            match self.origin(task) {
-                Some(origin) => here = origin,
-                None => return found.at(self.node.span),
+            here = self.origin(steps.next().unwrap_or_default())?;
+        } else {
+            match step(here, first) {
+                Some(next) => here = next,
+                None => return Some((here, false)),
             }
-        } else if let Some(next) = step(here, first) {
-            here = next;
         }
         for name in steps {
             match step(here, name) {
                 Some(next) => here = next,
                 // What was not written has no place of its own; what it belongs to has.
-                None => break,
+                None => return Some((here, false)),
             }
         }
+        Some((here, true))
+    }
+
+    fn place(&self, problem: &Problem) -> Diagnostic {
+        let found = Diagnostic::of(problem);
+        let Some((here, _)) = self.find(problem) else { return found.at(self.node.span) };
         match problem.span {
             Some(inside) => found.at(here.locate(&self.file.text, inside)),
             None if here.entries().is_empty() => found.at(here.span),
@@ -429,6 +435,7 @@ fn step<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
         "then" => "action",
         "grow" => "add",
         "role" => "on_demand",
+        "may_grow" => "may_add",
         same => same,
     };
     let by_alias = |object: &'static crate::shape::Object| object.get(node, other);

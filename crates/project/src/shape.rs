@@ -8,6 +8,9 @@ use serde_json::{Map, Value as Json, json};
 use crate::report::Diagnostic;
 use crate::yaml::{Kind, Node, Plain};
 
+/// A limit that nobody means.
+pub(crate) const MANY: u64 = u32::MAX as u64;
+
 /// What a value may be.
 #[derive(Debug)]
 pub(crate) enum Shape {
@@ -122,8 +125,8 @@ impl Shape {
     fn wanted(&self) -> String {
         match self {
             Shape::Bool => "true or false".to_owned(),
-            Shape::Whole(min, u64::MAX) if *min == 0 => "a whole number".to_owned(),
-            Shape::Whole(min, u64::MAX) => format!("a whole number from {min}"),
+            Shape::Whole(0, MANY..) => "a whole number".to_owned(),
+            Shape::Whole(min, MANY..) => format!("a whole number from {min}"),
             Shape::Whole(min, max) => format!("a whole number from {min} to {max}"),
             Shape::Number(min, max) => format!("a number from {min} to {max}"),
             Shape::Text => "a text".to_owned(),
@@ -220,7 +223,7 @@ impl Shape {
         match self {
             Shape::Any => json!({}),
             Shape::Bool => json!({"type": "boolean"}),
-            Shape::Whole(min, u64::MAX) => json!({"type": "integer", "minimum": min}),
+            Shape::Whole(min, MANY..) => json!({"type": "integer", "minimum": min}),
             Shape::Whole(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
             Shape::Number(min, max) => json!({"type": "number", "minimum": min, "maximum": max}),
             Shape::Text | Shape::Condition => json!({"type": ["string", "number", "boolean"]}),

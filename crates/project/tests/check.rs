@@ -205,3 +205,179 @@ fn conditions_are_underlined_where_they_are_wrong() {
       = help: did you mean `score.ok`?
     "#);
 }
+
+/// Every mistake in a line: its place, its code, what is wrong and what to do.
+fn told(text: &str) -> String {
+    let checked = project(text);
+    let mut told = String::new();
+    for diagnostic in &checked.diagnostics {
+        let file = &checked.files[diagnostic.file];
+        let (line, column) = diagnostic.span.map_or((0, 0), |span| file.line_and_column(span.start));
+        let kind = if diagnostic.is_error() { "error" } else { "warning" };
+        let help = diagnostic.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
+        writeln!(told, "{}:{line}:{column} {kind}[{}] {}{help}", file.path, diagnostic.code, diagnostic.message).unwrap();
+    }
+    told
+}
+
+#[test]
+fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
+    let mut all = String::new();
+    let mut add = |files: &str| all.push_str(&told(files));
+    // Tasks, one mistake each.
+    for task in [
+        "{ id: and, agent: std.echo }",
+        "{ id: 1st, agent: std.echo }",
+        "{ id: a }",
+        "{ id: a, agent: std.echo, workflow: w }",
+        "{ id: a, workflow: other }",
+        "{ id: a, workflow: w }",
+        "{ id: a, agent: nobody }",
+        "{ id: a, capability: flying }",
+        "{ id: a, agent: std.echo, depends_on: [a] }",
+        "{ id: a, agent: std.echo, depends_on: [b, b] }",
+        "{ id: a, agent: std.echo, depends_on: [c] }",
+        "{ id: a, agent: std.echo, join: any }",
+        "{ id: a, agent: std.echo, depends_on: [b], join: { at_least: 2 } }",
+        "{ id: a, agent: std.echo, depends_on: [b], join: { needs: any, at_least: 1 } }",
+        "{ id: a, agent: std.echo, depends_on: [b], join: { on_late: skip } }",
+        "{ id: a, agent: std.echo, when: 'b.ok' }",
+        "{ id: a, agent: std.echo, depends_on: [b], when: 'b.ok and' }",
+        "{ id: a, agent: std.echo, depends_on: [b], when: 'b.ok = true' }",
+        "{ id: a, agent: std.echo, depends_on: [b], when: 'b.score' }",
+        "{ id: a, agent: std.echo, depends_on: [b], when: 'b.score > 2' }",
+        "{ id: a, agent: std.echo, depends_on: [b], when: 'b.ok > 3' }",
+        "{ id: a, agent: std.echo, params: { text: 'Hello {{ input.name' } }",
+        "{ id: a, agent: std.echo, params: { text: '{{ nobody }}' } }",
+        "{ id: a, agent: std.echo, for_each: { items: 'b.score' }, depends_on: [b] }",
+        "{ id: a, agent: std.echo, repeat: { from: b, while: never, max: 2 } }",
+        "{ id: a, agent: std.echo, repeat: { from: a, max: 2 } }",
+        "{ id: a, agent: std.echo, repeat: { from: a, while: never, max: 0 } }",
+        "{ id: a, agent: std.echo, compensate: c }",
+        "{ id: a, agent: std.echo, may_add: [b] }",
+        "{ id: a, agent: std.echo, on_demand: true }",
+        "{ id: a, agent: std.echo, on_demand: true, finally: true }",
+        "{ id: a, agent: std.echo, retry: { max_retries: 5, backoff: 2 } }",
+        "{ id: a, agent: std.echo, retry: { jitter: 2 } }",
+        "{ id: a, agent: std.echo, retry: { on: [tired] } }",
+        "{ id: a, agent: std.echo, output: [number, text] }",
+        "{ id: a, agent: std.echo, output: { type: number, minimum: 2, maximum: 1 } }",
+        "{ id: a, wait: {} }",
+        "{ id: a, wait: { until: 'tomorrow' } }",
+        "{ id: a, wait: { for: 1h }, timeout: 1s }",
+        "{ id: a, approval: {} }",
+        "{ id: a, approval: { question: 'Go?', by: { users: [ann], at_least: 2 } } }",
+        "{ id: a, approval: { question: 'Go?', on_expiry: maybe, within: 1h } }",
+        "{ id: a, approval: { question: 'Go?', choices: [{ name: no, rejects: true }] } }",
+        "{ id: a, approval: { question: 'Go?', then: [{ group: heads }] } }",
+        "{ id: a, approval: { question: 'Go?', not_by: [nobody] } }",
+        "{ id: a, approval: { question: 'Go?' }, compensate: b }",
+    ] {
+        let b = "{ id: b, agent: std.echo, output: { ok: bool, score: confidence } }";
+        add(&format!("--- workflows/w.yaml\ntasks:\n  - {b}\n  - {task}\n"));
+    }
+    // Workflows.
+    add("--- workflows/w.yaml\nstrategy: parallel\ntasks: [{ id: a, agent: std.echo }, { id: b, agent: std.echo, depends_on: a }]\n");
+    add("--- workflows/w.yaml\nstrategy: conditional\ntasks: [{ id: a, agent: std.echo }]\n");
+    add("--- workflows/w.yaml\nstrategy: zigzag\ntasks: [{ id: a, agent: std.echo }]\n");
+    add("--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo, depends_on: b }, { id: b, agent: std.echo, depends_on: a }]\n");
+    add("--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }, { id: a, agent: std.set }]\n");
+    add("--- workflows/w.yaml\ntasks: []\n");
+    add("--- workflows/w.yaml\nmax_parallel_tasks: 0\ntasks: [{ id: a, agent: std.echo }]\n");
+    add("--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\ncheckpoints: [{ after: a, condition: always }]\n");
+    add("--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\ncheckpoints: [{ after: c, condition: always, action: STOP }]\n");
+    add("--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\non_unknown: AUTO_RESOLVE\n");
+    add("--- workflows/w.yaml\nsteps: [{ name: a, agent: std.echo }]\napproval_points: [b]\n");
+    add("--- workflows/v.yaml\nid: w\ntasks: [{ id: a, agent: std.echo }]\n--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\n");
+    add("--- workflows/v.yaml\ntasks: [{ id: a, workflow: w }]\n--- workflows/w.yaml\ntasks: [{ id: a, workflow: v }]\n");
+    add("--- workflows/w.yaml\njust a text\n");
+    // Agents and the project.
+    add("--- agents/a.yaml\nagents: { a: { use: std.ehco } }\n");
+    add("--- agents/a.yaml\nagents: { a: { version: 1 } }\n");
+    add("--- agents/a.yaml\nagents: { a: { use: std.echo, exec: [a] } }\n");
+    add("--- agents/a.yaml\nagents: { a: { exec: [] } }\n");
+    add("--- agents/a.yaml\nagents: { a: { exec: { command: [a], folder: ../elsewhere } } }\n");
+    add("--- agents/a.yaml\nagents: { a: { exec: 'python3 a.py' } }\n");
+    add("--- agents/a.yaml\nagents: { a: { use: std.echo, effect: twice } }\n");
+    add("--- agents/a.yaml\nagents: { a: { use: std.echo } }\n--- agents/b.yaml\nagents: { a: { use: std.set } }\n");
+    add("--- agents/a.yaml\nagents: { a: { use: std.echo, enabled: false } }\n--- workflows/w.yaml\ntasks: [{ id: t, agent: a }]\n");
+    add("--- quorate.yaml\nname: house\ndefault: nothing\n");
+    add("--- quorate.yaml\nnmae: house\n");
+    add("--- quorate.yaml\nlimits: { max_concurrent_agents: many }\n");
+    let kinds: std::collections::BTreeSet<&str> =
+        all.split(['[', ']']).filter(|code| code.len() == 4 && code[1..].chars().all(|c| c.is_ascii_digit())).collect();
+    assert!(kinds.len() >= 40, "{} kinds: {kinds:?}", kinds.len());
+    insta::assert_snapshot!(all, @"
+    workflows/w.yaml:3:11 error[P004] `and` means something else in conditions | choose another name
+    workflows/w.yaml:3:11 error[P004] `1st` cannot be the name of a task | a name starts with a letter, goes on with letters, digits, `_` and `-`, and has up to 128 of them
+    workflows/w.yaml:3:11 error[P021] nothing says who does `a` | name an agent, or at least one capability
+    workflows/w.yaml:3:21 error[W004] a task does one thing, and this one has both `workflow` and `agent` | make two tasks of it
+    workflows/w.yaml:3:41 error[W012] these workflows call each other: w → w | a loop is written as `repeat`
+    workflows/w.yaml:3:24 error[W011] there is no workflow `other`
+    workflows/w.yaml:3:24 error[W012] these workflows call each other: w → w | a loop is written as `repeat`
+    workflows/w.yaml:3:21 error[A010] there is no agent `nobody` | write one in the folder `agents`
+    workflows/w.yaml:3:26 error[A012] no agent can do flying | no agent of this project has capabilities
+    workflows/w.yaml:3:43 error[P011] `a` depends on itself
+    workflows/w.yaml:3:43 error[P012] `b` is named twice
+    workflows/w.yaml:3:43 error[P010] there is no task `c`
+    workflows/w.yaml:3:37 error[P015] `a` has a join but no dependencies to join
+    workflows/w.yaml:3:54 error[P016] this join cannot fire: it needs 2 of its dependencies, and only 1 can run without being added | it has no more dependencies than these
+    workflows/w.yaml:3:78 error[W005] `needs` and `at_least` both say what the join needs | leave one of them out
+    workflows/w.yaml:3:54 error[P015] `on_late` says what happens after `within`, which is missing
+    workflows/w.yaml:3:38 error[X034] `b.ok` cannot be read here: nothing says that `b` ends before `a` starts; let `a` depend on it
+    workflows/w.yaml:3:63 error[X011] the condition ends where a value should stand
+    workflows/w.yaml:3:60 error[X005] `=` does not compare | write `==`
+    workflows/w.yaml:3:55 error[X040] a condition is true or false, but this is a number from 0 to 1
+    workflows/w.yaml:3:55 warning[X044] `b.score > 2` can never hold | the value is declared as a number from 0 to 1
+    workflows/w.yaml:3:55 error[X042] true or false cannot be compared with the number 3
+    workflows/w.yaml:3:54 error[X060] this `{{` is never closed | end the expression with `}}`
+    workflows/w.yaml:3:50 error[P026] `for_each` takes a list, and this is a number from 0 to 1
+    workflows/w.yaml:3:39 error[P019] `b` does not come before `a`, so there is no section to repeat
+    workflows/w.yaml:3:39 error[F002] a repeated section needs `while` | again while this holds
+    workflows/w.yaml:3:69 error[F005] `max` is a whole number from 1 to 10000, not 0
+    workflows/w.yaml:3:43 error[P010] there is no task `c`
+    workflows/w.yaml:3:40 error[P018] `b` runs anyway; one that is added has the role catalogue
+    workflows/w.yaml:3:42 error[P017] `a` can never run: no checkpoint and no agent can add it
+    workflows/w.yaml:3:5 error[W003] `a` cannot both run at the end and only when it is added | leave out `finally` or `on_demand`
+    workflows/w.yaml:3:56 error[F001] a retry has no field `backoff` | it may have: max_retries, initial_delay, multiplier, max_delay, jitter, on
+    workflows/w.yaml:3:48 error[F005] `jitter` is a number from 0 to 1, not 2
+    workflows/w.yaml:3:45 error[F004] `on` is one of invalid, unavailable, timeout, rate_limited, internal, refused, not `tired`
+    workflows/w.yaml:3:48 error[F011] a list has one type for all of its items | write [number], or {enum: [A, B]} for one of several texts
+    workflows/w.yaml:3:39 error[F012] the minimum is larger than the maximum
+    workflows/w.yaml:3:20 error[P022] this wait waits for nothing | give it `for`, `until` or `signal`
+    workflows/w.yaml:3:42 error[P020] only an agent or a workflow runs out of time | give the wait `for` or `until`
+    workflows/w.yaml:3:24 error[P023] `a` asks people, but has no question
+    workflows/w.yaml:3:47 error[P023] it takes 2 people to agree, but names only 1
+    workflows/w.yaml:3:54 error[P023] `maybe` is not one of the choices
+    workflows/w.yaml:3:52 error[P023] every choice rejects, so the question could as well not be asked
+    workflows/w.yaml:3:24 error[P023] the next level is never asked, because this one has all the time in the world | give it `within`
+    workflows/w.yaml:3:51 error[P010] there is no task `nobody`
+    workflows/w.yaml:3:57 error[P020] only what an agent or a workflow did can be undone
+    workflows/w.yaml:2:75 error[W001] under the strategy `parallel` no task waits for another | remove `depends_on`, or use the strategy `dag`
+    workflows/w.yaml:1:11 warning[W002] the strategy is `conditional`, but no task has a condition | give a task `when`, or leave the strategy out
+    workflows/w.yaml:1:11 error[F004] `strategy` is one of auto, dag, sequential, parallel, conditional, not `zigzag`
+    workflows/w.yaml:1:90 error[P013] these tasks wait for each other: b → a → b | remove one of these dependencies, or write the loop as `repeat`
+    workflows/w.yaml:1:43 error[P005] there are two tasks called `a`, the first at tasks[0]
+    workflows/w.yaml:1:1 error[P002] the plan has no task to start with
+    workflows/w.yaml:1:21 error[F005] `max_parallel_tasks` is a whole number from 1, not 0
+    workflows/w.yaml:2:15 error[W006] nothing follows from this checkpoint | give it `action`, `follow` or `add`: one of them
+    workflows/w.yaml:2:24 error[P010] there is no task `c`
+    workflows/w.yaml:2:13 error[P003] what is unknown is never resolved by itself | leave it out for HIL_REVIEW, or name another action
+    workflows/w.yaml:2:19 error[W007] there is no step `b`
+    workflows/w.yaml:1:1 error[W010] there are two workflows called `w` | the other one stands in another file
+    workflows/w.yaml:1:28 error[W012] these workflows call each other: v → w → v | a loop is written as `repeat`
+    workflows/w.yaml:1:1 error[F003] a file of workflows is a mapping, not a text
+    agents/a.yaml:1:21 error[A001] there is no function `std.ehco` | did you mean `std.echo`?
+    agents/a.yaml:1:14 error[A003] nothing says what `a` is | give it `use`, for a function built in, or `exec`, for a program
+    agents/a.yaml:1:37 error[A002] `a` is both a function and a program | leave out `use` or `exec`
+    agents/a.yaml:1:22 error[A004] no program is named | write [python3, agents/rules.py]
+    agents/a.yaml:1:46 error[A005] this folder lies outside of the project
+    agents/a.yaml:1:22 error[F003] `exec` takes a list, each item a text, or a program with its fields, not `python3 a.py`
+    agents/a.yaml:1:39 error[F004] `effect` is one of none, idempotent, once, not `twice`
+    agents/b.yaml:1:11 error[A006] there are two agents called `a` | the other one stands in another file
+    workflows/w.yaml:1:25 error[A011] the agent `a` is not enabled
+    quorate.yaml:2:10 error[W011] there is no workflow `nothing` | write one in the folder `workflows`
+    quorate.yaml:1:1 error[F001] a project has no field `nmae` | did you mean `name`?
+    quorate.yaml:1:34 error[F003] `max_concurrent_agents` takes a whole number from 1, not `many`
+    ");
+}
