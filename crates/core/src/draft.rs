@@ -113,6 +113,97 @@ pub struct TaskDraft {
     pub output: Type,
 }
 
+impl Draft {
+    /// A plan of this name, without tasks yet.
+    #[must_use]
+    pub fn new(name: &str) -> Draft {
+        Draft { name: name.to_owned(), ..Draft::default() }
+    }
+
+    /// The same with one task more.
+    #[must_use]
+    pub fn task(mut self, task: TaskDraft) -> Draft {
+        self.tasks.push(task);
+        self
+    }
+}
+
+impl TaskDraft {
+    fn of(id: &str, work: WorkDraft) -> TaskDraft {
+        TaskDraft { id: id.to_owned(), work, ..TaskDraft::default() }
+    }
+
+    /// A task that this agent does.
+    #[must_use]
+    pub fn call(id: &str, agent: &str) -> TaskDraft {
+        TaskDraft::of(id, WorkDraft::Agent { id: Some(agent.to_owned()), capabilities: Vec::new() })
+    }
+
+    /// A task for any agent that can do all of this.
+    #[must_use]
+    pub fn need<'a>(id: &str, capabilities: impl IntoIterator<Item = &'a str>) -> TaskDraft {
+        TaskDraft::of(id, WorkDraft::Agent { id: None, capabilities: capabilities.into_iter().map(str::to_owned).collect() })
+    }
+
+    /// A question to these people.
+    #[must_use]
+    pub fn ask(id: &str, question: &str, by: Level) -> TaskDraft {
+        TaskDraft::of(
+            id,
+            WorkDraft::Approval(ApprovalDraft { question: question.to_owned(), levels: vec![by], ..ApprovalDraft::default() }),
+        )
+    }
+
+    /// The same, after these tasks.
+    #[must_use]
+    pub fn after<'a>(mut self, tasks: impl IntoIterator<Item = &'a str>) -> TaskDraft {
+        self.depends_on.extend(tasks.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// The same, only if this condition holds.
+    #[must_use]
+    pub fn when(mut self, condition: &str) -> TaskDraft {
+        self.when = Some(condition.to_owned());
+        self
+    }
+
+    /// The same with these parameters, which may hold `{{ }}`.
+    #[must_use]
+    pub fn params(mut self, params: Json) -> TaskDraft {
+        self.params = Some(params);
+        self
+    }
+
+    /// The same, tried again so often.
+    #[must_use]
+    pub fn retries(mut self, max_retries: u32) -> TaskDraft {
+        self.retry = Some(RetryDraft { max_retries, ..self.retry.unwrap_or_default() });
+        self
+    }
+
+    /// The same, with so much time for an attempt.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Millis) -> TaskDraft {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same, without which the run can do.
+    #[must_use]
+    pub fn optional(mut self) -> TaskDraft {
+        self.optional = true;
+        self
+    }
+
+    /// The same, so urgent: 1 to 10, higher first.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> TaskDraft {
+        self.priority = Some(priority);
+        self
+    }
+}
+
 /// When a task belongs to the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -300,6 +300,25 @@ pub struct Corrupt {
     pub why: String,
 }
 
+/// How far a run has come, in tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// How the run stands.
+    pub status: RunStatus,
+    /// All tasks that belong to it by now.
+    pub total: usize,
+    /// Those that succeeded.
+    pub completed: usize,
+    /// Those that failed, timed out or were cancelled.
+    pub failed: usize,
+    /// Those that were skipped.
+    pub skipped: usize,
+    /// Those that are under way, or wait for another attempt, for people or for time.
+    pub running: usize,
+    /// Those that have not begun.
+    pub open: usize,
+}
+
 /// A question that is open.
 #[derive(Clone, Copy, Debug)]
 pub struct Asks<'a> {
@@ -550,6 +569,25 @@ impl Run {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended.is_some()
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let mut progress = Progress { status: self.status(), total: 0, completed: 0, failed: 0, skipped: 0, running: 0, open: 0 };
+        let belongs = |task: &TaskView<'_>| matches!(task.role(), Role::Main | Role::Finally) || task.status() != TaskStatus::Waiting;
+        for task in self.tasks().filter(belongs) {
+            progress.total += 1;
+            let count = match task.status() {
+                TaskStatus::Succeeded => &mut progress.completed,
+                TaskStatus::Failed | TaskStatus::TimedOut | TaskStatus::Cancelled => &mut progress.failed,
+                TaskStatus::Skipped => &mut progress.skipped,
+                TaskStatus::Running | TaskStatus::Retrying | TaskStatus::Asking | TaskStatus::Sleeping => &mut progress.running,
+                TaskStatus::Waiting | TaskStatus::Ready => &mut progress.open,
+            };
+            *count += 1;
+        }
+        progress
     }
 
     /// Its tasks: those of the plan in its order, then those that grew.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use futures_channel::mpsc;
 use quorate_agents::{Outcome, Registry};
-use quorate_core::{Digest, Event, Input, Parent, Payload, Plan, Run, RunId, RunStatus, Start};
+use quorate_core::draft::TaskDraft;
+use quorate_core::{Digest, Draft, Event, Input, Parent, Payload, Plan, Progress, Run, RunId, RunStatus, Start};
 use quorate_journal::{Head, Journal, Loaded, ReadError, Text};
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -346,6 +347,46 @@ impl Engine {
     pub(crate) fn send(&self, run: RunId, message: Message) -> Result<(), Error> {
         let mailbox = self.shard(run).get(&run).cloned().ok_or(Error::NoRun(run))?;
         mailbox.unbounded_send(message).map_err(|_| Error::NoRun(run))
+    }
+
+    /// Runs an order to its end, and shows the run whenever something has happened in it.
+    ///
+    /// # Errors
+    /// Those of [`Engine::start`], and whatever kept the engine from going on with it.
+    pub async fn run_with(&self, order: Order, mut on_change: impl FnMut(&Run) + Send) -> Result<Ended, Error> {
+        let plan = order.plan.clone();
+        let (handle, mut following) = self.start_followed(order)?;
+        let mut seen: Option<Run> = None;
+        while let Some(entry) = following.next().await? {
+            match &mut seen {
+                Some(run) => run.apply(&entry)?,
+                None => seen = Some(Run::load(handle.id(), plan.clone(), [&entry])?),
+            }
+            seen.iter().for_each(&mut on_change);
+        }
+        handle.ended().await
+    }
+
+    /// Does a single task, as a run of its own.
+    ///
+    /// # Errors
+    /// [`Error::BadPlan`] where the task is not one that can run; those of [`Engine::start`].
+    pub async fn execute_task(&self, task: TaskDraft, input: Payload) -> Result<Ended, Error> {
+        let draft = Draft::new(&task.id.clone()).task(task);
+        let bad = |problems| Error::BadPlan { plan: Digest::of(draft.name.as_bytes()), problems };
+        let plan = Plan::compile(&draft).map_err(bad)?;
+        self.start(Order::new(Arc::new(plan), input))?.ended().await
+    }
+
+    /// How far a run has come, open or ended.
+    ///
+    /// # Errors
+    /// [`Error`] where there is no such run, or its journal cannot be read.
+    pub async fn progress(&self, run: RunId) -> Result<Progress, Error> {
+        match self.look(run, Run::progress).await {
+            Err(Error::NoRun(_)) => Ok(self.load(run).await?.progress()),
+            other => other,
+        }
     }
 
     /// Gives a run an input, and waits until what follows from it is durable.

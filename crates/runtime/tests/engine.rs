@@ -398,3 +398,19 @@ async fn a_run_that_is_not_kept_is_heard_from_its_first_entry() {
         assert_eq!(heard, (1..=last).collect::<Vec<_>>());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_single_task_is_done_and_a_run_is_shown_while_it_goes_on() {
+    let engine = engine(registry(&["a", "b"]));
+    let ended = engine.execute_task(TaskDraft::call("only", "b"), Payload::null()).await.unwrap();
+    assert_eq!((ended.status, ended.output.unwrap().json()), (RunStatus::Succeeded, "1"));
+    assert!(matches!(engine.execute_task(TaskDraft::call("not a name", "b"), Payload::null()).await, Err(Error::BadPlan { .. })));
+
+    let mut seen = Vec::new();
+    let order = Order::new(compiled(&draft("a; b < a")), Payload::null());
+    let ended = engine.run_with(order, |run| seen.push((run.progress().completed, run.progress().open))).await.unwrap();
+    seen.dedup();
+    assert_eq!(seen, [(0, 2), (0, 1), (1, 1), (1, 0), (2, 0)]);
+    let progress = engine.progress(ended.run).await.unwrap();
+    assert_eq!((progress.status, progress.total, progress.completed), (RunStatus::Succeeded, 2, 2));
+}
