@@ -27,6 +27,19 @@ pub use report::{Diagnostic, Look, Source};
 pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing};
 pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
 
+/// Every field of every file, as Markdown: the tables of the book.
+#[must_use]
+pub fn fields() -> String {
+    let mut met: Vec<&'static shape::Object> = files::tops().into_iter().map(|(_, object)| object).collect();
+    let mut text = String::new();
+    let mut next = 0;
+    while let Some(object) = met.get(next).copied() {
+        text.push_str(&format!("### {}\n\n{}\n", object.title, object.table(&mut met)));
+        next += 1;
+    }
+    text
+}
+
 /// The JSON Schema of a kind of file: `project`, `agents`, `workflows` or `workflow`.
 #[must_use]
 pub fn schema(kind: &str) -> Option<serde_json::Value> {

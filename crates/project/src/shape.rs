@@ -219,6 +219,16 @@ impl Shape {
         problems.push(Diagnostic::error("F003", message).at(node.span).maybe_help(help));
     }
 
+    /// The objects that may stand in it, each once.
+    fn objects(&self, met: &mut Vec<&'static Object>) {
+        match self {
+            Shape::Object(object) if !met.iter().any(|known| std::ptr::eq(*known, *object)) => met.push(object),
+            Shape::List(one) | Shape::Some(one) | Shape::Map(one) => one.objects(met),
+            Shape::Either(shapes) => shapes.iter().for_each(|shape| shape.objects(met)),
+            _ => {}
+        }
+    }
+
     pub(crate) fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
         match self {
             Shape::Any => json!({}),
@@ -291,6 +301,18 @@ impl Object {
             }
         };
         Diagnostic::error("F001", format!("{} has no field `{name}`", self.what)).help(help)
+    }
+
+    /// A table of the fields, and the objects that are met in it.
+    pub(crate) fn table(&'static self, met: &mut Vec<&'static Object>) -> String {
+        let mut text = format!("| {} | takes | |\n|---|---|---|\n", self.title);
+        for field in self.fields {
+            field.shape.objects(met);
+            let needed = if field.required { " (needed)" } else { "" };
+            let names: Vec<String> = std::iter::once(&field.name).chain(field.aliases).map(|name| format!("`{name}`")).collect();
+            text.push_str(&format!("| {}{needed} | {} | {} |\n", names.join(", "), field.shape.wanted(), field.doc));
+        }
+        text
     }
 
     fn schema(&self, definitions: &mut Map<String, Json>) -> Json {

@@ -53,8 +53,9 @@ enum Command {
     ///
     /// Example: quorate schema workflows > workflows.schema.json
     Schema {
-        /// Which: project, agents, workflows (a file of several) or workflow (a file of one).
-        #[arg(value_parser = ["project", "agents", "workflows", "workflow"], default_value = "workflows")]
+        /// Which: project, agents, workflows (a file of several) or workflow (a file of one); or `fields`, for a table of all
+        /// fields of all files.
+        #[arg(value_parser = ["project", "agents", "workflows", "workflow", "fields"], hide_possible_values = true, default_value = "workflows")]
         kind: String,
     },
     /// Prints what a shell needs to complete commands.
@@ -105,6 +106,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments, context.global.json)
             .map(|()| Exit::Succeeded)
             .map_err(|wrong| Problem::new(Exit::Failed, format!("{wrong:#}"))),
+        Command::Schema { kind } if kind == "fields" => {
+            screen.out(quorate::project::fields().trim_end());
+            Ok(Exit::Succeeded)
+        }
         Command::Schema { kind } => {
             let schema = quorate::project::schema(&kind).unwrap_or_default();
             screen.out(&serde_json::to_string_pretty(&schema).unwrap_or_default());
