@@ -210,6 +210,10 @@ impl<'a> Names<'a> {
         {
             return true;
         }
+        // One at a time, in the order of the file.
+        if self.draft.one_at_a_time && earlier < later && (role(earlier), role(later)) == (Role::Main, Role::Main) {
+            return true;
+        }
         let mut seen = vec![false; self.deps.len()];
         let mut open: Vec<u32> = self.deps[later as usize].to_vec();
         while let Some(ix) = open.pop() {

@@ -282,6 +282,12 @@ impl Plan {
         order
     }
 
+    /// How many of its tasks run at once at the most, where it says so.
+    #[must_use]
+    pub fn max_parallel(&self) -> Option<u32> {
+        if self.one_at_a_time { Some(1) } else { (self.max_parallel < u32::MAX).then_some(self.max_parallel) }
+    }
+
     /// How many of its tasks are for agents.
     #[must_use]
     pub fn agent_tasks(&self) -> usize {

@@ -721,3 +721,23 @@ fn a_condition_that_can_never_hold_is_a_warning() {
     task(&mut draft, "b").when = Some("['x', 'y'] contains 5".into());
     assert_snapshot!(Plan::compile(&draft).unwrap_err()[0].to_string(), @"tasks.b.when: this list holds one of x, y, and never the number 5 [X042]");
 }
+
+#[test]
+fn one_at_a_time_a_task_reads_what_came_before_it_in_the_file() {
+    let mut draft = plan("a; b; c");
+    draft.one_at_a_time = true;
+    task(&mut draft, "c").params = Some(serde_json::json!({ "both": "{{ a }}{{ b }}" }));
+    assert_snapshot!(play(&draft, "ok a 1; ok b 2; ok c 3"), @"
+    0 run of story starts
+    0 a starts #1
+    0 a succeeds #1
+    0 b starts #1
+    0 b succeeds #1
+    0 c starts #1
+    0 c succeeds #1
+    0 concluded: Finished
+    0 run ends succeeded []
+    ");
+    task(&mut draft, "a").params = Some(serde_json::json!({ "later": "{{ c }}" }));
+    assert_eq!(Plan::compile(&draft).unwrap_err()[0].code, "X034");
+}

@@ -360,9 +360,13 @@ pub(crate) fn number(node: &Node) -> Option<&str> {
     }
 }
 
-/// `500ms`, `10m`, `1h 30m`, or a number of seconds.
 pub(crate) fn duration(node: &Node) -> Option<Millis> {
-    let text = node.text()?;
+    read_duration(node.text()?)
+}
+
+/// Reads a length of time: `500ms`, `10m`, `1h 30m`, or a number of seconds.
+#[must_use]
+pub fn read_duration(text: &str) -> Option<Millis> {
     if let Ok(seconds) = text.parse::<f64>() {
         return millis(seconds * 1_000.0);
     }

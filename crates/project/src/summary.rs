@@ -219,10 +219,14 @@ fn words(status: TaskStatus) -> &'static str {
 /// What a run waits for, one by one.
 fn waits(run: &Run) -> Vec<String> {
     const SHOWN: usize = 5;
+    let busy = run.tasks().filter(|task| task.status() == TaskStatus::Running).count();
+    let full = run.plan().max_parallel().filter(|most| busy >= *most as usize);
+    let place = full
+        .map_or_else(|| "its agent has no free place".to_owned(), |most| format!("{most} at a time is the most that the workflow allows"));
     let mut waits: Vec<String> = run
         .outstanding()
         .filter_map(|work| match work {
-            Work::Dispatch { task, .. } => Some(format!("a free place for {}", task.id())),
+            Work::Dispatch { task, .. } => Some(format!("a free place for {} ({place})", task.id())),
             Work::Await { task, child: Some(child), .. } => Some(format!("{}, which is run {child}", task.id())),
             Work::Await { task, attempt: 1, .. } => Some(format!("{}, which is under way", task.id())),
             Work::Await { task, attempt, .. } => Some(format!("{}, which is under way in attempt {attempt}", task.id())),

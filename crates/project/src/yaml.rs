@@ -29,8 +29,16 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Scalar {
     pub(crate) text: Box<str>,
-    /// Quoted or in a block: a text whatever it looks like.
-    pub(crate) is_quoted: bool,
+    pub(crate) style: Style,
+}
+
+/// How a value is written. All but the plain ones are texts whatever they look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Plain,
+    Single,
+    Double,
+    Block,
 }
 
 #[derive(Clone, Debug)]
@@ -74,7 +82,7 @@ impl Node {
     pub(crate) fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar(scalar) if scalar.is_null() => "nothing".to_owned(),
-            Kind::Scalar(scalar) if scalar.is_quoted => "a text".to_owned(),
+            Kind::Scalar(scalar) if scalar.style != Style::Plain => "a text".to_owned(),
             Kind::Scalar(scalar) => match scalar.plain() {
                 Plain::Bool(_) => "true or false".to_owned(),
                 Plain::Number(_) => "a number".to_owned(),
@@ -90,7 +98,7 @@ impl Node {
     pub(crate) fn locate(&self, file: &str, inside: Span) -> Span {
         let Kind::Scalar(scalar) = &self.kind else { return self.span };
         let raw = self.span.text(file);
-        let at = |offset: u32| offset_in(raw, &scalar.text, offset as usize).map(|offset| self.span.start + offset);
+        let at = |offset: u32| offset_in(raw, scalar, offset as usize).map(|offset| self.span.start + offset);
         match (at(inside.start), at(inside.end)) {
             (Some(start), Some(end)) if start <= end => Span { start, end },
             _ => self.span,
@@ -100,16 +108,15 @@ impl Node {
 
 /// Where the byte `wanted` of the value stands in what was written. White space may be folded, and characters escaped:
 /// both are walked side by side.
-fn offset_in(raw: &str, value: &str, wanted: usize) -> Option<u32> {
+fn offset_in(raw: &str, scalar: &Scalar, wanted: usize) -> Option<u32> {
+    let value = &*scalar.text;
     let (mut rest, mut at) = (value, 0);
     let mut written = raw.char_indices().peekable();
-    let quote = raw.chars().next().filter(|first| matches!(first, '"' | '\'' | '|' | '>'));
-    if let Some(quote) = quote {
-        written.next();
-        if matches!(quote, '|' | '>') {
-            // The rest of the line says how the block is kept.
-            while written.next_if(|(_, next)| *next != '\n').is_some() {}
-        }
+    match scalar.style {
+        Style::Single | Style::Double => drop(written.next()),
+        // The rest of its first line says how the block is kept.
+        Style::Block if raw.starts_with(['|', '>']) => while written.next_if(|(_, next)| *next != '\n').is_some() {},
+        Style::Plain | Style::Block => {}
     }
     while let Some(next) = rest.chars().next() {
         let skipped = written.peek().map(|(offset, _)| *offset);
@@ -130,9 +137,9 @@ fn offset_in(raw: &str, value: &str, wanted: usize) -> Option<u32> {
         }
         while written.next_if(|(_, written)| written.is_whitespace()).is_some() {}
         let (_, first) = written.next()?;
-        match (quote, first) {
-            (Some('\''), '\'') => drop(written.next()),
-            (Some('"'), '\\') => {
+        match (scalar.style, first) {
+            (Style::Single, '\'') => drop(written.next()),
+            (Style::Double, '\\') => {
                 let (_, escaped) = written.next()?;
                 let digits = match escaped {
                     'x' => 2,
@@ -165,12 +172,12 @@ pub(crate) enum Plain<'a> {
 
 impl Scalar {
     fn is_null(&self) -> bool {
-        !self.is_quoted && matches!(self.plain(), Plain::Null)
+        matches!(self.plain(), Plain::Null)
     }
 
     pub(crate) fn plain(&self) -> Plain<'_> {
         match &*self.text {
-            _ if self.is_quoted => Plain::Text,
+            _ if self.style != Style::Plain => Plain::Text,
             "" | "~" | "null" | "Null" | "NULL" => Plain::Null,
             "true" | "True" | "TRUE" => Plain::Bool(true),
             "false" | "False" | "FALSE" => Plain::Bool(false),
@@ -247,8 +254,13 @@ impl Builder {
                 if let Some(tag) = tag {
                     self.refuse_tag(&tag.to_string(), span);
                 }
-                let is_quoted = style != ScalarStyle::Plain;
-                self.put(Node { span, kind: Kind::Scalar(Scalar { text: text.as_ref().into(), is_quoted }) })
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::SingleQuoted => Style::Single,
+                    ScalarStyle::DoubleQuoted => Style::Double,
+                    ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+                };
+                self.put(Node { span, kind: Kind::Scalar(Scalar { text: text.as_ref().into(), style }) })
             }
             Event::SequenceStart(style, _, tag) => self.begin(Kind::List(Vec::new()), style, tag.map(|tag| tag.to_string()), span),
             Event::MappingStart(style, _, tag) => self.begin(Kind::Map(Vec::new()), style, tag.map(|tag| tag.to_string()), span),

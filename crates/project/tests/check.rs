@@ -381,3 +381,82 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     quorate.yaml:1:34 error[F003] `max_concurrent_agents` takes a whole number from 1, not `many`
     ");
 }
+
+/// Pieces of which files are made; put together at random they are hardly ever right.
+const PIECES: [&str; 40] = [
+    "tasks:",
+    "workflows:",
+    "agents:",
+    "- ",
+    "  ",
+    "    ",
+    "\n",
+    "\n",
+    "\n",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    ", ",
+    "id",
+    "a",
+    "b",
+    "agent",
+    "std.echo",
+    "when",
+    "a.ok > 3",
+    "\"",
+    "'",
+    "''",
+    "\\u00e9",
+    "|",
+    ">-",
+    "#",
+    "&x",
+    "*x",
+    "!t",
+    "---",
+    "\t",
+    "é",
+    "{{ a",
+    " }}",
+    "depends_on",
+    "0.5",
+    "\r\n",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever stands in a file, it is read or it is named what is wrong, in place.
+    #[test]
+    fn no_file_is_too_odd(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60), project in proptest::bool::ANY) {
+        let text = pieces.concat();
+        let path = if project { "quorate.yaml" } else { "workflows/w.yaml" };
+        let checked = Project::read(vec![Source::new(path, &text), Source::new("agents/a.yaml", &text)], &FUNCTIONS);
+        for diagnostic in &checked.diagnostics {
+            assert!(!diagnostic.render(&checked.files, &Look { color: true, width: 80 }).is_empty());
+        }
+    }
+
+    /// A condition is underlined where it stands, however it is written.
+    #[test]
+    fn a_wrong_name_is_underlined_however_the_condition_is_written(style in 0..6_usize, before in "[a-zé ]{0,12}") {
+        let before = before.trim();
+        let text = format!("'{before}' == input.text and wrongname.x > 1");
+        let written = match style {
+            0 => format!("\"{text}\""),
+            1 => format!("'{}'", text.replace('\'', "''")),
+            2 => format!(">-\n      {}", text.replace(" and ", "\n      and ")),
+            3 => format!("|\n      {}", text.replace(" and ", "\n      and ")),
+            4 => format!("\"{}\"", text.replace('é', "\\u00e9").replace(" and ", "\n      and ")),
+            _ => format!("input.text == 'x'\n      and {}", text.split_once(" and ").unwrap().1),
+        };
+        let file = format!("tasks:\n  - {{ id: a, agent: std.echo, output: {{ ok: bool }} }}\n  - id: b\n    agent: std.echo\n    depends_on: [a]\n    when: {written}\n");
+        let file = file.replace("wrongname.x", "a.wrong");
+        let checked = project(&format!("--- workflows/w.yaml\n{file}"));
+        let found: Vec<&str> = checked.diagnostics.iter().filter_map(|diagnostic| Some(diagnostic.span?.text(&checked.files[0].text))).collect();
+        proptest::prop_assert_eq!(found, ["a.wrong"], "{}", file);
+    }
+}

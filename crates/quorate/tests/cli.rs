@@ -901,6 +901,10 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
           --jsonl
               Everything that happens, as lines of JSON
 
+          --timeout <TIME>
+              Watch it for so long at the most: <took>, 5m. It goes on with the next
+              command that owns the data
+
           --each <FILE>
               One run for every record of this file: lines of JSON, or CSV with a
               header
@@ -1126,4 +1130,172 @@ agents:
         });
     }
     assert!(house.type_in("audit verify --quiet").contains("every chain is whole"));
+}
+
+#[test]
+fn every_example_is_sound_and_runs() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let data = TempDir::new().unwrap();
+    let house = house();
+    let mut count = 0;
+    for example in std::fs::read_dir(&examples).unwrap().map(|entry| entry.unwrap().path()) {
+        let example = example.display();
+        let checked = house.type_in(&format!("check --strict --project {example}"));
+        assert!(checked.ends_with("exit 0"), "{checked}");
+        count += 1;
+    }
+    assert!(count >= 3);
+    let run = |line: &str| house.type_in(&format!("{line} --data {}", data.path().display()));
+    let tickets = examples.join("tickets").display().to_string();
+    assert!(run(&format!("run enterprise --project {tickets} -q -i '{{\"seats\": 2, \"total_price\": 6000}}'")).ends_with("exit 0"));
+    let finance = examples.join("finance").display().to_string();
+    for exit in ["5", "0", "0"] {
+        let line = match exit {
+            "5" => format!("run advisory_workflow --project {finance} --as eve"),
+            _ => format!("approvals approve last --project {finance} --as ann"),
+        };
+        let shown = run(&line);
+        assert!(shown.ends_with(&format!("exit {exit}")), "{shown}");
+    }
+    insta::assert_snapshot!(run(&format!("runs show last --project {finance}")), @r#"
+    run       <id>
+    workflow  advisory_workflow
+    status    succeeded
+    started   <time> by eve
+    took  <took>
+    agents    5 of 5, 7 side by side
+    path      [data_sync || analysis || forecasting || risk_assessment || reporting] -> [approve-analysis || approve-forecasting]
+
+      ✓ data_sync            succeeded  data_sync_agent  <took>
+      ✓ analysis             succeeded  ai_cfo_agent  <took>
+      ✓ approve-analysis     succeeded  <took>
+      ✓ forecasting          succeeded  forecasting_agent  <took>
+      ✓ approve-forecasting  succeeded  <took>
+      ✓ risk_assessment      succeeded  risk_agent  <took>
+      ✓ reporting            succeeded  reporting_agent  <took>
+
+    {
+      "data_sync": {
+        "accounts": 12,
+        "as_of": "2026-11-20"
+      },
+      "approve-analysis": {
+        "choice": "approve",
+        "expired": false,
+        "answers": [
+          {
+            "by": "ann",
+            "choice": "approve",
+            "levels": [
+              0
+            ]
+          }
+        ]
+      },
+      "approve-forecasting": {
+        "choice": "approve",
+        "expired": false,
+        "answers": [
+          {
+            "by": "ann",
+            "choice": "approve",
+            "levels": [
+              0
+            ]
+          }
+        ]
+      },
+      "risk_assessment": {
+        "risks": [
+          "currency"
+        ],
+        "opportunities": [
+          "factoring"
+        ]
+      },
+      "reporting": {
+        "health": {
+          "health": "stable",
+          "runway_months": 14
+        },
+        "forecast": {
+          "cash_flow_weeks": 13,
+          "profit_and_loss_months": 12
+        },
+        "risks": {
+          "risks": [
+            "currency"
+          ],
+          "opportunities": [
+            "factoring"
+          ]
+        }
+      }
+    }
+    exit 0
+    "#);
+}
+
+#[test]
+fn who_waits_long_enough_leaves_and_who_comes_later_goes_on() {
+    let house = house();
+    house.write("workflows/slow.yaml", "tasks: [{ id: sleep, agent: std.sleep, params: { ms: 5000 } }]\n");
+    insta::assert_snapshot!(house.type_in("run slow --timeout 100ms"), @"
+    err:   <took>  run <id> of slow started
+    err:   <took>  sleep started: std.sleep 1
+    err: left run <id>, which waits for sleep, which is under way
+    err: hint: `quorate runs watch <id>` goes on with it
+    exit 6
+    ");
+    let mut running = start(&house, "runs watch last");
+    until("the other one has taken the data", || house.type_in("runs explain last").contains("started again"));
+    insta::assert_snapshot!(house.type_in("runs watch last --timeout 10ms"), @"
+    err: left run <id>, which waits for sleep, which is under way in attempt 2
+    err: hint: `quorate runs watch <id>` goes on with it
+    exit 6
+    ");
+    insta::assert_snapshot!(house.type_in("runs watch last --quiet"), @"
+    null
+    exit 0
+    ");
+    assert_eq!(running.wait().unwrap().code(), Some(0));
+    insta::assert_snapshot!(house.type_in("runs watch last --timeout soon"), @"
+    err: error: invalid value 'soon' for '--timeout <TIME>': a length of time is written like <took>, <took> or 1h 30m
+    err:
+    err: For more information, try '--help'.
+    exit 2
+    ");
+}
+
+#[test]
+fn a_question_that_nobody_answers_expires_as_the_file_says() {
+    let house = house();
+    house.write(
+        "workflows/ask.yaml",
+        "tasks:\n  - { id: ask, approval: { question: Go?, within: 50ms, by: [ann], then: [{ users: [bob], within: 50ms }] } }\n",
+    );
+    assert!(house.type_in("run ask --quiet").ends_with("exit 5"));
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    insta::assert_snapshot!(house.type_in("runs watch last"), @"
+    err:   <took>  ask asks the next ones, level 2
+    err: run <id> waits for an answer to ask (“Go?”) until <time>
+    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    exit 5
+    ");
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    insta::assert_snapshot!(house.type_in("approvals approve last --as ann"), @"
+    err: error: no open run <id>
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("runs explain last"), @"
+    Run <id> failed: ask timed out (nobody answered in time).
+
+    How it came there:
+         1  <took>  eve started it, at <time>
+         2  <took>  ask asks: Go?
+         3  <took>  ask asks the next ones, level 2
+         4  <took>  ask failed: nobody answered in time
+         6  <took>  run failed
+    exit 0
+    ");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, counted, input};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{View, start};
+use super::follow::{View, Watch, start};
 use super::run;
 use super::screen::Table;
 
@@ -157,7 +157,8 @@ fn call(context: &Context, agent: &str, input: Payload, params: Option<Payload>)
     super::runtime()?.block_on(async {
         let engine = context.engine(&host, true).await?;
         let order = Order { by: context.me(host.project()).name, ..Order::new(plan.clone(), input) };
-        let watched = start(&engine, order.durability(Durability::Memory), View::Nothing, &context.screen).await;
+        let how = Watch { view: View::Nothing, at_most: None, known: 0 };
+        let watched = start(&engine, order.durability(Durability::Memory), how, &context.screen).await;
         engine.stop().await?;
         let watched = watched?;
         let summary = Summary::of(&watched.run, &watched.entries);

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::context::{Context, load, person, short};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::watch;
+use super::follow::{Watch, watch};
 use super::screen::{Table, one_line};
 use super::{events, run};
-use quorate::project::Project;
+use quorate::project::{Project, standing};
 
 /// The answers to the question whether an attempt took effect.
 const OUTCOMES: [&str; 3] = ["succeeded", "failed", "again"];
@@ -290,13 +290,19 @@ fn put(context: &Context, id: RunId, said: &dyn Fn(&Project) -> Input) -> Outcom
     let host = context.host(&folder)?;
     super::runtime()?.block_on(async {
         let engine = context.engine(&host, false).await?;
-        let (plan, seq) = engine.look(id, |run| (run.plan().clone(), run.seq())).await?;
+        let Ok((plan, seq)) = engine.look(id, |run| (run.plan().clone(), run.seq())).await else {
+            // Its time was up when the engine came to it.
+            let run = engine.load(id).await?;
+            engine.stop().await?;
+            return Err(Problem::new(Exit::Conflict, format!("the answer comes too late: run {} {}", short(id), standing(&run))));
+        };
         let given = engine.input(id, said(host.project())).await;
         if let Err(wrong) = given {
             engine.stop().await?;
             return Err(wrong.into());
         }
-        let watched = watch(&engine, id, plan, seq, run::view(context, false), &context.screen).await;
+        let how = Watch { view: run::view(context, false), at_most: None, known: seq };
+        let watched = watch(&engine, id, plan, how, &context.screen).await;
         let exit = run::leave(context, &engine, watched, false).await?;
         // The answer was taken: what the run makes of it is said, and is no failure of this command.
         Ok(if exit == Exit::Interrupted { exit } else { Exit::Succeeded })

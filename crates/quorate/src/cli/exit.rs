@@ -12,6 +12,7 @@ pub(crate) enum Exit {
     Invalid = 3,
     NotFound = 4,
     Waiting = 5,
+    TimedOut = 6,
     NotPermitted = 8,
     Conflict = 9,
     Interrupted = 130,

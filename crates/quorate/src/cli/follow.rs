@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::{Engine, Entry, Error, Event, FollowRun, Order, Plan, Run, RunId, RunStatus, TaskStatus, Timestamp};
+use quorate::{Engine, Entry, Error, Event, FollowRun, Order, Plan, Run, RunId, RunStatus, SqliteReader, TaskStatus, Timestamp};
 
 use super::context::short;
 use super::exit::Problem;
@@ -30,28 +30,87 @@ pub(crate) enum View {
 pub(crate) struct Watched {
     pub(crate) run: Run,
     pub(crate) entries: Vec<Entry>,
-    /// Whether somebody pressed Ctrl-C.
-    pub(crate) interrupted: bool,
+    /// Why it is not watched any more, though it goes on.
+    pub(crate) left: Option<Left>,
 }
 
-/// Watches a run until it has ended, or nothing but people can bring it on, or somebody presses Ctrl-C. What happened up to
-/// the entry `known` is not told again.
-pub(crate) async fn watch(
-    engine: &Engine,
+/// Why a run is left that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+    /// It was to be watched for so long only.
+    TimedOut,
+}
+
+/// How a run is watched, and for how long at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    pub(crate) view: View,
+    pub(crate) at_most: Option<Duration>,
+    /// What happened up to this entry is not told again.
+    pub(crate) known: u64,
+}
+
+/// Watches a run until it has ended, or nothing but people can bring it on, or somebody has seen enough.
+pub(crate) async fn watch(engine: &Engine, id: RunId, plan: Arc<Plan>, watch: Watch, screen: &Screen) -> Result<Watched, Problem> {
+    listen(engine, engine.follow_run(id, 0), id, plan, watch, screen).await
+}
+
+/// Watches a run that another process drives: its journal says how far it has come.
+pub(crate) async fn watch_from_afar(
+    reader: &SqliteReader,
     id: RunId,
     plan: Arc<Plan>,
-    known: u64,
-    view: View,
+    watch: Watch,
     screen: &Screen,
 ) -> Result<Watched, Problem> {
-    listen(engine, engine.follow_run(id, 0), id, plan, known, view, screen).await
+    let mut watching =
+        Watching { id, plan, known: watch.known, run: None, entries: Vec::new(), view: watch.view, screen, tree: tree::Drawn::default() };
+    let mut looks = tokio::time::interval(FRAME);
+    let enough = enough(watch.at_most);
+    tokio::pin!(enough);
+    let left = loop {
+        tokio::select! {
+            // Nobody tells one process what another one has written.
+            _ = looks.tick() => {
+                for entry in reader.load(id)?.entries.into_iter().skip(watching.entries.len()) {
+                    watching.take(entry)?;
+                }
+                if watching.run.as_ref().is_none_or(is_at_rest) {
+                    break None;
+                }
+                if watch.view == View::Tree {
+                    watching.draw();
+                }
+            }
+            left = &mut enough => break Some(left),
+        }
+    };
+    watching.finish();
+    let Watching { run, entries, .. } = watching;
+    Ok(Watched { run: run.ok_or(Error::NoRun(id))?, entries, left })
+}
+
+/// Somebody presses Ctrl-C, or the time is up.
+async fn enough(at_most: Option<Duration>) -> Left {
+    let timeout = async {
+        match at_most {
+            Some(at_most) => tokio::time::sleep(at_most).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Left::Interrupted,
+        () = timeout => Left::TimedOut,
+    }
 }
 
 /// Starts a run, and watches it.
-pub(crate) async fn start(engine: &Engine, order: Order, view: View, screen: &Screen) -> Result<Watched, Problem> {
+pub(crate) async fn start(engine: &Engine, order: Order, watch: Watch, screen: &Screen) -> Result<Watched, Problem> {
     let plan = order.plan.clone();
     let (running, following) = engine.start_followed(order)?;
-    listen(engine, following, running.id(), plan, 0, view, screen).await
+    listen(engine, following, running.id(), plan, watch, screen).await
 }
 
 async fn listen(
@@ -59,15 +118,14 @@ async fn listen(
     mut following: FollowRun,
     id: RunId,
     plan: Arc<Plan>,
-    known: u64,
-    view: View,
+    Watch { view, at_most, known }: Watch,
     screen: &Screen,
 ) -> Result<Watched, Problem> {
     let mut watching = Watching { id, plan, known, run: None, entries: Vec::new(), view, screen, tree: tree::Drawn::default() };
     let mut frames = tokio::time::interval(FRAME);
-    let interrupt = tokio::signal::ctrl_c();
-    tokio::pin!(interrupt);
-    let mut interrupted = false;
+    let enough = enough(at_most);
+    tokio::pin!(enough);
+    let mut left = None;
     while !watching.is_settled(engine).await {
         tokio::select! {
             entry = following.next() => match entry {
@@ -76,8 +134,8 @@ async fn listen(
                 Err(wrong) => return Err(wrong.into()),
             },
             _ = frames.tick(), if view == View::Tree => watching.draw(),
-            _ = &mut interrupt => {
-                interrupted = true;
+            why = &mut enough => {
+                left = Some(why);
                 break;
             }
         }
@@ -85,7 +143,7 @@ async fn listen(
     watching.finish();
     let Watching { run, entries, .. } = watching;
     let run = run.ok_or(Error::NoRun(id))?;
-    Ok(Watched { run, entries, interrupted })
+    Ok(Watched { run, entries, left })
 }
 
 struct Watching<'a> {
@@ -118,11 +176,8 @@ impl Watching<'_> {
     /// Whether nothing more happens by itself.
     async fn is_settled(&self, engine: &Engine) -> bool {
         let Some(run) = &self.run else { return false };
-        if run.has_ended() {
-            return true;
-        }
-        if run.status() != RunStatus::Waiting || !waits_for_people(run) {
-            return false;
+        if run.has_ended() || !is_at_rest(run) {
+            return run.has_ended();
         }
         // It may have stood so in the past only. One that is over says so by its last entry.
         engine.look(self.id, Run::seq).await.is_ok_and(|seq| seq == run.seq())
@@ -154,10 +209,10 @@ impl Watching<'_> {
     }
 }
 
-/// Whether a run that waits is not brought on by time: somebody has to do something.
-fn waits_for_people(run: &Run) -> bool {
-    let asks = run.tasks().any(|task| task.status() == TaskStatus::Asking);
-    asks || run.wake_at().is_none()
+/// Whether a run has ended, or is not brought on by time: somebody has to do something.
+fn is_at_rest(run: &Run) -> bool {
+    let asks = || run.tasks().any(|task| task.status() == TaskStatus::Asking);
+    run.has_ended() || (run.status() == RunStatus::Waiting && (asks() || run.wake_at().is_none()))
 }
 
 pub(crate) fn now() -> Timestamp {

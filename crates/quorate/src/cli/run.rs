@@ -1,6 +1,7 @@
 //! `quorate run`: starts a workflow and watches it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use quorate::host::Host;
 use quorate::project::{Summary, Workflow, standing};
@@ -9,7 +10,7 @@ use quorate::{Durability, Engine, Entry, Order, Run, RunStatus};
 use super::context::{Context, input, short};
 use super::each;
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{View, Watched, start};
+use super::follow::{Left, View, Watch, Watched, start};
 use super::screen::{Style, lasting, one_line};
 
 /// Starts a workflow, watches it, and prints what it returned.
@@ -32,6 +33,9 @@ pub(crate) struct Arguments {
     /// Everything that happens, as lines of JSON.
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
+    /// Watch it for so long at the most: 30s, 5m. It goes on with the next command that owns the data.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    timeout: Option<Duration>,
     /// One run for every record of this file: lines of JSON, or CSV with a header.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "jsonl"])]
     each: Option<String>,
@@ -62,7 +66,8 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         let engine = context.engine(&host, arguments.memory).await?;
         let by = context.me(host.project()).name;
         let order = Order { by, ..Order::new(workflow.plan.clone(), payload) }.durability(durability);
-        let watched = start(&engine, order, view(&context, arguments.jsonl), &context.screen).await;
+        let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0 };
+        let watched = start(&engine, order, how, &context.screen).await;
         leave(&context, &engine, watched, arguments.jsonl).await
     })
 }
@@ -114,8 +119,23 @@ pub(crate) async fn leave(context: &Context, engine: &Engine, watched: Result<Wa
     let stopped = engine.stop().await;
     let watched = watched?;
     stopped?;
-    tell(context, &watched.run, &watched.entries, jsonl, watched.interrupted);
-    Ok(if watched.interrupted { Exit::Interrupted } else { Exit::of(watched.run.status()) })
+    Ok(tell_watched(context, &watched, jsonl))
+}
+
+/// Tells how a run that was watched stands.
+pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool) -> Exit {
+    tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some());
+    match watched.left {
+        Some(Left::Interrupted) => Exit::Interrupted,
+        Some(Left::TimedOut) => Exit::TimedOut,
+        None => Exit::of(watched.run.status()),
+    }
+}
+
+/// A length of time, as an argument.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let time = quorate::project::read_duration(text).ok_or("a length of time is written like 500ms, 30s or 1h 30m")?;
+    Ok(Duration::from_millis(time.0))
 }
 
 /// Tells of a run that had ended before anybody watched it.
@@ -124,7 +144,7 @@ pub(crate) fn tell_of(context: &Context, run: &Run, entries: &[Entry], jsonl: bo
     Ok(Exit::of(run.status()))
 }
 
-fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, interrupted: bool) {
+fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool) {
     let (screen, id) = (&context.screen, short(run.id()));
     let summary = Summary::of(run, entries);
     if context.global.json {
@@ -138,7 +158,7 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, interrupte
     let stands = screen.paint(Style::of_run(run.status()), &one_line(&standing(run)), true);
     match run.status() {
         RunStatus::Succeeded => screen.note(&format!("run {id} {stands}, in {took}")),
-        _ if interrupted => {
+        _ if left => {
             screen.note(&format!("left run {id}, which {stands}"));
             screen.note(&format!("hint: `quorate runs watch {id}` goes on with it"));
         }

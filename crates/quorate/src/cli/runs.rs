@@ -1,6 +1,7 @@
 //! `quorate runs`: what has run, how it stands, why, and what to do about it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Subcommand;
 use quorate::project::{Summary, millis_between, standing};
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::context::{Context, input, load, short};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{now, start, watch};
+use super::follow::{Watch, now, start, watch, watch_from_afar};
 use super::screen::{Cell, Style, Table, lasting, one_line};
 use super::{events, run, tree};
 
@@ -77,6 +78,9 @@ enum Verb {
         /// Everything that happens, as lines of JSON.
         #[arg(long, conflicts_with = "json")]
         jsonl: bool,
+        /// For so long at the most: 30s, 5m.
+        #[arg(long, value_name = "TIME", value_parser = run::time)]
+        timeout: Option<Duration>,
     },
     /// Cancels a run.
     ///
@@ -125,15 +129,15 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         Verb::Show { run, at } => show(context, run, *at),
         Verb::Events { run, jsonl } => show_events(context, run, *jsonl || context.global.json),
         Verb::Explain { run } => explain(context, run),
-        Verb::Watch { run, jsonl } => bring_on(context, run, *jsonl, None),
+        Verb::Watch { run, jsonl, timeout } => bring_on(context, run, *jsonl, *timeout, None),
         Verb::Cancel { run, reason, rollback } => {
             let cancel = |by: Arc<str>| Input::Cancel { by, reason: reason.clone(), rollback: *rollback };
-            bring_on(context, run, false, Some(&cancel))
+            bring_on(context, run, false, None, Some(&cancel))
         }
         Verb::Signal { run, name, input: given } => {
             let payload = input(given.as_deref())?;
             let signal = |by: Arc<str>| Input::Signal(Signal { name: name.as_str().into(), payload: payload.clone(), id: None, by });
-            bring_on(context, run, false, Some(&signal))
+            bring_on(context, run, false, None, Some(&signal))
         }
         Verb::Retry { run } => retry(context, run),
         Verb::Export { run } => export(context, run),
@@ -312,7 +316,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
 }
 
 /// Owns the data for a while, gives a run an input, and watches what comes of it.
-fn bring_on(context: &Context, wanted: &str, jsonl: bool, give: Option<&dyn Fn(Arc<str>) -> Input>) -> Outcome {
+fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Duration>, give: Option<&dyn Fn(Arc<str>) -> Input>) -> Outcome {
     let folder = context.folder()?;
     let host = context.host(&folder)?;
     let reader = context.reader()?;
@@ -324,13 +328,21 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, give: Option<&dyn Fn(A
         }
         return run::tell_of(context, &known, &entries, jsonl);
     }
-    drop(reader);
+    let how = Watch { view: run::view(context, jsonl), at_most, known: known.seq() };
     super::runtime()?.block_on(async {
-        let engine = context.engine(&host, false).await?;
+        let engine = match context.engine(&host, false).await {
+            // Another process drives it, which can be watched from here.
+            Err(problem) if problem.exit == Exit::Conflict && give.is_none() => {
+                let watched = watch_from_afar(&reader, id, known.plan().clone(), how, &context.screen).await?;
+                return Ok(run::tell_watched(context, &watched, jsonl));
+            }
+            other => other?,
+        };
+        drop(reader);
         if let Some(give) = give {
             engine.input(id, give(context.me(host.project()).name)).await?;
         }
-        let watched = watch(&engine, id, known.plan().clone(), known.seq(), run::view(context, jsonl), &context.screen).await;
+        let watched = watch(&engine, id, known.plan().clone(), how, &context.screen).await;
         let exit = run::leave(context, &engine, watched, jsonl).await?;
         // Whoever cancels a run wants it to be cancelled.
         let cancelled = give.is_some() && exit == Exit::Failed;
@@ -358,8 +370,9 @@ fn retry(context: &Context, wanted: &str) -> Outcome {
     drop(reader);
     super::runtime()?.block_on(async {
         let engine = context.engine(&host, false).await?;
+        let how = Watch { view: run::view(context, false), at_most: None, known: 0 };
         context.screen.note(&format!("trying again what run {} was to do", short(id)));
-        let watched = start(&engine, order.durability(Durability::Strict), run::view(context, false), &context.screen).await;
+        let watched = start(&engine, order.durability(Durability::Strict), how, &context.screen).await;
         run::leave(context, &engine, watched, false).await
     })
 }
