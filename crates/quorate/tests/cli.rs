@@ -1284,8 +1284,8 @@ fn a_question_that_nobody_answers_expires_as_the_file_says() {
     ");
     std::thread::sleep(std::time::Duration::from_millis(150));
     insta::assert_snapshot!(house.type_in("approvals approve last --as ann"), @"
-    err: error: no open run <id>
-    exit 4
+    err: error: the answer comes too late: run <id> failed: ask timed out (nobody answered in time)
+    exit 9
     ");
     insta::assert_snapshot!(house.type_in("runs explain last"), @"
     Run <id> failed: ask timed out (nobody answered in time).

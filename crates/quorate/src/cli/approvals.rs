@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use quorate::{Asks, Input, Run, RunId, SqliteReader, TaskView};
+use quorate::{Asks, Error, Input, Run, RunId, SqliteReader, TaskView};
 use serde_json::json;
 
 use super::context::{Context, load, person, short};
@@ -290,17 +290,24 @@ fn put(context: &Context, id: RunId, said: &dyn Fn(&Project) -> Input) -> Outcom
     let host = context.host(&folder)?;
     super::runtime()?.block_on(async {
         let engine = context.engine(&host, false).await?;
-        let Ok((plan, seq)) = engine.look(id, |run| (run.plan().clone(), run.seq())).await else {
-            // Its time was up when the engine came to it.
-            let run = engine.load(id).await?;
-            engine.stop().await?;
-            return Err(Problem::new(Exit::Conflict, format!("the answer comes too late: run {} {}", short(id), standing(&run))));
+        let given = match engine.look(id, |run| (run.plan().clone(), run.seq())).await {
+            Ok(found) => engine.input(id, said(host.project())).await.map(|()| found),
+            Err(wrong) => Err(wrong),
         };
-        let given = engine.input(id, said(host.project())).await;
-        if let Err(wrong) = given {
-            engine.stop().await?;
-            return Err(wrong.into());
-        }
+        let (plan, seq) = match given {
+            Ok(found) => found,
+            Err(wrong) => {
+                let run = engine.load(id).await?;
+                engine.stop().await?;
+                return Err(match wrong {
+                    // Its time was up when the engine came to it.
+                    Error::NoRun(_) => {
+                        Problem::new(Exit::Conflict, format!("the answer comes too late: run {} {}", short(id), standing(&run)))
+                    }
+                    other => other.into(),
+                });
+            }
+        };
         let how = Watch { view: run::view(context, false), at_most: None, known: seq };
         let watched = watch(&engine, id, plan, how, &context.screen).await;
         let exit = run::leave(context, &engine, watched, false).await?;
