@@ -27,6 +27,8 @@ const LINGER: Duration = Duration::from_millis(500);
 const TRY_AGAIN: i32 = 75;
 /// The exit code by which a launcher says that it could not start the program.
 pub const NOT_STARTED: i32 = 127;
+/// How a launcher begins to say so on standard error: programs end with the same code for reasons of their own.
+pub const NOT_STARTED_MARK: &str = "quorate could not start ";
 /// What every program gets from the environment.
 const USUAL_ENV: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
 
@@ -35,8 +37,8 @@ const USUAL_ENV: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", 
 pub struct Program {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// What starts it, where it is not started directly: a command that becomes the program named behind it, and ends with
-    /// [`NOT_STARTED`] where it cannot.
+    /// What starts it, where it is not started directly: a command that becomes the program named behind it, and where it
+    /// cannot, says so with [`NOT_STARTED_MARK`] and [`NOT_STARTED`].
     pub launcher: Vec<String>,
     /// Where it runs.
     pub folder: Option<PathBuf>,
@@ -138,10 +140,8 @@ impl Program {
             }
         };
         let limit = self.max_output.unwrap_or(MAX_VALUE_BYTES);
-        let talking = async {
-            let (_, written, complaint) = tokio::join!(asking, read_all(stdout, limit), read_end(stderr));
-            (written, complaint)
-        };
+        let reading = read_all(stdout, limit);
+        let talking = async { tokio::join!(asking, read_end(stderr)).1 };
         let ending = async {
             let status = tokio::select! {
                 status = child.wait() => status,
@@ -154,27 +154,36 @@ impl Program {
             group.finish();
             status
         };
-        tokio::pin!(talking, ending);
-        let (status, (written, complaint)) = tokio::select! {
-            status = &mut ending => {
-                let said = tokio::time::timeout(LINGER, talking).await;
-                (Some(status), said.unwrap_or_else(|_| (Err(TooMuch::Open), String::new())))
+        tokio::pin!(reading, talking, ending);
+        let (mut written, mut complaint, mut status) = (None, None, None);
+        let mut linger = std::pin::pin!(tokio::time::sleep(Duration::MAX));
+        loop {
+            tokio::select! {
+                read = &mut reading, if written.is_none() => match read {
+                    Ok(read) => written = Some(read),
+                    Err(TooMuch) => return Err(invalid(format!("`{}` wrote more than the {limit} bytes allowed", self.name()))),
+                },
+                said = &mut talking, if complaint.is_none() => complaint = Some(said),
+                ended = &mut ending, if status.is_none() => {
+                    status = Some(ended);
+                    linger.as_mut().reset(tokio::time::Instant::now() + LINGER);
+                }
+                () = &mut linger, if status.is_some() => break,
             }
-            said = &mut talking => match said {
-                // It goes on writing what nobody reads.
-                (Err(_), _) => (None, said),
-                said => (Some(ending.await), said),
-            },
-        };
-        match (written, status) {
-            (Err(TooMuch::Bytes), _) => Err(invalid(format!("`{}` wrote more than the {limit} bytes allowed", self.name()))),
-            (Err(TooMuch::Open), _) => {
+            // Its output decides; what it complained about is of interest only where it failed.
+            let well = matches!(&status, Some(Ok(status)) if status.success());
+            if status.is_some() && written.is_some() && (well || complaint.is_some()) {
+                break;
+            }
+        }
+        match (status, written) {
+            (Some(Ok(status)), Some(written)) if status.success() => self.read(&written),
+            (Some(Ok(status)), None) if status.success() => {
                 Err(invalid(format!("`{}` has ended, but something that it started holds its output open", self.name())))
             }
-            (_, None) => unreachable!("what is read to its end has a status"),
-            (_, Some(Err(wrong))) => Err(Failure::new(FailureClass::Internal, format!("`{}` is lost: {wrong}", self.name()))),
-            (Ok(written), Some(Ok(status))) if status.success() => self.read(&written),
-            (Ok(_), Some(Ok(status))) => Err(self.failed(status, &complaint)),
+            (Some(Ok(status)), _) => Err(self.failed(status, &complaint.unwrap_or_default())),
+            (Some(Err(wrong)), _) => Err(Failure::new(FailureClass::Internal, format!("`{}` is lost: {wrong}", self.name()))),
+            (None, _) => unreachable!("it is waited for until it has ended"),
         }
     }
 
@@ -188,8 +197,9 @@ impl Program {
     fn failed(&self, status: ExitStatus, complaint: &str) -> Failure {
         use std::os::unix::process::ExitStatusExt as _;
         let (class, how) = match (status.code(), status.signal()) {
-            (Some(NOT_STARTED), _) if !self.launcher.is_empty() => {
-                return Failure::new(FailureClass::Invalid, format!("could not start the program {}", complaint.trim()));
+            (Some(NOT_STARTED), _) if complaint.starts_with(NOT_STARTED_MARK) => {
+                let why = complaint.trim_start_matches(NOT_STARTED_MARK).trim();
+                return Failure::new(FailureClass::Invalid, format!("could not start the program {why}"));
             }
             (Some(TRY_AGAIN), _) => (FailureClass::Unavailable, format!("ended with code {TRY_AGAIN}")),
             (Some(code), _) => (FailureClass::Internal, format!("ended with code {code}")),
@@ -213,10 +223,8 @@ fn signal_name(signal: i32) -> &'static str {
     }
 }
 
-enum TooMuch {
-    Bytes,
-    Open,
-}
+/// More was written than is allowed.
+struct TooMuch;
 
 async fn read_all(stdout: Option<ChildStdout>, limit: usize) -> Result<Vec<u8>, TooMuch> {
     let mut written = Vec::new();
@@ -226,7 +234,7 @@ async fn read_all(stdout: Option<ChildStdout>, limit: usize) -> Result<Vec<u8>, 
         // What breaks off is read as far as it came: its status says the rest.
         let _ = stdout.read_to_end(&mut written).await;
     }
-    if written.len() > limit { Err(TooMuch::Bytes) } else { Ok(written) }
+    if written.len() > limit { Err(TooMuch) } else { Ok(written) }
 }
 
 /// The end of what is written, however much it is.
@@ -339,16 +347,28 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
                     Err(wrong) => break wrong,
                 },
                 Some(Err(too_long)) => break too_long,
-                None => break match tokio::time::timeout(LINGER, child.wait()).await {
-                    Ok(Ok(status)) if !status.success() => {
-                        group.finish();
-                        let complaint = tokio::time::timeout(LINGER, complaint).await;
-                        let failed = program.failed(status, &complaint.ok().and_then(Result::ok).unwrap_or_default());
-                        Failure { class: FailureClass::Unavailable, ..failed }
-                    }
-                    _ => Failure::new(FailureClass::Unavailable, format!("`{}` ended before it answered", program.name())),
-                },
+                // It says nothing any more: it has ended, or is about to.
+                None => {
+                    group.send(Signal::TERM);
+                    let status = tokio::time::timeout(LINGER, child.wait()).await;
+                    break gone(&program, status.ok().and_then(Result::ok), complaint).await;
+                }
             },
+            status = child.wait() => {
+                // Whatever it left behind would hold its output open.
+                group.finish();
+                while let Ok(Some(Ok(line))) = tokio::time::timeout(LINGER, answers.recv()).await {
+                    // What it said last counts; what is no answer says nothing.
+                    let _ = deliver(&line, &mut open);
+                }
+                break gone(&program, status.ok(), complaint).await;
+            }
+            // It takes no questions any more.
+            () = lines.closed(), if !lines.is_closed() || !open.is_empty() => {
+                group.send(Signal::TERM);
+                let status = tokio::time::timeout(LINGER, child.wait()).await;
+                break gone(&program, status.ok().and_then(Result::ok), complaint).await;
+            }
         }
     };
     // From here on calls start it again.
@@ -360,6 +380,18 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
     }
     for tell in open.into_values() {
         drop(tell.send(Err(ended.clone())));
+    }
+}
+
+/// Why a program that served many calls answers none any more.
+async fn gone(program: &Program, status: Option<ExitStatus>, complaint: tokio::task::JoinHandle<String>) -> Failure {
+    match status {
+        Some(status) if !status.success() => {
+            let complaint = tokio::time::timeout(LINGER, complaint).await;
+            let failed = program.failed(status, &complaint.ok().and_then(Result::ok).unwrap_or_default());
+            Failure { class: FailureClass::Unavailable, ..failed }
+        }
+        _ => Failure::new(FailureClass::Unavailable, format!("`{}` ended before it answered", program.name())),
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use quorate_core::{AgentRef, Effect, Failure, Millis, Reply, Request};
 
 pub use cancel::Cancel;
-pub use exec::{NOT_STARTED, Program};
+pub use exec::{NOT_STARTED, NOT_STARTED_MARK, Program};
 pub use registry::{NoCandidate, Registry};
 pub use standard::{STANDARD, standard};
 
@@ -43,6 +43,7 @@ pub struct Agent {
     pub(crate) capabilities: Vec<Arc<str>>,
     pub(crate) max_concurrent: Option<usize>,
     pub(crate) timeout: Option<Millis>,
+    pub(crate) priority: u32,
     doing: Doing,
 }
 
@@ -60,7 +61,7 @@ pub enum Doing {
 impl Agent {
     fn new(id: &str, doing: Doing) -> Agent {
         let identity = AgentRef { id: id.into(), version: "1".into(), effect: Effect::None };
-        Agent { identity: Arc::new(identity), capabilities: Vec::new(), max_concurrent: None, timeout: None, doing }
+        Agent { identity: Arc::new(identity), capabilities: Vec::new(), max_concurrent: None, timeout: None, priority: 5, doing }
     }
 
     /// An agent that is an async function.
@@ -110,6 +111,24 @@ impl Agent {
     pub fn max_concurrent(mut self, calls: usize) -> Agent {
         self.max_concurrent = Some(calls.max(1));
         self
+    }
+
+    /// Of several that could do a task, the one with the higher priority does it; 5 where it is not given.
+    #[must_use]
+    pub fn priority(mut self, priority: u32) -> Agent {
+        self.priority = priority;
+        self
+    }
+
+    /// The same agent, called with what `prepare` makes of its calls.
+    #[must_use]
+    pub fn preparing(self, prepare: impl Fn(Call) -> Call + Send + Sync + 'static) -> Agent {
+        let doing = match self.doing {
+            Doing::Async(function) => Doing::Async(Arc::new(move |call| function(prepare(call)))),
+            Doing::Blocking(function) => Doing::Blocking(Arc::new(move |call| function(prepare(call)))),
+            Doing::Quick(function) => Doing::Quick(Arc::new(move |call| function(prepare(call)))),
+        };
+        Agent { doing, ..self }
     }
 
     /// How long a call may take, where the plan does not say.

@@ -50,7 +50,8 @@ impl Registry {
         self.agents.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id).is_some()
     }
 
-    /// The agent that a task may ask for: the one it names, or the first by name that has all it asks for.
+    /// The agent that a task may ask for: the one it names, or of those that have all it asks for the one with
+    /// the highest priority, then the first by name.
     ///
     /// # Errors
     /// [`NoCandidate`] with what was asked for, and what there is.
@@ -58,7 +59,11 @@ impl Registry {
         let agents = self.agents.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let found = match asker {
             Asker::Agent(id) => agents.get(*id),
-            Asker::Capabilities(wanted) => agents.values().find(|agent| wanted.iter().all(|one| agent.capabilities.contains(one))),
+            Asker::Capabilities(wanted) => {
+                let able = agents.values().filter(|agent| wanted.iter().all(|one| agent.capabilities.contains(one)));
+                // Of those that are equal the first by name.
+                able.rev().max_by_key(|agent| agent.priority)
+            }
             Asker::Workflow(_) => None,
         };
         found.cloned().ok_or_else(|| {

@@ -187,3 +187,17 @@ async fn a_program_that_is_kept_alive_serves_many_calls_and_is_started_again() {
     drop(agent);
     assert!(is_gone(&pid).await, "with its agent it is gone");
 }
+
+async fn at_once(agent: &Agent) -> String {
+    tokio::time::timeout(Duration::from_secs(5), async { told(ask(agent, call()).await) }).await.unwrap_or_else(|_| "it hangs".to_owned())
+}
+
+#[tokio::test]
+async fn what_holds_its_ears_or_its_mouth_open_does_not_hang() {
+    let deaf = Program { max_output: Some(10), ..shell("trap '' PIPE; while :; do printf xxxxxxxxxxxx 2>/dev/null; done") };
+    insta::assert_snapshot!(at_once(&Agent::from_program("rules", deaf)).await, @"invalid: `/bin/sh` wrote more than the 10 bytes allowed");
+    insta::assert_snapshot!(at_once(&Agent::from_program("rules", shell("echo 1; exec sleep 1000 2>&1 >&- &"))).await, @"1");
+    insta::assert_snapshot!(at_once(&Agent::from_program("rules", shell("exit 127"))).await, @"internal: `/bin/sh` ended with code 127");
+    insta::assert_snapshot!(at_once(&Agent::from_server("rules", shell("sleep 100 & exit 0"))).await, @"unavailable: `/bin/sh` ended before it answered");
+    insta::assert_snapshot!(at_once(&Agent::from_server("rules", shell("exec 1>&-; exec sleep 100"))).await, @"unavailable: `/bin/sh` was ended by signal 15 (SIGTERM)");
+}

@@ -7,7 +7,7 @@ use quorate_expr::{Checked, Path, Resolution, Segment, Slot, Status, Template, T
 use serde_json::Value as Json;
 
 use crate::Payload;
-use crate::draft::{Draft, Role};
+use crate::draft::{Draft, Role, WorkDraft};
 use crate::plan::Problem;
 
 /// An expression and, for each of its slots, where the value is found.
@@ -181,7 +181,13 @@ impl<'a> Names<'a> {
     /// What can be read when a task is about to start: what comes before it.
     pub(crate) fn before(&'a self, task: u32) -> Reads<'a> {
         let deps = &self.deps[task as usize];
-        let subject = if deps.len() == 1 { Some(deps[0]) } else { None };
+        // Somebody who only agrees to go on is no second voice.
+        let speaks = |dep: &&u32| !matches!(self.draft.tasks[**dep as usize].work, WorkDraft::Approval(_));
+        let mut speaking = deps.iter().filter(speaks);
+        let subject = match (&deps[..], speaking.next(), speaking.next()) {
+            ([one], ..) | (_, Some(one), None) => Some(*one),
+            _ => None,
+        };
         Reads { names: self, subject, reach: Reach::Before(task), item: false }
     }
 
@@ -321,7 +327,8 @@ impl Reads<'_> {
     fn bare(&self, path: &Path) -> Meaning {
         let places = self.bare_places(path);
         let declared = places.iter().find(|(kind, _)| kind.as_ref().is_some_and(|kind| *kind != Type::Any));
-        let open = places.iter().find(|(kind, _)| *kind == Some(Type::Any));
+        // A name with a dot begins with a task, the input and the like; what else it may begin with has to be declared.
+        let open = places.iter().find(|(kind, _)| path.tail().is_empty() && *kind == Some(Type::Any));
         match declared.or(open) {
             Some((kind, read)) => Meaning::Place(read.clone(), kind.clone().unwrap_or(Type::Any)),
             None => Meaning::Unknown,

@@ -24,8 +24,8 @@ pub struct AgentSpec {
     pub version: Option<String>,
     /// What it can do.
     pub capabilities: Vec<String>,
-    /// What calling it does to the world.
-    pub effect: Effect,
+    /// What calling it does to the world, where it is said.
+    pub effect: Option<Effect>,
     /// Of several that could do a task, the one with the higher priority does it.
     pub priority: Option<u32>,
     /// How many calls it takes at once.
@@ -94,9 +94,10 @@ pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec
         }
     };
     let effect = match text("effect").as_deref().map(str::to_ascii_lowercase).as_deref() {
-        Some("idempotent") => Effect::Idempotent,
-        Some("once") => Effect::Once,
-        _ => Effect::None,
+        Some("idempotent") => Some(Effect::Idempotent),
+        Some("once") => Some(Effect::Once),
+        Some(_) => Some(Effect::None),
+        None => None,
     };
     Some(AgentSpec {
         id: id.to_owned(),

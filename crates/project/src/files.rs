@@ -123,7 +123,12 @@ pub(crate) static TASK: Object = Object {
     title: "task",
     what: "a task",
     fields: &[
-        field("id", Shape::Text, "Its name, unique in the workflow.").or(&["name"]).required(),
+        field(
+            "id",
+            Shape::Text,
+            "Its name, unique in the workflow; of an inline `compensate`, `undo-` and the task where it is not given.",
+        )
+        .or(&["name"]),
         field("description", Shape::Text, "What is to be done; the agent gets it as `params.task` where no params are given."),
         field("task_type", Shape::Text, "A word of your own."),
         field("agent", Shape::Text, "The agent that does it.").or(&["agent_type", "agent_id"]),

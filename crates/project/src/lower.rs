@@ -1,6 +1,6 @@
 //! Workflows as they are written, made into drafts of plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use quorate_core::draft::{
     ApprovalDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft, TaskDraft,
@@ -24,6 +24,8 @@ pub(crate) struct Around<'a> {
     pub(crate) plans: &'a BTreeMap<String, Digest>,
     pub(crate) default_agent: Option<String>,
     pub(crate) timeout: Option<Millis>,
+    /// The groups of people that there are.
+    pub(crate) groups: &'a BTreeMap<String, Vec<String>>,
 }
 
 /// A draft, and where its parts were written.
@@ -108,13 +110,16 @@ pub(crate) fn workflow<'a>(id: &str, node: &'a Node, around: &Around<'_>, proble
     let strategy = strategy(fields, problems);
     let mut lowering = Lowering { around, fields, tasks: Vec::new(), origins: Vec::new(), problems };
     for task in fields.get("tasks").map(Node::items).unwrap_or_default() {
-        lowering.task(task, Role::Main);
+        lowering.task(task, Role::Main, None);
     }
     lowering.mark_compensations();
     lowering.insert_approval_points();
     let checkpoints = fields.get("checkpoints").map(Node::items).unwrap_or_default();
     let checkpoints = checkpoints.iter().filter_map(|node| lowering.checkpoint(node)).collect();
     let input = fields.get("input").map_or(Type::Any, |node| types::read(node, lowering.problems));
+    if let Some(limit) = fields.duration("timeout").or(around.timeout) {
+        lowering.check_patience(limit);
+    }
     let Lowering { tasks, origins, .. } = lowering;
     let draft = Draft {
         name: id.to_owned(),
@@ -192,9 +197,12 @@ impl<'a> Lowering<'a, '_> {
         self.origins.push(origin);
     }
 
-    fn task(&mut self, node: &'a Node, role: Role) {
+    fn task(&mut self, node: &'a Node, role: Role, usual_id: Option<String>) {
         let fields = Fields::of(node, &TASK);
-        let id = fields.text("id").unwrap_or_default();
+        let id = fields.text("id").or(usual_id).unwrap_or_else(|| {
+            self.problems.push(Diagnostic::error("F002", "a task needs `id`").at(node.span).help("its name, unique in the workflow"));
+            String::new()
+        });
         let work = self.work(fields);
         let declared = fields.get("output").map(|node| types::read(node, self.problems));
         let output = declared.or_else(|| match &work {
@@ -243,10 +251,7 @@ impl<'a> Lowering<'a, '_> {
         let undo = task.compensate.clone();
         self.push(task, node);
         if let Some(inline) = by_itself {
-            self.task(inline, Role::Compensation);
-            if let (Some(last), Some(undo)) = (self.tasks.last_mut(), undo) {
-                last.id = undo;
-            }
+            self.task(inline, Role::Compensation, undo);
         }
     }
 
@@ -300,19 +305,65 @@ impl<'a> Lowering<'a, '_> {
     fn approval(&mut self, node: Option<&Node>) -> ApprovalDraft {
         let Some(node) = node else { return ApprovalDraft::default() };
         let fields = Fields::of(node, &APPROVAL);
-        let mut first = fields.get("by").map(level).unwrap_or_default();
+        let mut first = fields.get("by").map(|node| self.level(node)).unwrap_or_default();
         first.within = fields.duration("within").or(first.within);
         let mut levels = vec![first];
-        levels.extend(fields.get("then").map(Node::items).unwrap_or_default().iter().map(level));
+        levels.extend(fields.get("then").map(Node::items).unwrap_or_default().iter().map(|node| self.level(node)));
+        let choices = fields.get("choices").map(Node::items).unwrap_or_default();
+        let choices = choices.iter().map(|node| self.choice(node)).collect();
         ApprovalDraft {
             question: fields.text("question").unwrap_or_default(),
             evidence: fields.json("evidence"),
-            choices: fields.get("choices").map(Node::items).unwrap_or_default().iter().map(choice).collect(),
+            choices,
             levels,
             on_expiry: fields.text("on_expiry").map_or(Expiry::Fail, Expiry::Choose),
             starter_may_answer: fields.truth("starter_may_answer"),
             not_by: fields.texts("not_by"),
         }
+    }
+
+    /// Who may answer. Nobody named where somebody should be is not the same as anybody.
+    fn level(&mut self, node: &Node) -> Level {
+        let level = if node.entries().is_empty() {
+            Level { users: texts(node), ..Level::default() }
+        } else {
+            let fields = Fields::of(node, &LEVEL);
+            Level {
+                users: fields.texts("users"),
+                groups: fields.texts("groups"),
+                at_least: fields.whole("at_least"),
+                within: fields.duration("within"),
+            }
+        };
+        if level.users.is_empty() && level.groups.is_empty() {
+            let problem = Diagnostic::error("W008", "this names nobody who may answer").at(node.span);
+            self.problems.push(problem.help("name users or groups; without `by`, anybody may answer"));
+        }
+        for group in level.groups.iter().filter(|group| !self.around.groups.contains_key(*group)) {
+            let near = quorate_expr::closest(group, self.around.groups.keys().map(String::as_str));
+            let help =
+                near.map_or_else(|| "groups stand in quorate.yaml, under `groups`".to_owned(), |near| format!("did you mean `{near}`?"));
+            self.problems.push(Diagnostic::error("W009", format!("there is no group `{group}`")).at(node.span).help(help));
+        }
+        level
+    }
+
+    fn choice(&mut self, node: &Node) -> Choice {
+        const NEGATIVE: [&str; 8] = ["reject", "rejected", "deny", "decline", "refuse", "no", "disapprove", "veto"];
+        let Some(name) = node.text() else {
+            let fields = Fields::of(node, &CHOICE);
+            return Choice {
+                name: fields.text("name").unwrap_or_default(),
+                rejects: fields.truth("rejects"),
+                needs_note: fields.truth("needs_note"),
+            };
+        };
+        let negative = NEGATIVE.contains(&name.to_ascii_lowercase().as_str());
+        if negative && name != "reject" {
+            let problem = Diagnostic::error("W014", format!("it is not said whether `{name}` rejects")).at(node.span);
+            self.problems.push(problem.help(format!("write {{ name: {name}, rejects: true }}, or false")));
+        }
+        Choice { name: name.to_owned(), rejects: negative, needs_note: false }
     }
 
     fn checkpoint(&mut self, node: &Node) -> Option<CheckpointDraft> {
@@ -334,9 +385,21 @@ impl<'a> Lowering<'a, '_> {
         })
     }
 
+    /// A question that may stay open longer than the run may take is closed by the end of the run.
+    fn check_patience(&mut self, limit: Millis) {
+        for (task, origin) in self.tasks.iter().zip(&self.origins) {
+            let WorkDraft::Approval(approval) = &task.work else { continue };
+            if approval.levels.iter().filter_map(|level| level.within).any(|within| within > limit) {
+                let message = format!("`{}` gives people more time than the run has", task.id);
+                let place = TASK.get(origin, "id").map_or(origin.span, |id| id.span);
+                self.problems.push(Diagnostic::warning("W017", message).at(place).help("give the workflow a longer `timeout`"));
+            }
+        }
+    }
+
     /// A task that another one names as what undoes it runs only then.
     fn mark_compensations(&mut self) {
-        let undoing: Vec<String> = self.tasks.iter().filter_map(|task| task.compensate.clone()).collect();
+        let undoing: HashSet<String> = self.tasks.iter().filter_map(|task| task.compensate.clone()).collect();
         for task in self.tasks.iter_mut().filter(|task| undoing.contains(&task.id)) {
             task.role = Role::Compensation;
         }
@@ -344,7 +407,17 @@ impl<'a> Lowering<'a, '_> {
 
     /// After each of these steps people are asked, and whatever waited for the step waits for them too.
     fn insert_approval_points(&mut self) {
-        let Some(points) = self.fields.get("approval_points") else { return };
+        let Some(points) = self.fields.get("approval_points") else {
+            if let Some(node) = self.fields.get("approval") {
+                let problem = Diagnostic::error("W015", "nobody is asked: there are no `approval_points`").at(node.span);
+                self.problems.push(problem.help("name the steps after which people are asked"));
+            }
+            return;
+        };
+        if self.fields.truth("continue_on_failure") {
+            let problem = Diagnostic::error("W016", "with `continue_on_failure` a rejection would hold nothing back").at(points.span);
+            self.problems.push(problem.help("leave one of them out, or write the approvals as tasks of their own"));
+        }
         for point in points.items() {
             let Some(step) = point.text() else { continue };
             let Some(position) = self.tasks.iter().position(|task| task.id == step) else {
@@ -361,7 +434,21 @@ impl<'a> Lowering<'a, '_> {
             for task in &mut self.tasks {
                 if task.depends_on.iter().any(|dep| dep == step) {
                     task.depends_on.push(id.clone());
+                    if task.join.as_ref().is_some_and(|join| join.needs != Needs::All) && task.role != Role::Finally {
+                        let message = format!("`{}` does not wait for the approval after `{step}`: its join takes less than all", task.id);
+                        self.problems.push(
+                            Diagnostic::error("W016", message).at(point.span).help("leave its join out, or write the approval as a task"),
+                        );
+                    }
                 }
+            }
+            let decides = self.fields.get("checkpoints").map(Node::items).unwrap_or_default().iter();
+            for checkpoint in decides.filter(|checkpoint| {
+                CHECKPOINT.get(checkpoint, "after").is_some_and(|after| texts(after).iter().any(|after| after == step))
+            }) {
+                let message = format!("this checkpoint may decide before anybody has answered what is asked after `{step}`");
+                self.problems
+                    .push(Diagnostic::error("W016", message).at(checkpoint.span).help(format!("let it look after `approve-{step}`")));
             }
             let asks = TaskDraft { id, depends_on: vec![step.to_owned()], work: WorkDraft::Approval(approval), ..TaskDraft::default() };
             self.tasks.insert(position + 1, asks);
@@ -421,25 +508,4 @@ fn wait(node: Option<&Node>) -> WaitDraft {
     let Some(node) = node else { return WaitDraft::default() };
     let fields = Fields::of(node, &WAIT);
     WaitDraft { lasting: fields.duration("for"), until: fields.text("until"), signal: fields.text("signal") }
-}
-
-fn level(node: &Node) -> Level {
-    if node.entries().is_empty() {
-        return Level { users: texts(node), ..Level::default() };
-    }
-    let fields = Fields::of(node, &LEVEL);
-    Level {
-        users: fields.texts("users"),
-        groups: fields.texts("groups"),
-        at_least: fields.whole("at_least"),
-        within: fields.duration("within"),
-    }
-}
-
-fn choice(node: &Node) -> Choice {
-    if let Some(name) = node.text() {
-        return Choice { name: name.to_owned(), rejects: name == "reject", needs_note: false };
-    }
-    let fields = Fields::of(node, &CHOICE);
-    Choice { name: fields.text("name").unwrap_or_default(), rejects: fields.truth("rejects"), needs_note: fields.truth("needs_note") }
 }

@@ -98,9 +98,22 @@ impl Project {
         }
         let outputs = reading.project.agents.values().map(|agent| (agent.id.clone(), agent.output.clone())).collect();
         let timeout = timeout.and_then(duration);
-        let mut compiling = Compiling { files: &files, written: &written, outputs, default_agent, timeout, plans: BTreeMap::new() };
+        let mut compiling = Compiling {
+            files: &files,
+            written: &written,
+            outputs,
+            default_agent,
+            timeout,
+            groups: reading.project.groups.clone(),
+            plans: BTreeMap::new(),
+        };
         for id in written.keys() {
             compiling.compile(id, &mut Vec::new(), &mut reading);
+        }
+        let top = files.iter().position(|file| &*file.path == PROJECT_FILE);
+        if let Some((file, node)) = top.and_then(|file| Some((file, PROJECT.get(trees[file].as_ref()?, "default_agent")?))) {
+            let missing = compiling.missing_agent(node, &reading);
+            reading.report(file, missing.into_iter().collect());
         }
         reading.check_default(&files, &trees, &written);
         let Reading { project, mut problems, .. } = reading;
@@ -230,6 +243,7 @@ struct Compiling<'a> {
     outputs: BTreeMap<String, Type>,
     default_agent: Option<String>,
     timeout: Option<Millis>,
+    groups: BTreeMap<String, Vec<String>>,
     plans: BTreeMap<String, Option<Digest>>,
 }
 
@@ -244,17 +258,26 @@ impl Compiling<'_> {
         above.push(id.to_owned());
         let mut problems = Vec::new();
         let called = self.called(node, above, &mut problems, reading);
-        let around =
-            Around { outputs: &self.outputs, plans: &called.plans, default_agent: self.default_agent.clone(), timeout: self.timeout };
+        let around = Around {
+            outputs: &self.outputs,
+            plans: &called.plans,
+            default_agent: self.default_agent.clone(),
+            timeout: self.timeout,
+            groups: &self.groups,
+        };
         let Lowered { draft, strategy, origins } = lower::workflow(id, node, &around, &mut problems);
         self.check_agents(&origins, &mut problems, reading);
+        if let Some(node) = WORKFLOW.get(node, "default_agent") {
+            problems.extend(self.missing_agent(node, reading));
+        }
         let compiled = Plan::compile(&draft);
         let found = match &compiled {
             Ok(plan) => plan.warnings(),
             Err(found) => found.as_slice(),
         };
         let places = Places { file: &self.files[*file], node, origins: &origins, draft: &draft };
-        let known: Vec<Diagnostic> = reading.problems.iter().filter(|known| known.file == *file && known.is_error()).cloned().collect();
+        let earlier = reading.problems.iter().filter(|known| known.file == *file);
+        let known: Vec<Diagnostic> = earlier.chain(&problems).filter(|known| known.is_error()).cloned().collect();
         problems.extend(found.iter().filter(|problem| !places.follows(problem, &known)).map(|problem| places.place(problem)));
         above.pop();
         let sound = called.all && !problems.iter().any(Diagnostic::is_error);
@@ -299,22 +322,34 @@ impl Compiling<'_> {
         called
     }
 
+    /// What is wrong with the name of an agent.
+    fn missing_agent(&self, node: &Node, reading: &Reading<'_>) -> Option<Diagnostic> {
+        let agents = &reading.project.agents;
+        let name = node.text().unwrap_or_default();
+        match agents.get(name) {
+            Some(agent) if agent.enabled => None,
+            Some(_) => Some(Diagnostic::error("A011", format!("the agent `{name}` is not enabled")).at(node.span)),
+            None if reading.functions.contains(&name) => None,
+            None => {
+                let near = closest(name, agents.keys().map(String::as_str).chain(reading.functions.iter().copied()));
+                let help = near.map_or_else(|| names_of(agents.keys()), |near| format!("did you mean `{near}`?"));
+                Some(Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span).help(help))
+            }
+        }
+    }
+
     /// Every agent that is named must be there, and somebody must be able to do what is asked for.
     fn check_agents(&self, origins: &[&Node], problems: &mut Vec<Diagnostic>, reading: &Reading<'_>) {
         let agents = &reading.project.agents;
         let known: BTreeSet<&str> = agents.values().flat_map(|agent| agent.capabilities.iter().map(String::as_str)).collect();
         for origin in origins {
             if let Some(node) = TASK.get(origin, "agent") {
-                let name = node.text().unwrap_or_default();
-                match agents.get(name) {
-                    Some(agent) if agent.enabled => {}
-                    Some(_) => problems.push(Diagnostic::error("A011", format!("the agent `{name}` is not enabled")).at(node.span)),
-                    None if reading.functions.contains(&name) => {}
-                    None => {
-                        let near = closest(name, agents.keys().map(String::as_str).chain(reading.functions.iter().copied()));
-                        let help = near.map_or_else(|| names_of(agents.keys()), |near| format!("did you mean `{near}`?"));
-                        problems.push(Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span).help(help));
-                    }
+                problems.extend(self.missing_agent(node, reading));
+                let agent = node.text().and_then(|name| agents.get(name));
+                if let (Some(agent), Some(node)) = (agent, TASK.get(origin, "capabilities")) {
+                    let missing = texts(node).into_iter().find(|name| !agent.capabilities.contains(name));
+                    problems
+                        .extend(missing.map(|name| Diagnostic::error("A013", format!("`{}` cannot do {name}", agent.id)).at(node.span)));
                 }
             } else if let Some(node) = TASK.get(origin, "capabilities") {
                 let wanted = texts(node);

@@ -79,8 +79,12 @@ impl Field {
 }
 
 impl Object {
+    fn position(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name || field.aliases.contains(&name))
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|field| field.name == name || field.aliases.contains(&name))
+        self.position(name).map(|position| &self.fields[position])
     }
 
     /// The value of a field, by whichever of its names.
@@ -266,24 +270,33 @@ impl Shape {
 
 impl Object {
     pub(crate) fn check(&self, node: &Node, problems: &mut Vec<Diagnostic>) {
-        let mut given: Vec<(&'static str, &str)> = Vec::with_capacity(node.entries().len());
+        // By the position of the field: a file may name one very often.
+        let mut given: Vec<Option<&str>> = vec![None; self.fields.len()];
         for (key, value) in node.entries() {
-            let Some(field) = self.field(&key.name) else {
+            let Some(position) = self.position(&key.name) else {
                 problems.push(self.unknown(&key.name).at(key.span));
                 continue;
             };
-            if let Some((_, first)) = given.iter().find(|(name, first)| *name == field.name && *first != &*key.name) {
-                let message = format!("`{}` and `{first}` are two names of the same field", key.name);
-                problems.push(Diagnostic::error("F007", message).at(key.span).help("give one of them"));
+            let field = &self.fields[position];
+            match given[position].replace(&key.name) {
+                Some(first) if first != &*key.name => {
+                    let message = format!("`{}` and `{first}` are two names of the same field", key.name);
+                    problems.push(Diagnostic::error("F007", message).at(key.span).help("give one of them"));
+                }
+                _ => {}
             }
-            given.push((field.name, &key.name));
-            // A key without a value is as good as none.
-            if !value.is_null() || field.required {
-                field.shape.check(value, &key.name, problems);
+            match (value.is_null(), &field.shape) {
+                // Nothing is a value like any other.
+                (true, Shape::Any) => {}
+                (true, _) => {
+                    let problem = Diagnostic::error("F009", format!("`{}` has no value", key.name)).at(key.span);
+                    problems.push(problem.help(format!("it takes {}; or leave it out", field.shape.wanted())));
+                }
+                (false, shape) => shape.check(value, &key.name, problems),
             }
         }
         for field in self.fields.iter().filter(|field| field.required) {
-            if !given.iter().any(|(name, _)| *name == field.name) {
+            if self.position(field.name).is_some_and(|position| given[position].is_none()) {
                 let (first, rest) = field.doc.split_at(1);
                 let doc = format!("{}{}", first.to_lowercase(), rest.trim_end_matches('.'));
                 problems.push(Diagnostic::error("F002", format!("{} needs `{}`", self.what, field.name)).at(node.span).help(doc));

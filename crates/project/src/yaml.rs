@@ -98,66 +98,60 @@ impl Node {
     pub(crate) fn locate(&self, file: &str, inside: Span) -> Span {
         let Kind::Scalar(scalar) = &self.kind else { return self.span };
         let raw = self.span.text(file);
-        let at = |offset: u32| offset_in(raw, scalar, offset as usize).map(|offset| self.span.start + offset);
-        match (at(inside.start), at(inside.end)) {
-            (Some(start), Some(end)) if start <= end => Span { start, end },
-            _ => self.span,
+        // White space may be folded and characters escaped; what is no white space stands there one by one.
+        let value: Vec<usize> = scalar.text.char_indices().filter(|(_, next)| !next.is_whitespace()).map(|(at, _)| at).collect();
+        let written = scalar.style.solid(raw);
+        if value.len() != written.len() {
+            return self.span;
         }
+        let before = |offset: u32| value.partition_point(|at| *at < offset as usize);
+        let (first, past) = (before(inside.start), before(inside.end));
+        let end = past.checked_sub(1).map_or(0, |last| written[last].1);
+        let start = written.get(first).map_or(end, |(start, _)| *start);
+        let at = |offset: usize| self.span.start + u32::try_from(offset).unwrap_or(u32::MAX);
+        Span { start: at(start), end: at(end.max(start)) }
     }
 }
 
-/// Where the byte `wanted` of the value stands in what was written. White space may be folded, and characters escaped:
-/// both are walked side by side.
-fn offset_in(raw: &str, scalar: &Scalar, wanted: usize) -> Option<u32> {
-    let value = &*scalar.text;
-    let (mut rest, mut at) = (value, 0);
-    let mut written = raw.char_indices().peekable();
-    match scalar.style {
-        Style::Single | Style::Double => drop(written.next()),
-        // The rest of its first line says how the block is kept.
-        Style::Block if raw.starts_with(['|', '>']) => while written.next_if(|(_, next)| *next != '\n').is_some() {},
-        Style::Plain | Style::Block => {}
-    }
-    while let Some(next) = rest.chars().next() {
-        let skipped = written.peek().map(|(offset, _)| *offset);
-        if at >= wanted && !next.is_whitespace() {
-            // White space in front of it was folded away.
-            while written.next_if(|(_, written)| written.is_whitespace()).is_some() {}
-            return written.peek().map(|(offset, _)| u32::try_from(*offset).unwrap_or(u32::MAX));
-        }
-        if next.is_whitespace() {
-            while written.next_if(|(_, written)| written.is_whitespace()).is_some() {}
-            rest = rest.trim_start();
-            let after = value.len() - rest.len();
-            if wanted < after {
-                return skipped.map(|offset| u32::try_from(offset).unwrap_or(u32::MAX));
-            }
-            at = after;
-            continue;
-        }
-        while written.next_if(|(_, written)| written.is_whitespace()).is_some() {}
-        let (_, first) = written.next()?;
-        match (scalar.style, first) {
-            (Style::Single, '\'') => drop(written.next()),
-            (Style::Double, '\\') => {
-                let (_, escaped) = written.next()?;
-                let digits = match escaped {
-                    'x' => 2,
-                    'u' => 4,
-                    'U' => 8,
-                    _ => 0,
-                };
-                for _ in 0..digits {
-                    written.next()?;
+impl Style {
+    /// Where each character stands that is no white space: what was written, without quotes and with escapes as one.
+    fn solid(self, raw: &str) -> Vec<(usize, usize)> {
+        let inner = match self {
+            Style::Single | Style::Double => 1..raw.len().saturating_sub(1),
+            Style::Plain | Style::Block => 0..raw.len(),
+        };
+        let shift = inner.start;
+        let Some(text) = raw.get(inner) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut rest = text.char_indices().peekable();
+        while let Some((start, next)) = rest.next() {
+            let mut white = next.is_whitespace();
+            match (self, next) {
+                (Style::Single, '\'') => drop(rest.next()),
+                (Style::Double, '\\') => {
+                    let escaped = rest.next().map_or(' ', |(_, escaped)| escaped);
+                    let digits = match escaped {
+                        'x' => 2,
+                        'u' => 4,
+                        'U' => 8,
+                        _ => 0,
+                    };
+                    let code: String = rest.by_ref().take(digits).map(|(_, digit)| digit).collect();
+                    let code = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
+                    white = code.map_or(
+                        matches!(escaped, 'n' | 't' | 'r' | 'v' | 'f' | '_' | 'N' | 'L' | 'P') || escaped.is_whitespace(),
+                        char::is_whitespace,
+                    );
                 }
+                _ => {}
             }
-            _ => {}
+            if !white {
+                let end = rest.peek().map_or(text.len(), |(end, _)| *end);
+                found.push((start + shift, end + shift));
+            }
         }
-        rest = &rest[next.len_utf8()..];
-        at += next.len_utf8();
+        found
     }
-    // One past the end: behind the last character, before the closing quote and what follows.
-    (at >= wanted).then(|| written.peek().map_or(raw.len(), |(offset, _)| *offset)).map(|offset| u32::try_from(offset).unwrap_or(u32::MAX))
 }
 
 /// What a value without quotes is.

@@ -271,6 +271,11 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
         "{ id: a, approval: { question: 'Go?', choices: [{ name: no, rejects: true }] } }",
         "{ id: a, approval: { question: 'Go?', then: [{ group: heads }] } }",
         "{ id: a, approval: { question: 'Go?', not_by: [nobody] } }",
+        "{ id: a, approval: { question: 'Go?', by: [] } }",
+        "{ id: a, approval: { question: 'Go?', by: { group: ledas } } }",
+        "{ id: a, approval: { question: 'Go?', choices: [approve, deny] } }",
+        "{ id: a, approval: }",
+        "{ id: a, agent: std.echo, capabilities: [flying] }",
         "{ id: a, approval: { question: 'Go?' }, compensate: b }",
     ] {
         let b = "{ id: b, agent: std.echo, output: { ok: bool, score: confidence } }";
@@ -288,6 +293,14 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     add("--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\ncheckpoints: [{ after: c, condition: always, action: STOP }]\n");
     add("--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\non_unknown: AUTO_RESOLVE\n");
     add("--- workflows/w.yaml\nsteps: [{ name: a, agent: std.echo }]\napproval_points: [b]\n");
+    add("--- workflows/w.yaml\nsteps: [{ name: a, agent: std.echo }]\napproval: { question: Go? }\n");
+    add(
+        "--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }, { id: b, agent: std.echo, depends_on: a, join: any }]\napproval_points: [a]\n",
+    );
+    add(
+        "--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\napproval_points: [a]\ncheckpoints: [{ after: a, condition: always, action: STOP }]\n",
+    );
+    add("--- workflows/w.yaml\ndefault_agent: nobody\ntasks: [{ id: a }]\n");
     add("--- workflows/v.yaml\nid: w\ntasks: [{ id: a, agent: std.echo }]\n--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\n");
     add("--- workflows/v.yaml\ntasks: [{ id: a, workflow: w }]\n--- workflows/w.yaml\ntasks: [{ id: a, workflow: v }]\n");
     add("--- workflows/w.yaml\njust a text\n");
@@ -350,8 +363,12 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:3:47 error[P023] it takes 2 people to agree, but names only 1
     workflows/w.yaml:3:54 error[P023] `maybe` is not one of the choices
     workflows/w.yaml:3:52 error[P023] every choice rejects, so the question could as well not be asked
-    workflows/w.yaml:3:24 error[P023] the next level is never asked, because this one has all the time in the world | give it `within`
+    workflows/w.yaml:3:50 error[W009] there is no group `heads` | groups stand in quorate.yaml, under `groups`
     workflows/w.yaml:3:51 error[P010] there is no task `nobody`
+    workflows/w.yaml:3:47 error[W008] this names nobody who may answer | name users or groups; without `by`, anybody may answer
+    workflows/w.yaml:3:47 error[W009] there is no group `ledas` | groups stand in quorate.yaml, under `groups`
+    workflows/w.yaml:3:62 error[W014] it is not said whether `deny` rejects | write { name: deny, rejects: true }, or false
+    workflows/w.yaml:3:14 error[F009] `approval` has no value | it takes an approval with its fields; or leave it out
     workflows/w.yaml:3:57 error[P020] only what an agent or a workflow did can be undone
     workflows/w.yaml:2:75 error[W001] under the strategy `parallel` no task waits for another | remove `depends_on`, or use the strategy `dag`
     workflows/w.yaml:1:11 warning[W002] the strategy is `conditional`, but no task has a condition | give a task `when`, or leave the strategy out
@@ -364,6 +381,10 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:2:24 error[P010] there is no task `c`
     workflows/w.yaml:2:13 error[P003] what is unknown is never resolved by itself | leave it out for HIL_REVIEW, or name another action
     workflows/w.yaml:2:19 error[W007] there is no step `b`
+    workflows/w.yaml:2:11 error[W015] nobody is asked: there are no `approval_points` | name the steps after which people are asked
+    workflows/w.yaml:2:19 error[W016] `b` does not wait for the approval after `a`: its join takes less than all | leave its join out, or write the approval as a task
+    workflows/w.yaml:3:15 error[W016] this checkpoint may decide before anybody has answered what is asked after `a` | let it look after `approve-a`
+    workflows/w.yaml:1:16 error[A010] there is no agent `nobody` | write one in the folder `agents`
     workflows/w.yaml:1:1 error[W010] there are two workflows called `w` | the other one stands in another file
     workflows/w.yaml:1:28 error[W012] these workflows call each other: v → w → v | a loop is written as `repeat`
     workflows/w.yaml:1:1 error[F003] a file of workflows is a mapping, not a text
@@ -442,7 +463,7 @@ proptest::proptest! {
 
     /// A condition is underlined where it stands, however it is written.
     #[test]
-    fn a_wrong_name_is_underlined_however_the_condition_is_written(style in 0..6_usize, before in "[a-zé ]{0,12}") {
+    fn a_wrong_name_is_underlined_however_the_condition_is_written(style in 0..9_usize, before in "[a-zé ]{0,12}") {
         let before = before.trim();
         let text = format!("'{before}' == input.text and wrongname.x > 1");
         let written = match style {
@@ -451,6 +472,9 @@ proptest::proptest! {
             2 => format!(">-\n      {}", text.replace(" and ", "\n      and ")),
             3 => format!("|\n      {}", text.replace(" and ", "\n      and ")),
             4 => format!("\"{}\"", text.replace('é', "\\u00e9").replace(" and ", "\n      and ")),
+            5 => format!("\"{}\"", text.replace(" and ", "\\tand\\x20")),
+            6 => format!("\"{}\"", text.replace(" and ", " \\\n      and\\_")),
+            7 => format!("|2-\n      {}", text.replace(" and ", "\n      and ")),
             _ => format!("input.text == 'x'\n      and {}", text.split_once(" and ").unwrap().1),
         };
         let file = format!("tasks:\n  - {{ id: a, agent: std.echo, output: {{ ok: bool }} }}\n  - id: b\n    agent: std.echo\n    depends_on: [a]\n    when: {written}\n");

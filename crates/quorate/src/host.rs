@@ -1,15 +1,14 @@
 //! A project folder on disk: its files, its agents as they can be called, and the engine over its data.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_agents::{Agent, Call, Doing, Outcome, Program, Registry, STANDARD, standard};
+use quorate_agents::{Agent, Call, Program, Registry, STANDARD, standard};
 use quorate_core::Payload;
 use quorate_project::{AgentSpec, Checked, Does, ExecSpec, FOLDERS, MAX_FILE_BYTES, PROJECT_FILE, Project, Source};
 use quorate_runtime::Options;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Most files of a project.
 pub const MAX_FILES: usize = 10_000;
@@ -71,6 +70,8 @@ impl Host {
     /// # Errors
     /// [`HostError`] where the folder cannot be read. What is wrong in its files is in [`Host::checked`].
     pub fn read(folder: &Path, functions: &[&str]) -> Result<Host, HostError> {
+        // Programs run in it, and are found from it: a path from elsewhere would lead nowhere.
+        let folder = &std::path::absolute(folder).map_err(|source| HostError::Folder { folder: folder.to_owned(), source })?;
         let mut files = vec![source(folder, &folder.join(PROJECT_FILE))];
         for name in FOLDERS {
             let mut found = Vec::new();
@@ -136,13 +137,17 @@ impl Host {
     }
 }
 
-/// An agent with everything that its project says about it.
-fn dressed(agent: Agent, spec: &AgentSpec) -> Agent {
-    let mut agent = match &spec.params {
-        Some(params) => Payload::of(params).map_or_else(|_| agent.clone(), |params| with_params(&agent, &spec.id, &params)),
-        None => agent,
-    };
-    agent = agent.effect(spec.effect).capabilities(spec.capabilities.iter().map(String::as_str));
+/// An agent with everything that its project says about it. What is not said stays as it is.
+fn dressed(mut agent: Agent, spec: &AgentSpec) -> Agent {
+    if let Some(usual) = spec.params.as_ref().and_then(Value::as_object).cloned() {
+        agent = agent.preparing(move |call| with_params(call, &usual));
+    }
+    if let Some(effect) = spec.effect {
+        agent = agent.effect(effect);
+    }
+    if !spec.capabilities.is_empty() {
+        agent = agent.capabilities(spec.capabilities.iter().map(String::as_str));
+    }
     if let Some(version) = &spec.version {
         agent = agent.version(version);
     }
@@ -152,26 +157,21 @@ fn dressed(agent: Agent, spec: &AgentSpec) -> Agent {
     if let Some(timeout) = spec.timeout {
         agent = agent.timeout(timeout);
     }
+    if let Some(priority) = spec.priority {
+        agent = agent.priority(priority);
+    }
     agent
 }
 
-/// The same agent, called with these parameters where a task gives none of that name.
-fn with_params(agent: &Agent, id: &str, params: &Payload) -> Agent {
-    let usual: Arc<BTreeMap<String, Value>> = Arc::new(params.decode().unwrap_or_default());
-    let filled = move |mut call: Call| {
-        // What is no object has no names.
-        if let Ok(given) = call.request.params.decode::<Option<BTreeMap<String, Value>>>() {
-            let mut all = (*usual).clone();
-            all.extend(given.unwrap_or_default());
-            call.request.params = Payload::of(&all).unwrap_or(call.request.params);
-        }
-        call
-    };
-    match agent.doing().clone() {
-        Doing::Async(function) => Agent::from_async(id, move |call| function(filled(call))),
-        Doing::Blocking(function) => Agent::from_blocking(id, move |call| -> Outcome { function(filled(call)) }),
-        Doing::Quick(function) => Agent::from_quick(id, move |call| -> Outcome { function(filled(call)) }),
+/// A call with these parameters where its task gives none of that name.
+fn with_params(mut call: Call, usual: &Map<String, Value>) -> Call {
+    // What is no object has no names.
+    if let Ok(given) = call.request.params.decode::<Option<Map<String, Value>>>() {
+        let mut all = usual.clone();
+        all.extend(given.unwrap_or_default());
+        call.request.params = Payload::of(&all).unwrap_or(call.request.params);
     }
+    call
 }
 
 /// The YAML files below a folder. What is linked from elsewhere is not read: a project is what lies in its folder.

@@ -10,7 +10,9 @@ pub mod host;
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-pub use quorate_agents::{Agent, Call, Cancel, Doing, NOT_STARTED, NoCandidate, Outcome, Program, Registry, STANDARD, standard};
+pub use quorate_agents::{
+    Agent, Call, Cancel, Doing, NOT_STARTED, NOT_STARTED_MARK, NoCandidate, Outcome, Program, Registry, STANDARD, standard,
+};
 pub use quorate_core::*;
 pub use quorate_expr as expr;
 pub use quorate_journal::*;

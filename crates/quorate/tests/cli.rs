@@ -322,7 +322,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     err:   <took>  build succeeded
     err:   <took>  sign_off asks: Ship 1.2?
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
     exit 5
     ");
     insta::assert_snapshot!(house.type_in("approvals list"), @"
@@ -376,7 +376,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     insta::assert_snapshot!(house.type_in("approvals approve last --as bob --note 'looks good'"), @"
     err:   <took>  sign_off: bob answered approve (looks good); more have to agree
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("approvals approve last --as bob"), @"
@@ -386,7 +386,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     insta::assert_snapshot!(house.type_in("approvals delegate last --as cid --to dan"), @"
     err:   <took>  sign_off: cid handed it on to dan
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("approvals approve last/sign_off --as dan"), @r#"
@@ -432,7 +432,7 @@ fn a_run_can_be_cancelled_and_tried_again() {
     err:   <took>  build succeeded
     err:   <took>  sign_off asks: Ship 1.2?
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
     exit 5
     ");
 }
@@ -749,7 +749,6 @@ fn agents_are_listed_and_called() {
     does            sh -c cat > /dev/null; echo 3
     version         1.2.0
     capabilities    []
-    effect          none
     enabled         true
     exit 0
     ");
@@ -1109,7 +1108,7 @@ agents:
             pids.display()
         ),
     );
-    house.write("quorate.yaml", "name: house\nlimits: { grace: 200ms }\n");
+    house.write("quorate.yaml", "name: house\nlimits: { grace: 200ms }\ngroups: { leads: [ann] }\n");
     for (agent, wanted) in [
         ("endless", "timeout"),
         ("flood", "wrote more than the 100000 bytes allowed"),
@@ -1279,12 +1278,12 @@ fn a_question_that_nobody_answers_expires_as_the_file_says() {
     insta::assert_snapshot!(house.type_in("runs watch last"), @"
     err:   <took>  ask asks the next ones, level 2
     err: run <id> waits for an answer to ask (“Go?”) until <time>
-    err: hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
     exit 5
     ");
     std::thread::sleep(std::time::Duration::from_millis(150));
     insta::assert_snapshot!(house.type_in("approvals approve last --as ann"), @"
-    err: error: the answer comes too late: run <id> failed: ask timed out (nobody answered in time)
+    err: error: it comes too late: run <id> failed: ask timed out (nobody answered in time)
     exit 9
     ");
     insta::assert_snapshot!(house.type_in("runs explain last"), @"
@@ -1297,5 +1296,128 @@ fn a_question_that_nobody_answers_expires_as_the_file_says() {
          4  <took>  ask failed: nobody answered in time
          6  <took>  run failed
     exit 0
+    ");
+}
+
+#[test]
+fn a_run_that_waits_for_people_in_a_run_of_its_own_does_not_hold_the_data() {
+    let house = house();
+    house.write("workflows/top.yaml", "tasks: [{ id: sub, workflow: release }, { id: done, agent: std.echo, depends_on: sub }]\n");
+    let waits = house.type_in(r#"run top --as eve -i '{"version": "1.2"}'"#);
+    assert!(waits.ends_with("exit 5"), "{waits}");
+    let asked = house.type_in("approvals list --json");
+    assert!(asked.contains("Ship 1.2?"), "{asked}");
+    for (who, exit) in [("ann", "0"), ("bob", "0")] {
+        let answered = house.type_in(&format!("approvals approve last --as {who}"));
+        assert!(answered.ends_with(&format!("exit {exit}")), "{answered}");
+    }
+    let shown = house.type_in("runs list");
+    assert!(shown.lines().filter(|line| line.contains("succeeded")).count() == 2, "both runs have ended: {shown}");
+}
+
+#[test]
+fn records_whose_runs_wait_for_people_do_not_hold_up_the_others() {
+    let house = house();
+    house.write("workflows/ask.yaml", "strategy: dag\ntasks: [{ id: ask, approval: { question: Go?, by: [ann] } }, { id: work, agent: std.sleep, params: { ms: 100 } }]\n");
+    house.write("workflows/signal.yaml", "tasks: [{ id: listen, wait: { signal: go } }]\n");
+    house.write("two.jsonl", "{}\n{}\n");
+    insta::assert_snapshot!(house.type_in("run ask --each two.jsonl --jobs 1"), @r#"
+    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"waiting","waits":"waits for an answer to ask (“Go?”)"}
+    {"schema":"quorate.record/1","record":2,"run_id":"<id>","status":"waiting","waits":"waits for an answer to ask (“Go?”)"}
+    err: ask of 2 records: 0 succeeded, 2 wait for people
+    exit 5
+    "#);
+    insta::assert_snapshot!(house.type_in("run signal --each two.jsonl --jobs 2 --quiet").replace("\"record\":2", "\"record\":1"), @r#"
+    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"waiting","waits":"waits for the signal `go`, for listen"}
+    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"waiting","waits":"waits for the signal `go`, for listen"}
+    exit 5
+    "#);
+    insta::assert_snapshot!(house.type_in("run greet --each two.jsonl --out two.jsonl"), @"
+    err: error: two.jsonl holds the records; the results need a file of their own
+    exit 2
+    ");
+    assert_eq!(std::fs::read_to_string(house.path().join("two.jsonl")).unwrap(), "{}\n{}\n");
+    insta::assert_snapshot!(house.type_in("run signal"), @"
+    err:   <took>  run <id> of signal started
+    err:   <took>  listen waits for its signal
+    err: run <id> waits for the signal `go`, for listen
+    err: hint: `quorate runs signal <id> NAME` sends a signal, `quorate runs cancel <id>` ends it
+    exit 5
+    ");
+    insta::assert_snapshot!(house.type_in("runs signal last go --quiet"), @"
+    null
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("run ask --memory --quiet"), @"
+    err: error: the run waits for an answer to ask (“Go?”), and is gone: nothing of it was kept
+    err: hint: run it without --memory
+    exit 1
+    ");
+}
+
+#[test]
+fn what_else_was_open_is_brought_to_its_end_and_not_cut_off() {
+    let house = house();
+    let log = house.path().join("log");
+    house.write(
+        "agents/slow.yaml",
+        &format!("agents:\n  slow:\n    exec: [sh, -c, 'echo begin >> {0}; sleep 1; echo end >> {0}']\n", log.display()),
+    );
+    house.write("workflows/slow.yaml", "tasks: [{ id: slow, agent: slow }]\n");
+    let begun = |count: usize| std::fs::read_to_string(&log).is_ok_and(|text| text.matches("begin").count() == count);
+    let mut running = start(&house, "run slow");
+    until("it is under way", || begun(1));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    // Whoever cancels it does not begin it again.
+    let cancelled = house.type_in("runs cancel last --reason enough");
+    assert!(cancelled.ends_with("exit 0") && begun(1), "{cancelled}");
+
+    let mut running = start(&house, "run slow");
+    until("another one is under way", || begun(2));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let other = house.type_in(r#"run greet -i '{"name": "Ann"}'"#);
+    assert!(other.contains("going on with what else was open here"), "{other}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "begin\nbegin\nbegin\nend\n");
+    assert!(!house.type_in("runs list").contains("running"));
+}
+
+#[test]
+fn who_ends_the_process_politely_leaves_the_run_in_order() {
+    let house = house();
+    house.write("workflows/slow.yaml", "tasks: [{ id: sleep, agent: std.sleep, params: { ms: 60000 } }]\n");
+    for signal in ["INT", "TERM", "HUP"] {
+        let mut running = start(&house, "run slow");
+        until("it is under way", || house.type_in("runs list --status running").contains("slow"));
+        let sent = Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(running.wait().unwrap().code(), Some(130), "{signal}");
+        house.type_in("runs cancel last");
+    }
+    assert!(house.type_in("audit verify --quiet").contains("every chain is whole"));
+}
+
+#[test]
+fn a_project_is_the_same_from_wherever_it_is_named() {
+    let house = house();
+    house.write("inner/quorate.yaml", "name: inner\n");
+    house.write("inner/agents/a.yaml", "agents: { a: { exec: [agents/a.sh] } }\n");
+    house.write("inner/agents/a.sh", "#!/bin/sh\npwd | sed 's/.*/\"&\"/'\n");
+    let script = house.path().join("inner/agents/a.sh");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    house.write("inner/workflows/w.yaml", "tasks: [{ id: t, agent: a }]\n");
+    insta::assert_snapshot!(house.type_in("run w --project inner --quiet"), @r#"
+    "<house>/inner"
+    exit 0
+    "#);
+    house.write("inner/agents/b.yaml", "agents: { b: { exec: [no-such-program] }, c: { exec: [sh, -c, 'exit 127'] } }\n");
+    insta::assert_snapshot!(house.type_in("agents call b --project inner"), @"
+    err: error: invalid: could not start the program no-such-program: No such file or directory (os error 2)
+    exit 1
+    ");
+    insta::assert_snapshot!(house.type_in("agents call c --project inner"), @"
+    err: error: internal: `sh` ended with code 127
+    exit 1
     ");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use quorate::{Asks, Error, Input, Run, RunId, SqliteReader, TaskView};
+use quorate::{Asks, Input, Run, RunId, SqliteReader, TaskView};
 use serde_json::json;
 
 use super::context::{Context, load, person, short};
@@ -11,7 +11,7 @@ use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Watch, watch};
 use super::screen::{Table, one_line};
 use super::{events, run};
-use quorate::project::{Project, standing};
+use quorate::project::Project;
 
 /// The answers to the question whether an attempt took effect.
 const OUTCOMES: [&str; 3] = ["succeeded", "failed", "again"];
@@ -288,29 +288,14 @@ fn delegate(context: &Context, answer: &Given, to: &str) -> Outcome {
 fn put(context: &Context, id: RunId, said: &dyn Fn(&Project) -> Input) -> Outcome {
     let folder = context.folder()?;
     let host = context.host(&folder)?;
+    let reader = context.reader()?;
+    let (before, _) = load(&reader, id)?;
+    drop(reader);
     super::runtime()?.block_on(async {
-        let engine = context.engine(&host, false).await?;
-        let given = match engine.look(id, |run| (run.plan().clone(), run.seq())).await {
-            Ok(found) => engine.input(id, said(host.project())).await.map(|()| found),
-            Err(wrong) => Err(wrong),
-        };
-        let (plan, seq) = match given {
-            Ok(found) => found,
-            Err(wrong) => {
-                let run = engine.load(id).await?;
-                engine.stop().await?;
-                return Err(match wrong {
-                    // Its time was up when the engine came to it.
-                    Error::NoRun(_) => {
-                        Problem::new(Exit::Conflict, format!("the answer comes too late: run {} {}", short(id), standing(&run)))
-                    }
-                    other => other.into(),
-                });
-            }
-        };
-        let how = Watch { view: run::view(context, false), at_most: None, known: seq };
-        let watched = watch(&engine, id, plan, how, &context.screen).await;
-        let exit = run::leave(context, &engine, watched, false).await?;
+        let owned = context.own(&host, Some((id, said(host.project())))).await?;
+        let how = Watch { view: run::view(context, false), at_most: None, known: before.seq() };
+        let watched = watch(&owned.engine, id, before.plan().clone(), how, &context.screen).await;
+        let exit = run::leave(context, &owned, watched, false).await?;
         // The answer was taken: what the run makes of it is said, and is no failure of this command.
         Ok(if exit == Exit::Interrupted { exit } else { Exit::Succeeded })
     })

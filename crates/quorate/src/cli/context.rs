@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quorate::host::{DATA_FOLDER, Host, open_journal};
-use quorate::project::{Look, PROJECT_FILE, Project};
-use quorate::{Engine, Entry, Loaded, MAX_VALUE_BYTES, MemoryJournal, Opened, Payload, Person, Plan, Run, RunId, SqliteReader};
+use quorate::project::{Look, PROJECT_FILE, Project, standing};
+use quorate::{
+    Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, Opened, Payload, Person, Plan, Refusal, Run, RunId,
+    SqliteJournal, SqliteReader,
+};
 
 use super::exit::{Exit, Problem};
+use super::follow::{finish, now};
 use super::launch::launcher;
 use super::screen::{Color, Screen};
 
@@ -39,6 +43,43 @@ pub(crate) struct Global {
     /// When colours are used: auto, always or never.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
     pub(crate) color: Color,
+}
+
+/// An engine, and the runs that were open in its data before.
+pub(crate) struct Owned {
+    pub(crate) engine: Engine,
+    pub(crate) open: Vec<RunId>,
+}
+
+fn know(engine: &Engine, host: &Host) {
+    for workflow in host.project().workflows.values() {
+        engine.know(&workflow.plan);
+    }
+}
+
+/// Tells a run something while nobody drives it.
+async fn give(journal: &SqliteJournal, id: RunId, input: Input) -> Result<(), Problem> {
+    let loaded = journal.load(vec![id]).await?.pop();
+    let Some(Loaded { entries, head, .. }) = loaded.filter(|loaded| !loaded.entries.is_empty()) else {
+        return Err(quorate::Error::NoRun(id).into());
+    };
+    let Some(quorate::Event::RunStarted(start)) = entries.first().map(|entry| &entry.event) else {
+        return Err(quorate::Error::NoRun(id).into());
+    };
+    let text = journal.kept(start.plan).await?;
+    let plan = text.and_then(|text| Plan::read(&text).ok()).ok_or(quorate::Error::PlanGone { run: id, plan: start.plan })?;
+    let mut run = Run::load(id, Arc::new(plan), &entries).map_err(quorate::Error::from)?;
+    // What is due by now comes first: an answer may come too late.
+    let mut following = run.advance(now(), Input::Woke).unwrap_or_default();
+    let given = run.advance(now(), input);
+    if let Ok(entries) = &given {
+        following.extend(entries.iter().cloned());
+    }
+    journal.append(id, head, &following, &[]).done.await.map_err(quorate::Error::from)?;
+    given.map(drop).map_err(|refusal| match refusal {
+        Refusal::Ended(_) => Problem::new(Exit::Conflict, format!("it comes too late: run {} {}", short(id), standing(&run))),
+        other => quorate::Error::from(other).into(),
+    })
 }
 
 /// A command's surroundings.
@@ -123,23 +164,38 @@ impl Context {
         person(&name, project)
     }
 
-    /// An engine that owns the data of this project, and goes on with whatever was left open in it.
-    pub(crate) async fn engine(&self, host: &Host, memory: bool) -> Result<Engine, Problem> {
-        let registry = Arc::new(host.registry(|_, _| None));
-        let engine = if memory {
-            Engine::new(Arc::new(MemoryJournal::new()), registry, host.options())
-        } else {
-            let journal = open_journal(&self.data()?)?;
-            let Opened { engine, left } = Engine::open(journal, registry, host.options()).await?;
-            for (run, wrong) in left {
-                self.screen.err(&format!("warning: run {} cannot go on: {wrong}", short(run)));
-            }
-            engine
-        };
-        for workflow in host.project().workflows.values() {
-            engine.know(&workflow.plan);
+    /// An engine that owns the data of this project, and goes on with whatever was left open in it. `given` is what a run is
+    /// told before anything goes on: whoever cancels a run does not want it to begin again first.
+    pub(crate) async fn own(&self, host: &Host, given: Option<(RunId, Input)>) -> Result<Owned, Problem> {
+        let journal = open_journal(&self.data()?)?;
+        if let Some((run, input)) = given {
+            give(&journal, run, input).await?;
         }
-        Ok(engine)
+        let open = journal.open_runs().await?;
+        let Opened { engine, left } = Engine::open(journal, Arc::new(host.registry(|_, _| None)), host.options()).await?;
+        for (run, wrong) in left {
+            self.screen.err(&format!("warning: run {} cannot go on: {wrong}", short(run)));
+        }
+        know(&engine, host);
+        Ok(Owned { engine, open })
+    }
+
+    /// An engine that keeps nothing.
+    pub(crate) fn fleeting(host: &Host) -> Owned {
+        let engine = Engine::new(Arc::new(MemoryJournal::new()), Arc::new(host.registry(|_, _| None)), host.options());
+        know(&engine, host);
+        Owned { engine, open: Vec::new() }
+    }
+
+    /// Leaves an engine. What else was open and goes on by itself is brought to its end, or to where it waits for people:
+    /// to cut it off would only begin it again.
+    pub(crate) async fn leave(&self, owned: &Owned, done_with: Option<RunId>) -> Result<(), Problem> {
+        let others: Vec<RunId> = owned.open.iter().copied().filter(|run| Some(*run) != done_with).collect();
+        let busy = owned.engine.stats().open_runs;
+        if !others.is_empty() && busy > 0 {
+            finish(&owned.engine, &others, || self.screen.note("going on with what else was open here; Ctrl-C leaves it")).await;
+        }
+        Ok(owned.engine.stop().await?)
     }
 
     /// The run that is meant by an id, the beginning or the end of one, or `last`.

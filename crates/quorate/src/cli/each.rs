@@ -7,12 +7,13 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quorate::host::Host;
 use quorate::project::{Workflow, standing};
-use quorate::{Durability, Ended, Engine, FollowRun, MAX_VALUE_BYTES, Order, Payload, RunId, RunStatus};
+use quorate::{Durability, Engine, MAX_VALUE_BYTES, Order, Payload, Run, RunStatus};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::context::{Context, counted, parse_input};
 use super::exit::{Exit, Outcome, Problem};
+use super::follow::{View, Watch, start, told_to_stop};
 use super::screen::Screen;
 
 /// What runs, for which records.
@@ -26,67 +27,85 @@ pub(crate) struct Batch<'a> {
     pub(crate) durability: Durability,
 }
 
+/// The version of what [`told`] looks like.
+const SCHEMA: &str = "quorate.record/1";
+
 /// What became of a record.
 struct Done {
     line: u64,
-    run: Option<RunId>,
-    status: String,
-    ended: Option<Ended>,
+    run: Option<Run>,
+    /// Why there is no run.
     wrong: Option<String>,
 }
 
 pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &Batch<'_>) -> Outcome {
+    // Read before anything is written or runs: a file with a mistake in it starts nothing, and destroys nothing.
+    let records = records(batch.records)?;
+    let same = |path: &Path| {
+        path.canonicalize().ok().is_some_and(|path| Path::new(batch.records).canonicalize().is_ok_and(|records| records == path))
+    };
     let mut out: Box<dyn Write> = match batch.out {
+        Some(path) if same(path) => {
+            return Err(Problem::new(Exit::Usage, format!("{} holds the records; the results need a file of their own", path.display())));
+        }
         Some(path) => {
             let file = std::fs::File::create(path);
             Box::new(file.map_err(|wrong| Problem::new(Exit::Failed, format!("could not write {}: {wrong}", path.display())))?)
         }
         None => Box::new(std::io::stdout()),
     };
-    // Read before anything runs: a file with a mistake in it starts nothing.
-    let records = records(batch.records)?;
     let bar = bar(&context.screen, records.len() as u64);
     let count = records.len();
     let mut counts = [0_usize; 3];
     super::runtime()?.block_on(async {
-        let memory = batch.durability == Durability::Memory;
-        let engine = context.engine(host, memory).await?;
+        let owned = if batch.durability == Durability::Memory { Context::fleeting(host) } else { context.own(host, None).await? };
+        let engine = &owned.engine;
         let by = context.me(host.project()).name;
         let (plan, durability) = (workflow.plan.clone(), batch.durability);
         let order = move |payload: Payload| Order { by: by.clone(), ..Order::new(plan.clone(), payload) }.durability(durability);
         let (tell, mut done) = mpsc::channel(batch.jobs.max(1));
         let queue = Arc::new(std::sync::Mutex::new(records.into_iter().map(move |(line, payload)| (line, order(payload)))));
         for _ in 0..batch.jobs.max(1) {
-            tokio::spawn(work(engine.clone(), queue.clone(), tell.clone()));
+            tokio::spawn(work(engine.clone(), queue.clone(), tell.clone(), context.screen));
         }
         drop(tell);
-        let interrupt = tokio::signal::ctrl_c();
+        let interrupt = told_to_stop();
         tokio::pin!(interrupt);
-        let mut interrupted = false;
+        let (mut interrupted, mut unwritten) = (false, None);
         loop {
             tokio::select! {
                 next = done.recv() => match next {
                     Some(next) => {
-                        let slot = match next.ended.as_ref().map(|ended| ended.status) {
-                            Some(RunStatus::Succeeded) => 0,
-                            None if next.wrong.is_none() => 2,
+                        let slot = match &next.run {
+                            Some(run) if run.status() == RunStatus::Succeeded => 0,
+                            Some(run) if !run.has_ended() => 2,
                             _ => 1,
                         };
                         counts[slot] += 1;
                         bar.set_message(if counts[1] == 0 { String::new() } else { format!("{} failed", counts[1]) });
                         bar.inc(1);
-                        writeln!(out, "{}", told(&next)).map_err(|wrong| Problem::new(Exit::Failed, format!("could not write a result: {wrong}")))?;
+                        if let Err(wrong) = writeln!(out, "{}", told(&next)) {
+                            unwritten = Some(wrong);
+                            break;
+                        }
                     }
                     None => break,
                 },
-                _ = &mut interrupt => {
+                () = &mut interrupt => {
                     interrupted = true;
                     break;
                 }
             }
         }
         bar.finish_and_clear();
-        engine.stop().await?;
+        if interrupted || unwritten.is_some() {
+            engine.stop().await?;
+        } else {
+            context.leave(&owned, None).await?;
+        }
+        if let Some(wrong) = unwritten {
+            return Err(Problem::new(Exit::Failed, format!("could not write a result: {wrong}")));
+        }
         let [well, failed, waiting] = counts;
         let mut said = format!("{} of {}: {well} succeeded", workflow.plan.name(), counted(count, "record"));
         for (count, what) in [(failed, "failed"), (waiting, "wait for people"), (count - well - failed - waiting, "were not ended")] {
@@ -105,28 +124,17 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
 }
 
 /// Starts one run after another, as long as there are records.
-async fn work<Q>(engine: Engine, queue: Arc<std::sync::Mutex<Q>>, tell: mpsc::Sender<Done>)
+async fn work<Q>(engine: Engine, queue: Arc<std::sync::Mutex<Q>>, tell: mpsc::Sender<Done>, screen: Screen)
 where
     Q: Iterator<Item = (u64, Order)> + Send,
 {
     loop {
         let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
         let Some((line, order)) = next else { return };
-        let done = match engine.start_followed(order) {
-            Err(wrong) => Done { line, run: None, status: "refused".to_owned(), ended: None, wrong: Some(wrong.to_string()) },
-            Ok((handle, following)) => {
-                let run = handle.id();
-                match settled(&engine, run, following, handle.ended()).await {
-                    Ok(Some(ended)) => {
-                        let well = ended.status == RunStatus::Succeeded;
-                        // Of a run that is not kept, nobody can say more than that.
-                        let wrong = if well { None } else { engine.load(run).await.ok().map(|run| standing(&run)) };
-                        Done { line, run: Some(run), status: ended.status.to_string(), ended: Some(ended), wrong }
-                    }
-                    Ok(None) => Done { line, run: Some(run), status: "waiting".to_owned(), ended: None, wrong: None },
-                    Err(wrong) => Done { line, run: Some(run), status: "unknown".to_owned(), ended: None, wrong: Some(wrong) },
-                }
-            }
+        let how = Watch { view: View::Nothing, at_most: None, known: 0 };
+        let done = match start(&engine, order, how, &screen).await {
+            Ok(watched) => Done { line, run: Some(watched.run), wrong: None },
+            Err(problem) => Done { line, run: None, wrong: Some(problem.message) },
         };
         if tell.send(done).await.is_err() {
             return;
@@ -134,46 +142,19 @@ where
     }
 }
 
-/// Waits until a run has ended, or waits for people.
-async fn settled(
-    engine: &Engine,
-    run: RunId,
-    mut following: FollowRun,
-    ended: impl Future<Output = Result<Ended, quorate::Error>>,
-) -> Result<Option<Ended>, String> {
-    tokio::pin!(ended);
-    loop {
-        tokio::select! {
-            ended = &mut ended => return ended.map(Some).map_err(|wrong| wrong.to_string()),
-            entry = following.next() => match entry {
-                Ok(Some(entry)) if matches!(entry.event, quorate::Event::Asked { .. } | quorate::Event::OutcomeUnknown { .. }) => {
-                    let waits = engine.look(run, |run| run.status() == RunStatus::Waiting).await;
-                    if waits.unwrap_or(false) {
-                        return Ok(None);
-                    }
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return ended.await.map(Some).map_err(|wrong| wrong.to_string()),
-            },
-        }
-    }
-}
-
 fn told(done: &Done) -> Value {
-    let mut told =
-        json!({ "schema": "quorate.record/1", "record": done.line, "run_id": done.run.map(|run| run.to_string()), "status": done.status });
-    if let Some(ended) = &done.ended {
-        match &ended.output {
-            Ok(output) if ended.status == RunStatus::Succeeded => told["output"] = output.decode().unwrap_or_default(),
-            Ok(_) => {}
-            Err(wrong) => told["error"] = wrong.to_string().into(),
-        }
-        if let Some(decision) = &ended.decision {
-            told["decision"] = serde_json::to_value(&**decision).unwrap_or_default();
-        }
+    let Some(run) = &done.run else {
+        return json!({ "schema": SCHEMA, "record": done.line, "run_id": null, "status": "refused", "error": done.wrong });
+    };
+    let mut told = json!({ "schema": SCHEMA, "record": done.line, "run_id": run.id().to_string(), "status": run.status() });
+    match (run.status(), run.output()) {
+        (RunStatus::Succeeded, Ok(output)) => told["output"] = output.decode().unwrap_or_default(),
+        (RunStatus::Succeeded, Err(wrong)) => told["error"] = wrong.to_string().into(),
+        _ if run.has_ended() => told["error"] = standing(run).into(),
+        _ => told["waits"] = standing(run).into(),
     }
-    if let Some(wrong) = &done.wrong {
-        told["error"] = wrong.as_str().into();
+    if let Some(decision) = run.decision() {
+        told["decision"] = serde_json::to_value(&**decision).unwrap_or_default();
     }
     told
 }

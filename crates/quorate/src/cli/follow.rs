@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::{Engine, Entry, Error, Event, FollowRun, Order, Plan, Run, RunId, RunStatus, SqliteReader, TaskStatus, Timestamp};
+use quorate::{
+    Engine, Entry, Error, Event, FollowRun, Order, Plan, Run, RunHandle, RunId, RunStatus, SqliteReader, TaskStatus, TaskView, Timestamp,
+    Work,
+};
 
 use super::context::short;
 use super::exit::Problem;
@@ -92,6 +95,23 @@ pub(crate) async fn watch_from_afar(
     Ok(Watched { run: run.ok_or(Error::NoRun(id))?, entries, left })
 }
 
+/// Somebody presses Ctrl-C, or ends the process politely, or its terminal is gone.
+pub(crate) async fn told_to_stop() {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    async fn comes(signal: std::io::Result<Signal>) {
+        match signal {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    }
+    let (interrupt, terminate, hang_up) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
+    tokio::select! {
+        () = comes(signal(interrupt)) => {}
+        () = comes(signal(terminate)) => {}
+        () = comes(signal(hang_up)) => {}
+    }
+}
+
 /// Somebody presses Ctrl-C, or the time is up.
 async fn enough(at_most: Option<Duration>) -> Left {
     let timeout = async {
@@ -101,7 +121,7 @@ async fn enough(at_most: Option<Duration>) -> Left {
         }
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => Left::Interrupted,
+        () = told_to_stop() => Left::Interrupted,
         () = timeout => Left::TimedOut,
     }
 }
@@ -110,7 +130,21 @@ async fn enough(at_most: Option<Duration>) -> Left {
 pub(crate) async fn start(engine: &Engine, order: Order, watch: Watch, screen: &Screen) -> Result<Watched, Problem> {
     let plan = order.plan.clone();
     let (running, following) = engine.start_followed(order)?;
-    listen(engine, following, running.id(), plan, watch, screen).await
+    let id = running.id();
+    tokio::select! {
+        biased;
+        watched = listen(engine, following, id, plan, watch, screen) => watched,
+        // One that the engine cannot go on with says so here, and nowhere else.
+        wrong = lost(running) => Err(wrong.into()),
+    }
+}
+
+/// Why an engine gives a run up.
+async fn lost(running: RunHandle) -> Error {
+    match running.ended().await {
+        Err(wrong) => wrong,
+        Ok(_) => std::future::pending().await,
+    }
 }
 
 async fn listen(
@@ -133,7 +167,8 @@ async fn listen(
                 Ok(None) | Err(Error::Stopping) => break,
                 Err(wrong) => return Err(wrong.into()),
             },
-            _ = frames.tick(), if view == View::Tree => watching.draw(),
+            // What a run of its own does is not told here, and has to be looked at.
+            _ = frames.tick(), if view == View::Tree || watching.waits_for_children() => watching.draw(),
             why = &mut enough => {
                 left = Some(why);
                 break;
@@ -176,15 +211,27 @@ impl Watching<'_> {
     /// Whether nothing more happens by itself.
     async fn is_settled(&self, engine: &Engine) -> bool {
         let Some(run) = &self.run else { return false };
-        if run.has_ended() || !is_at_rest(run) {
-            return run.has_ended();
+        if run.has_ended() {
+            return true;
+        }
+        let rests = match stand(run) {
+            Stand::AtRest => true,
+            Stand::Children(_) => at_rest(engine, self.id).await,
+            Stand::Busy => false,
+        };
+        if !rests {
+            return false;
         }
         // It may have stood so in the past only. One that is over says so by its last entry.
         engine.look(self.id, Run::seq).await.is_ok_and(|seq| seq == run.seq())
     }
 
+    fn waits_for_children(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.children().next().is_some())
+    }
+
     fn draw(&mut self) {
-        if let Some(run) = &self.run {
+        if let Some(run) = self.run.as_ref().filter(|_| self.view == View::Tree) {
             self.tree.draw(run, self.screen, now());
         }
     }
@@ -209,10 +256,77 @@ impl Watching<'_> {
     }
 }
 
-/// Whether a run has ended, or is not brought on by time: somebody has to do something.
-fn is_at_rest(run: &Run) -> bool {
+/// What a run waits for.
+enum Stand {
+    /// For nothing, or for people: time does not bring it on.
+    AtRest,
+    /// For these runs, and nothing else.
+    Children(Vec<RunId>),
+    /// For something that happens by itself.
+    Busy,
+}
+
+fn stand(run: &Run) -> Stand {
+    if run.has_ended() {
+        return Stand::AtRest;
+    }
+    let timed = |task: TaskView<'_>| matches!(task.status(), TaskStatus::Sleeping | TaskStatus::Retrying) && task.due().is_some();
     let asks = || run.tasks().any(|task| task.status() == TaskStatus::Asking);
-    run.has_ended() || (run.status() == RunStatus::Waiting && (asks() || run.wake_at().is_none()))
+    if run.status() == RunStatus::Waiting && (asks() || !run.tasks().any(timed)) {
+        return Stand::AtRest;
+    }
+    let mut children = Vec::new();
+    for work in run.outstanding() {
+        match work {
+            Work::Await { child: Some(child), .. } => children.push(child),
+            Work::Await { .. } | Work::Dispatch { .. } => return Stand::Busy,
+            Work::Ask { .. } | Work::Listen { .. } | Work::WakeAt(_) => {}
+        }
+    }
+    if children.is_empty() || run.tasks().any(timed) { Stand::Busy } else { Stand::Children(children) }
+}
+
+fn is_at_rest(run: &Run) -> bool {
+    matches!(stand(run), Stand::AtRest)
+}
+
+/// Whether nothing brings a run on but people, nor the runs that it waits for. None: it is not open.
+async fn rests(engine: &Engine, id: RunId) -> Option<bool> {
+    match engine.look(id, stand).await.ok()? {
+        Stand::AtRest => Some(true),
+        Stand::Busy => Some(false),
+        Stand::Children(children) => {
+            for child in children {
+                // One that is not open has yet to begin, or its end is on its way to the run that waits for it.
+                if Box::pin(rests(engine, child)).await != Some(true) {
+                    return Some(false);
+                }
+            }
+            Some(true)
+        }
+    }
+}
+
+async fn at_rest(engine: &Engine, id: RunId) -> bool {
+    rests(engine, id).await.unwrap_or(true)
+}
+
+/// Waits until all these runs are at rest, or somebody has seen enough.
+pub(crate) async fn finish(engine: &Engine, others: &[RunId], mut say: impl FnMut()) {
+    let mut said = false;
+    let enough = enough(None);
+    tokio::pin!(enough);
+    for id in others {
+        while !at_rest(engine, *id).await {
+            if !std::mem::replace(&mut said, true) {
+                say();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(FRAME) => {}
+                _ = &mut enough => return,
+            }
+        }
+    }
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -54,7 +54,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let title = std::path::absolute(folder).ok().and_then(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()));
     let title = serde_json::Value::from(title.unwrap_or_else(|| name.to_owned()));
     let project = format!(
-        "name: {title}\ndescription: {about}\ndefault: {name}\nlimits: {{ max_concurrent_agents: 10, run_timeout: 1h }}\n\
+        "name: {title}\ndescription: {about}\ndefault: {name}\nlimits: {{ max_concurrent_agents: 10 }}\n\
          groups:\n  clerks: [ann, bob]\n  heads: [cid]\n"
     );
     let files = [
@@ -70,8 +70,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         }
     }
     for (path, text) in &files {
-        write(&folder.join(path), text)?;
-        screen.note(&format!("wrote {}", folder.join(path).display()));
+        let path = folder.join(path);
+        if path.exists() {
+            screen.note(&format!("left {} as it is; it should have the line .quorate/", path.display()));
+        } else {
+            write(&path, text)?;
+            screen.note(&format!("wrote {}", path.display()));
+        }
     }
     let run = text.lines().find_map(|line| line.strip_prefix("# Run it:")).unwrap_or_default().trim();
     let there = if folder == Path::new(".") { String::new() } else { format!("cd {} && ", folder.display()) };
@@ -80,9 +85,6 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Problem> {
-    if path.exists() {
-        return Ok(());
-    }
     let wrong = |wrong: std::io::Error| Problem::new(Exit::Failed, format!("could not write {}: {wrong}", path.display()));
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(wrong)?;

@@ -121,13 +121,13 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let exit = outcome.unwrap_or_else(|Problem { exit, message, hint }| {
-        screen.err(&format!("{}: {message}", screen.paint(screen::Style::Bad, "error", true)));
+        screen.err(&format!("{}: {}", screen.paint(screen::Style::Bad, "error", true), screen::harmless(&message)));
         if let Some(hint) = hint {
-            screen.err(&format!("hint: {hint}"));
+            screen.err(&format!("hint: {}", screen::harmless(&hint)));
         }
         exit
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(if screen::all_is_written() { exit as u8 } else { Exit::Failed as u8 })
 }
 
 /// What drives async code. Two threads: agents have their own.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use quorate::host::Host;
 use quorate::project::{Summary, Workflow, standing};
-use quorate::{Durability, Engine, Entry, Order, Run, RunStatus};
+use quorate::{Durability, Entry, Order, Run, RunStatus, TaskStatus};
 
-use super::context::{Context, input, short};
+use super::context::{Context, Owned, input, short};
 use super::each;
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Left, View, Watch, Watched, start};
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "jsonl"])]
     each: Option<String>,
     /// How many of these runs are under way at once.
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "each")]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one, requires = "each")]
     jobs: usize,
     /// Where a line of JSON for every one of these runs is written; standard output where it is not given.
     #[arg(long, value_name = "FILE", requires = "each")]
@@ -63,12 +63,18 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     }
     let payload = input(arguments.input.as_deref())?;
     super::runtime()?.block_on(async {
-        let engine = context.engine(&host, arguments.memory).await?;
+        let owned = if arguments.memory { Context::fleeting(&host) } else { context.own(&host, None).await? };
         let by = context.me(host.project()).name;
         let order = Order { by, ..Order::new(workflow.plan.clone(), payload) }.durability(durability);
         let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0 };
-        let watched = start(&engine, order, how, &context.screen).await;
-        leave(&context, &engine, watched, arguments.jsonl).await
+        let watched = start(&owned.engine, order, how, &context.screen).await;
+        if arguments.memory && watched.as_ref().is_ok_and(|watched| !watched.run.has_ended()) {
+            owned.engine.stop().await?;
+            let waits = watched.map(|watched| standing(&watched.run))?;
+            let problem = Problem::new(Exit::Failed, format!("the run {waits}, and is gone: nothing of it was kept"));
+            return Err(problem.hint("run it without --memory"));
+        }
+        leave(&context, &owned, watched, arguments.jsonl).await
     })
 }
 
@@ -115,11 +121,21 @@ pub(crate) fn view(context: &Context, jsonl: bool) -> View {
 }
 
 /// Tells how a run that was watched stands, and leaves the engine as it should be left.
-pub(crate) async fn leave(context: &Context, engine: &Engine, watched: Result<Watched, Problem>, jsonl: bool) -> Outcome {
-    let stopped = engine.stop().await;
-    let watched = watched?;
-    stopped?;
-    Ok(tell_watched(context, &watched, jsonl))
+pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watched, Problem>, jsonl: bool) -> Outcome {
+    let watched = match watched {
+        Ok(watched) => watched,
+        Err(wrong) => {
+            owned.engine.stop().await?;
+            return Err(wrong);
+        }
+    };
+    let exit = tell_watched(context, &watched, jsonl);
+    if watched.left.is_some() {
+        owned.engine.stop().await?;
+    } else {
+        context.leave(owned, Some(watched.run.id())).await?;
+    }
+    Ok(exit)
 }
 
 /// Tells how a run that was watched stands.
@@ -130,6 +146,10 @@ pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool) ->
         Some(Left::TimedOut) => Exit::TimedOut,
         None => Exit::of(watched.run.status()),
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number from 1".to_owned())
 }
 
 /// A length of time, as an argument.
@@ -164,7 +184,11 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
         }
         RunStatus::Waiting => {
             screen.note(&format!("run {id} {stands}"));
-            screen.note("hint: `quorate approvals show last` shows what is asked, `quorate approvals approve last` answers it");
+            screen.note(&if run.tasks().any(|task| task.status() == TaskStatus::Asking) {
+                format!("hint: `quorate approvals show {id}` shows what is asked, `quorate approvals approve {id} --as NAME` answers it")
+            } else {
+                format!("hint: `quorate runs signal {id} NAME` sends a signal, `quorate runs cancel {id}` ends it")
+            });
         }
         _ => {
             screen.err(&format!("run {id} {stands}, after {took}"));

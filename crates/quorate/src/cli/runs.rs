@@ -330,7 +330,8 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
     }
     let how = Watch { view: run::view(context, jsonl), at_most, known: known.seq() };
     super::runtime()?.block_on(async {
-        let engine = match context.engine(&host, false).await {
+        let by = context.me(host.project()).name;
+        let owned = match context.own(&host, give.map(|give| (id, give(by)))).await {
             // Another process drives it, which can be watched from here.
             Err(problem) if problem.exit == Exit::Conflict && give.is_none() => {
                 let watched = watch_from_afar(&reader, id, known.plan().clone(), how, &context.screen).await?;
@@ -339,14 +340,11 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
             other => other?,
         };
         drop(reader);
-        if let Some(give) = give {
-            engine.input(id, give(context.me(host.project()).name)).await?;
-        }
-        let watched = watch(&engine, id, known.plan().clone(), how, &context.screen).await;
-        let exit = run::leave(context, &engine, watched, jsonl).await?;
+        let watched = watch(&owned.engine, id, known.plan().clone(), how, &context.screen).await;
+        let cancelled = watched.as_ref().is_ok_and(|watched| watched.run.status() == RunStatus::Cancelled);
+        let exit = run::leave(context, &owned, watched, jsonl).await?;
         // Whoever cancels a run wants it to be cancelled.
-        let cancelled = give.is_some() && exit == Exit::Failed;
-        Ok(if cancelled { Exit::Succeeded } else { exit })
+        Ok(if give.is_some() && cancelled { Exit::Succeeded } else { exit })
     })
 }
 
@@ -369,11 +367,11 @@ fn retry(context: &Context, wanted: &str) -> Outcome {
     };
     drop(reader);
     super::runtime()?.block_on(async {
-        let engine = context.engine(&host, false).await?;
+        let owned = context.own(&host, None).await?;
         let how = Watch { view: run::view(context, false), at_most: None, known: 0 };
         context.screen.note(&format!("trying again what run {} was to do", short(id)));
-        let watched = start(&engine, order.durability(Durability::Strict), how, &context.screen).await;
-        run::leave(context, &engine, watched, false).await
+        let watched = start(&owned.engine, order.durability(Durability::Strict), how, &context.screen).await;
+        run::leave(context, &owned, watched, false).await
     })
 }
 

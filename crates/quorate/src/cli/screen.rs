@@ -1,8 +1,17 @@
 //! What is written where: data on standard output, everything else on standard error, colour only where somebody looks.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use quorate::{RunStatus, TaskStatus};
+
+/// Whether something that was asked for could not be written.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether everything that was asked for was written.
+pub(crate) fn all_is_written() -> bool {
+    !UNWRITTEN.load(Ordering::Relaxed)
+}
 
 /// Columns where nobody says how many there are.
 const USUAL_WIDTH: usize = 100;
@@ -58,8 +67,16 @@ impl Screen {
 
     /// A line of what was asked for.
     pub(crate) fn out(&self, text: &str) {
-        // Whoever reads it may have heard enough; that is no failure of the command.
-        let _ = writeln!(std::io::stdout().lock(), "{text}");
+        let written = writeln!(std::io::stdout().lock(), "{text}");
+        match written.map_err(|wrong| wrong.kind()) {
+            // Whoever reads it may have heard enough; that is no failure of the command.
+            Ok(()) | Err(std::io::ErrorKind::BrokenPipe) => {}
+            Err(wrong) => {
+                if !UNWRITTEN.swap(true, Ordering::Relaxed) {
+                    complain(&format!("error: could not write to standard output: {wrong}"));
+                }
+            }
+        }
     }
 
     /// A line about what is being done.
@@ -244,7 +261,15 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
 
 /// What agents and people wrote goes to a terminal without whatever would steer it.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|next| if next.is_control() { ' ' } else { next }).collect()
+    harmless(text).replace('\n', " ")
+}
+
+/// The same for texts of several lines. Characters that turn the direction of writing are no text either.
+pub(crate) fn harmless(text: &str) -> String {
+    let steers = |next: char| {
+        (next.is_control() && next != '\n') || ('\u{202a}'..='\u{202e}').contains(&next) || ('\u{2066}'..='\u{2069}').contains(&next)
+    };
+    text.chars().map(|next| if steers(next) { ' ' } else { next }).collect()
 }
 
 /// A length of time, as people say it.
