@@ -228,7 +228,7 @@ pub enum ReadError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("the data folder {folder} belongs to process {pid}; stop that one first, or open the folder for reading")]
+    #[error("the data folder {folder} is in use by process {pid}")]
     Owned {
         /// The folder.
         folder: PathBuf,

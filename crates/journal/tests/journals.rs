@@ -179,7 +179,7 @@ async fn one_process_owns_a_folder_and_others_may_read() {
     let folder = written().await;
     let journal = open(folder.path());
     let refused = SqliteJournal::open(folder.path(), &SqliteOptions::default()).unwrap_err();
-    assert!(refused.to_string().contains(&format!("belongs to process {}", std::process::id())), "{refused}");
+    assert!(refused.to_string().contains(&format!("is in use by process {}", std::process::id())), "{refused}");
     journal.append(RunId(9), Head::START, &[started(1)], &[]).done.await.unwrap();
     let reader = SqliteReader::open(folder.path()).unwrap();
     assert_eq!(reader.load(RunId(9)).unwrap().entries.len(), 1, "a reader sees what is committed while the owner goes on");

@@ -468,9 +468,8 @@ fn programs_get_documents_and_streams() {
 fn what_is_asked_wrongly_is_answered_clearly() {
     let house = house();
     insta::assert_snapshot!(house.type_in("runs list"), @"
-    err: error: nothing has run here yet: there is no folder <house>/.quorate
-    err: hint: start something with `quorate run`
-    exit 4
+    err: no runs
+    exit 0
     ");
     insta::assert_snapshot!(house.type_in("run gret"), @"
     err: error: there is no workflow `gret`
@@ -1077,7 +1076,7 @@ fn who_owns_the_data_is_named_and_others_may_look() {
     until("the run has begun", || house.type_in("runs list").contains("slow"));
     let shown = house.type_in("run greet").replace(&running.id().to_string(), "<pid>");
     insta::assert_snapshot!(shown, @"
-    err: error: the data folder <house>/.quorate belongs to process <pid>; stop that one first, or open the folder for reading
+    err: error: the data folder <house>/.quorate is in use by process <pid>
     err: hint: commands that only look (runs list, runs show) work meanwhile
     exit 9
     ");
@@ -1419,5 +1418,24 @@ fn a_project_is_the_same_from_wherever_it_is_named() {
     insta::assert_snapshot!(house.type_in("agents call c --project inner"), @"
     err: error: internal: `sh` ended with code 127
     exit 1
+    ");
+}
+
+#[test]
+fn a_mistake_in_one_workflow_does_not_keep_a_run_of_another_from_being_answered() {
+    let house = house();
+    house.type_in(r#"run release --as ann -i '{"version": "1.2"}'"#);
+    house.write("workflows/wrong.yaml", "tasks: [{ id: a, agent: nobody }]\n");
+    insta::assert_snapshot!(house.type_in("approvals approve last --as bob"), @"
+    err: warning: the project has mistakes; `quorate check` shows them
+    err:   <took>  sign_off: bob answered approve; more have to agree
+    err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
+    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs cancel last --quiet"), @"
+    err: run <id> was cancelled, after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 0
     ");
 }

@@ -136,8 +136,7 @@ fn open_runs(reader: &SqliteReader) -> Result<Vec<Run>, Problem> {
 }
 
 fn list(context: &Context, mine: bool) -> Outcome {
-    let reader = context.reader()?;
-    let runs = open_runs(&reader)?;
+    let runs = if context.data()?.exists() { open_runs(&context.reader()?)? } else { Vec::new() };
     let mut open: Vec<(&Run, TaskView<'_>, Asks<'_>)> =
         runs.iter().flat_map(|run| run.tasks().filter_map(move |task| Some((run, task, task.asks()?)))).collect();
     if mine {
@@ -191,6 +190,21 @@ fn told(run: &Run, task: TaskView<'_>, asks: Asks<'_>) -> serde_json::Value {
     })
 }
 
+/// A run, and the runs that it waits for.
+fn family(reader: &SqliteReader, id: RunId) -> Result<Vec<Run>, Problem> {
+    let mut runs = vec![load(reader, id)?.0];
+    let mut next = 0;
+    while next < runs.len() {
+        let children: Vec<RunId> = runs[next].children().map(|child| child.run).collect();
+        for child in children {
+            // One that has not begun yet asks nothing.
+            runs.extend(load(reader, child).ok().map(|(run, _)| run));
+        }
+        next += 1;
+    }
+    Ok(runs)
+}
+
 /// Finds the one question that is meant.
 fn find<T>(context: &Context, wanted: &str, then: impl FnOnce(&Run, TaskView<'_>, Asks<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
     let reader = context.reader()?;
@@ -199,17 +213,19 @@ fn find<T>(context: &Context, wanted: &str, then: impl FnOnce(&Run, TaskView<'_>
         None => (wanted, None),
     };
     let id = context.find_run(&reader, run)?;
-    let (run, _) = load(&reader, id)?;
-    let open: Vec<(TaskView<'_>, Asks<'_>)> = run.tasks().filter_map(|view| Some((view, view.asks()?))).collect();
+    let runs = family(&reader, id)?;
+    let run = &runs[0];
+    let open: Vec<(&Run, TaskView<'_>, Asks<'_>)> =
+        runs.iter().flat_map(|run| run.tasks().filter_map(move |view| Some((run, view, view.asks()?)))).collect();
     let found = match task {
         None => open.as_slice(),
-        Some(task) => match open.iter().position(|(view, _)| view.id() == task) {
+        Some(task) => match open.iter().position(|(_, view, _)| view.id() == task) {
             Some(position) => &open[position..=position],
             None => &[],
         },
     };
     match found {
-        [(view, asks)] => then(&run, *view, *asks),
+        [(run, view, asks)] => then(run, *view, *asks),
         [] => {
             let answered = task.and_then(|task| run.task(task)).filter(|view| view.status().is_end());
             Err(match (task, answered) {
@@ -224,7 +240,7 @@ fn find<T>(context: &Context, wanted: &str, then: impl FnOnce(&Run, TaskView<'_>
             })
         }
         several => {
-            let names: Vec<String> = several.iter().map(|(view, _)| format!("{}/{}", short(id), view.id())).collect();
+            let names: Vec<String> = several.iter().map(|(run, view, _)| format!("{}/{}", short(run.id()), view.id())).collect();
             Err(Problem::new(Exit::Usage, format!("run {} asks {} questions", short(id), several.len()))
                 .hint(format!("name one: {}", names.join(", "))))
         }
@@ -287,7 +303,7 @@ fn delegate(context: &Context, answer: &Given, to: &str) -> Outcome {
 /// Gives a run what somebody said, and watches what comes of it.
 fn put(context: &Context, id: RunId, said: &dyn Fn(&Project) -> Input) -> Outcome {
     let folder = context.folder()?;
-    let host = context.host(&folder)?;
+    let host = context.sound_part(&folder)?;
     let reader = context.reader()?;
     let (before, _) = load(&reader, id)?;
     drop(reader);

@@ -3,12 +3,13 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use quorate::host::{DATA_FOLDER, Host, open_journal};
 use quorate::project::{Look, PROJECT_FILE, Project, standing};
 use quorate::{
-    Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, Opened, Payload, Person, Plan, Refusal, Run, RunId,
-    SqliteJournal, SqliteReader,
+    Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Opened, Payload, Person, Plan, Refusal, Run,
+    RunId, SqliteJournal, SqliteReader,
 };
 
 use super::exit::{Exit, Problem};
@@ -16,8 +17,12 @@ use super::follow::{finish, now};
 use super::launch::launcher;
 use super::screen::{Color, Screen};
 
+/// How long a command waits for another one to be done with the data.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Most runs among which a shortened id is looked up.
 const MAX_LOOKED_UP: usize = 100_000;
+/// Most runs among which the last one is that somebody started.
+const MAX_LAST: usize = 1_000;
 /// How many characters of an id are shown where the whole would be too much.
 pub(crate) const SHORT: usize = 8;
 
@@ -124,6 +129,15 @@ impl Context {
         Ok(host)
     }
 
+    /// The project as far as it is sound: what is in the journal goes on by its own plan, whatever is being edited.
+    pub(crate) fn sound_part(&self, folder: &Path) -> Result<Host, Problem> {
+        let host = self.read(folder)?;
+        if !host.checked.is_sound() {
+            self.screen.note("warning: the project has mistakes; `quorate check` shows them");
+        }
+        Ok(host)
+    }
+
     pub(crate) fn show_diagnostics(&self, host: &Host, errors_only: bool) {
         /// More than anybody reads at once.
         const SHOWN: usize = 25;
@@ -160,14 +174,22 @@ impl Context {
     /// Whoever acts.
     pub(crate) fn me(&self, project: &Project) -> Person {
         let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-        let name = self.global.by.clone().or_else(user).unwrap_or_else(|| "system".to_owned());
+        let name = self.global.by.clone().or_else(user).or_else(system_user).unwrap_or_else(|| "system".to_owned());
         person(&name, project)
     }
 
     /// An engine that owns the data of this project, and goes on with whatever was left open in it. `given` is what a run is
     /// told before anything goes on: whoever cancels a run does not want it to begin again first.
     pub(crate) async fn own(&self, host: &Host, given: Option<(RunId, Input)>) -> Result<Owned, Problem> {
-        let journal = open_journal(&self.data()?)?;
+        let data = self.data()?;
+        let begun = Instant::now();
+        let journal = loop {
+            match open_journal(&data) {
+                // Most commands are done in a moment.
+                Err(OpenError::Owned { .. }) if begun.elapsed() < PATIENCE => tokio::time::sleep(PATIENCE / 40).await,
+                other => break other?,
+            }
+        };
         if let Some((run, input)) = given {
             give(&journal, run, input).await?;
         }
@@ -203,10 +225,15 @@ impl Context {
         if let Ok(run) = wanted.parse::<RunId>() {
             return Ok(run);
         }
-        let known = reader.list(MAX_LOOKED_UP)?;
+        let known = reader.list(if wanted == "last" { MAX_LAST } else { MAX_LOOKED_UP })?;
         if wanted == "last" {
-            let newest = known.first().map(|info| info.run);
-            return newest.ok_or_else(|| Problem::new(Exit::NotFound, "nothing has run here yet"));
+            // One that another run started is not what anybody means.
+            for info in &known {
+                if load(reader, info.run)?.0.begun().is_some_and(|start| start.parent.is_none()) {
+                    return Ok(info.run);
+                }
+            }
+            return Err(Problem::new(Exit::NotFound, "nothing has run here yet"));
         }
         let wanted = wanted.to_ascii_lowercase();
         let fits = |run: &RunId| {
@@ -223,6 +250,14 @@ impl Context {
             }
         }
     }
+}
+
+/// The name of the user whose process this is, where the system knows one.
+fn system_user() -> Option<String> {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let named = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.get(2) == Some(&&*id));
+    named.map(|fields| fields[0].to_owned())
 }
 
 /// Somebody, with the groups that the project knows them in.

@@ -103,8 +103,12 @@ fn journal(data: &Path) -> Look {
     match SqliteReader::open(data) {
         Err(wrong) => Look::Wrong(wrong.to_string()),
         Ok(reader) => match reader.open_runs() {
-            Ok(open) if open.is_empty() => Look::Well(format!("no open runs in {}", data.display())),
-            Ok(open) => Look::Well(format!("{} in {}", counted(open.len(), "open run"), data.display())),
+            Ok(open) if open.is_empty() => {
+                Look::Well(format!("no open runs in {}; `quorate audit verify` checks every entry", data.display()))
+            }
+            Ok(open) => {
+                Look::Well(format!("{} in {}; `quorate audit verify` checks every entry", counted(open.len(), "open run"), data.display()))
+            }
             Err(wrong) => Look::Wrong(wrong.to_string()),
         },
     }

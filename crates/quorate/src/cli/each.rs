@@ -194,6 +194,9 @@ fn csv_records(path: &str, file: std::fs::File) -> Result<Vec<(u64, Payload)>, P
     let wrong = |wrong: &dyn std::fmt::Display| Problem::new(Exit::Invalid, format!("could not read the records of {path}: {wrong}"));
     let mut reader = csv::Reader::from_reader(file);
     let names = reader.headers().map_err(|broken| wrong(&broken))?.clone();
+    if let Some(twice) = names.iter().enumerate().find(|(position, name)| names.iter().take(*position).any(|earlier| earlier == *name)) {
+        return Err(wrong(&format!("the column `{}` is there twice", twice.1)));
+    }
     let mut records = Vec::new();
     for row in reader.records() {
         let row = row.map_err(|broken| wrong(&broken))?;

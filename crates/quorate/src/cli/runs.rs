@@ -145,37 +145,36 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
 }
 
 fn list(context: &Context, status: Option<&str>, workflow: Option<&str>, limit: usize) -> Outcome {
-    let reader = context.reader()?;
     let mut table = Table::new(&["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK"]);
     let mut listed = Vec::new();
-    // What is filtered out is not counted.
-    let look = if status.is_some() || workflow.is_some() { MAX_LOOKED_THROUGH } else { limit };
-    for info in reader.list(look)? {
-        if listed.len() == limit {
-            break;
+    if context.data()?.exists() {
+        let reader = context.reader()?;
+        // What is filtered out is not counted.
+        let look = if status.is_some() || workflow.is_some() { MAX_LOOKED_THROUGH } else { limit };
+        for info in reader.list(look)?.into_iter().filter(|info| workflow.is_none_or(|workflow| workflow == info.name)) {
+            let stands = match info.ended {
+                Some((status, _)) => status,
+                None => load(&reader, info.run)?.0.status(),
+            };
+            if status.is_some_and(|status| status != stands.to_string()) {
+                continue;
+            }
+            let ended = info.ended.map(|(_, at)| at);
+            let took = millis_between(info.started, ended.unwrap_or_else(now));
+            table.row([
+                short(info.run).into(),
+                info.name.as_str().into(),
+                Cell::styled(stands.to_string(), Style::of_run(stands)),
+                moment(info.started).into(),
+                lasting(took).into(),
+            ]);
+            listed.push(json!({
+                "run_id": info.run.to_string(), "target": info.name, "status": stands, "started_at": info.started, "ended_at": ended,
+            }));
+            if listed.len() == limit {
+                break;
+            }
         }
-        if workflow.is_some_and(|workflow| workflow != info.name) {
-            continue;
-        }
-        let stands = match info.ended {
-            Some((status, _)) => status,
-            None => load(&reader, info.run)?.0.status(),
-        };
-        if status.is_some_and(|status| status != stands.to_string()) {
-            continue;
-        }
-        let ended = info.ended.map(|(_, at)| at);
-        let took = millis_between(info.started, ended.unwrap_or_else(now));
-        table.row([
-            short(info.run).into(),
-            info.name.as_str().into(),
-            Cell::styled(stands.to_string(), Style::of_run(stands)),
-            moment(info.started).into(),
-            lasting(took).into(),
-        ]);
-        listed.push(json!({
-            "run_id": info.run.to_string(), "target": info.name, "status": stands, "started_at": info.started, "ended_at": ended,
-        }));
     }
     if context.global.json {
         context.screen.out(&json!({ "schema": "quorate.runs/1", "runs": listed }).to_string());
@@ -318,7 +317,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
 /// Owns the data for a while, gives a run an input, and watches what comes of it.
 fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Duration>, give: Option<&dyn Fn(Arc<str>) -> Input>) -> Outcome {
     let folder = context.folder()?;
-    let host = context.host(&folder)?;
+    let host = context.sound_part(&folder)?;
     let reader = context.reader()?;
     let id = context.find_run(&reader, wanted)?;
     let (known, entries) = load(&reader, id)?;
@@ -350,7 +349,7 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
 
 fn retry(context: &Context, wanted: &str) -> Outcome {
     let folder = context.folder()?;
-    let host = context.host(&folder)?;
+    let host = context.sound_part(&folder)?;
     let reader = context.reader()?;
     let id = context.find_run(&reader, wanted)?;
     let (old, _) = load(&reader, id)?;
