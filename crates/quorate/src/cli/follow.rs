@@ -68,8 +68,17 @@ pub(crate) async fn watch_from_afar(
     watch: Watch,
     screen: &Screen,
 ) -> Result<Watched, Problem> {
-    let mut watching =
-        Watching { id, plan, known: watch.known, run: None, entries: Vec::new(), view: watch.view, screen, tree: tree::Drawn::default() };
+    let mut watching = Watching {
+        id,
+        plan,
+        known: watch.known,
+        has_children: false,
+        run: None,
+        entries: Vec::new(),
+        view: watch.view,
+        screen,
+        tree: tree::Drawn::default(),
+    };
     let mut looks = tokio::time::interval(FRAME);
     let enough = enough(watch.at_most);
     tokio::pin!(enough);
@@ -155,7 +164,8 @@ async fn listen(
     Watch { view, at_most, known }: Watch,
     screen: &Screen,
 ) -> Result<Watched, Problem> {
-    let mut watching = Watching { id, plan, known, run: None, entries: Vec::new(), view, screen, tree: tree::Drawn::default() };
+    let mut watching =
+        Watching { id, plan, known, has_children: false, run: None, entries: Vec::new(), view, screen, tree: tree::Drawn::default() };
     let mut frames = tokio::time::interval(FRAME);
     let enough = enough(at_most);
     tokio::pin!(enough);
@@ -168,7 +178,7 @@ async fn listen(
                 Err(wrong) => return Err(wrong.into()),
             },
             // What a run of its own does is not told here, and has to be looked at.
-            _ = frames.tick(), if view == View::Tree || watching.waits_for_children() => watching.draw(),
+            _ = frames.tick(), if view == View::Tree || watching.has_children => watching.draw(),
             why = &mut enough => {
                 left = Some(why);
                 break;
@@ -185,6 +195,8 @@ struct Watching<'a> {
     id: RunId,
     plan: Arc<Plan>,
     known: u64,
+    /// Whether it has started runs of its own.
+    has_children: bool,
     run: Option<Run>,
     entries: Vec<Entry>,
     view: View,
@@ -198,6 +210,7 @@ impl Watching<'_> {
             Some(run) => run.apply(&entry).map_err(Error::from)?,
             None => self.run = Some(Run::load(self.id, self.plan.clone(), [&entry]).map_err(Error::from)?),
         }
+        self.has_children |= matches!(entry.event, Event::ChildStarted { .. });
         match self.view {
             View::Lines | View::Entries if entry.seq <= self.known => {}
             View::Lines => self.line(&entry),
@@ -214,6 +227,10 @@ impl Watching<'_> {
         if run.has_ended() {
             return true;
         }
+        // Looking at every task at every entry would take long in a long plan.
+        if run.status() != RunStatus::Waiting && !self.has_children {
+            return false;
+        }
         let rests = match stand(run) {
             Stand::AtRest => true,
             Stand::Children(_) => at_rest(engine, self.id).await,
@@ -224,10 +241,6 @@ impl Watching<'_> {
         }
         // It may have stood so in the past only. One that is over says so by its last entry.
         engine.look(self.id, Run::seq).await.is_ok_and(|seq| seq == run.seq())
-    }
-
-    fn waits_for_children(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.children().next().is_some())
     }
 
     fn draw(&mut self) {
