@@ -440,11 +440,8 @@ impl Laid {
     }
 
     fn find_ways(&mut self, drawn: &[(usize, Edge)], layer_of: &[usize]) {
-        let center = |layer: usize, key: Key| self.layers[layer].iter().find(|slot| slot.key() == key).map_or(0, |slot| slot.center);
-        let mut places: Vec<BTreeMap<Key, usize>> = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            places.push(layer.iter().map(|slot| (slot.key(), slot.center)).collect());
-        }
+        let places: Vec<BTreeMap<Key, usize>> =
+            self.layers.iter().map(|layer| layer.iter().map(|slot| (slot.key(), slot.center)).collect()).collect();
         let way = |(ix, edge): &(usize, Edge)| {
             let (from, to) = (layer_of[edge.from], layer_of[edge.to]);
             let points = (from..=to).map(|layer| {
@@ -453,7 +450,7 @@ impl Laid {
                     layer if layer == to => Key::Node(edge.to),
                     _ => Key::Edge(*ix),
                 };
-                (layer, places[layer].get(&key).copied().unwrap_or_else(|| center(layer, key)))
+                (layer, places[layer][&key])
             });
             (*ix, points.collect())
         };

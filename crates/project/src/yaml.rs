@@ -1,6 +1,6 @@
 //! YAML as a tree that knows where everything stands. Nothing else here names the parser.
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle, options};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, options};
 use quorate_expr::Span;
 
 use crate::report::Diagnostic;
@@ -256,8 +256,8 @@ impl Builder {
                 };
                 self.put(Node { span, kind: Kind::Scalar(Scalar { text: text.as_ref().into(), style }) })
             }
-            Event::SequenceStart(style, _, tag) => self.begin(Kind::List(Vec::new()), style, tag.map(|tag| tag.to_string()), span),
-            Event::MappingStart(style, _, tag) => self.begin(Kind::Map(Vec::new()), style, tag.map(|tag| tag.to_string()), span),
+            Event::SequenceStart(_, _, tag) => self.begin(Kind::List(Vec::new()), tag.map(|tag| tag.to_string()), span),
+            Event::MappingStart(_, _, tag) => self.begin(Kind::Map(Vec::new()), tag.map(|tag| tag.to_string()), span),
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { mut node, .. }) = self.open.pop() else { return Ok(()) };
                 node.span.end = end_of(&node, span);
@@ -274,7 +274,7 @@ impl Builder {
         }
     }
 
-    fn begin(&mut self, kind: Kind, _: StructureStyle, tag: Option<String>, span: Span) -> Result<(), Box<Diagnostic>> {
+    fn begin(&mut self, kind: Kind, tag: Option<String>, span: Span) -> Result<(), Box<Diagnostic>> {
         if let Some(tag) = tag {
             self.refuse_tag(&tag, span);
         }
