@@ -261,20 +261,31 @@ struct Server {
 }
 
 enum Message {
-    Ask(Box<Call>, oneshot::Sender<Outcome>),
-    /// Nobody waits any more for an answer that is still owed: the program is stuck.
-    Abandoned,
+    Ask(Box<Call>, oneshot::Sender<Heard>),
+    /// Somebody gave a call up.
+    GivenUp,
+}
+
+/// What comes back of a call.
+enum Heard {
+    Answer(Outcome),
+    /// The program ended before it was asked: the next one may be.
+    NotAsked(Box<Call>),
 }
 
 impl Server {
     async fn call(&self, call: Call) -> Outcome {
-        let (tell, told) = oneshot::channel();
-        let mailbox = self.hand_over(Message::Ask(Box::new(call), tell))?;
-        let mut waiting = Waiting { mailbox, answered: false };
-        let outcome = told.await;
-        waiting.answered = true;
-        outcome
-            .unwrap_or_else(|_| Err(Failure::new(FailureClass::Unavailable, format!("`{}` ended before it answered", self.program.name()))))
+        let mut call = Box::new(call);
+        loop {
+            let (tell, told) = oneshot::channel();
+            let mailbox = self.hand_over(Message::Ask(call, tell))?;
+            let mut waiting = Waiting { mailbox, told };
+            match (&mut waiting.told).await {
+                Ok(Heard::Answer(outcome)) => return outcome,
+                Ok(Heard::NotAsked(again)) => call = again,
+                Err(_) => return Err(silent(&self.program)),
+            }
+        }
     }
 
     /// Gives a call to the program that runs, or starts it.
@@ -298,30 +309,33 @@ impl Server {
     }
 }
 
+/// A call whose answer somebody waits for.
 struct Waiting {
     mailbox: mpsc::UnboundedSender<Message>,
-    answered: bool,
+    told: oneshot::Receiver<Heard>,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if !self.answered {
-            // One that has ended is stuck no longer.
-            let _ = self.mailbox.send(Message::Abandoned);
+        if matches!(self.told.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+            // A program that has ended has given it up as well.
+            let _ = self.mailbox.send(Message::GivenUp);
         }
     }
 }
 
 /// Carries calls to a program and answers back, until one of the two ends.
 async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut mailbox: mpsc::UnboundedReceiver<Message>) {
-    let mut open: HashMap<u64, oneshot::Sender<Outcome>> = HashMap::new();
+    let mut open: HashMap<u64, oneshot::Sender<Heard>> = HashMap::new();
     let lines = spawn_writer(&mut child);
     let mut answers = spawn_reader(&mut child, program.max_output.unwrap_or(MAX_VALUE_BYTES));
     let complaint = tokio::spawn(read_end(child.stderr.take()));
     let mut last = 0;
+    // The call that it was started for is asked in any case: otherwise one that ends at once would be started for ever.
+    let mut first = mailbox.recv().await;
     let ended = loop {
         tokio::select! {
-            message = mailbox.recv() => match message {
+            message = async { if first.is_some() { first.take() } else { mailbox.recv().await } } => match message {
                 Some(Message::Ask(call, tell)) => {
                     last += 1;
                     match question(&call.request, Some(last)) {
@@ -331,13 +345,15 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
                             let _ = lines.send(line);
                         }
                         // Nobody may be waiting any more.
-                        Err(wrong) => drop(tell.send(Err(wrong))),
+                        Err(wrong) => drop(tell.send(Heard::Answer(Err(wrong)))),
                     }
                 }
-                Some(Message::Abandoned) => {
+                // Its answer may have come in the meantime. Otherwise the program is stuck.
+                Some(Message::GivenUp) => if open.values().any(oneshot::Sender::is_closed) {
+                    stop(&mut child, &group).await;
                     let stuck = format!("`{}` did not stop, and was ended for it", program.name());
                     break Failure::new(FailureClass::Unavailable, stuck);
-                }
+                },
                 // Whoever called it is gone for good.
                 None => return,
             },
@@ -349,9 +365,8 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
                 Some(Err(too_long)) => break too_long,
                 // It says nothing any more: it has ended, or is about to.
                 None => {
-                    group.send(Signal::TERM);
-                    let status = tokio::time::timeout(LINGER, child.wait()).await;
-                    break gone(&program, status.ok().and_then(Result::ok), complaint).await;
+                    let status = stop(&mut child, &group).await;
+                    break gone(&program, status, complaint).await;
                 }
             },
             status = child.wait() => {
@@ -365,22 +380,33 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
             }
             // It takes no questions any more.
             () = lines.closed(), if !lines.is_closed() || !open.is_empty() => {
-                group.send(Signal::TERM);
-                let status = tokio::time::timeout(LINGER, child.wait()).await;
-                break gone(&program, status.ok().and_then(Result::ok), complaint).await;
+                let status = stop(&mut child, &group).await;
+                break gone(&program, status, complaint).await;
             }
         }
     };
     // From here on calls start it again.
     mailbox.close();
-    while let Ok(message) = mailbox.try_recv() {
-        if let Message::Ask(_, tell) = message {
-            drop(tell.send(Err(ended.clone())));
+    while let Some(message) = mailbox.recv().await {
+        if let Message::Ask(call, tell) = message {
+            drop(tell.send(Heard::NotAsked(call)));
         }
     }
+    // Nobody knows whose answer it was that could not be read: where several calls are open, each may be asked again.
+    let class = if open.len() > 1 { FailureClass::Unavailable } else { ended.class };
     for tell in open.into_values() {
-        drop(tell.send(Err(ended.clone())));
+        drop(tell.send(Heard::Answer(Err(Failure { class, ..ended.clone() }))));
     }
+}
+
+/// Tells a program to end, and says how it did.
+async fn stop(child: &mut Child, group: &Group) -> Option<ExitStatus> {
+    group.send(Signal::TERM);
+    tokio::time::timeout(LINGER, child.wait()).await.ok().and_then(Result::ok)
+}
+
+fn silent(program: &Program) -> Failure {
+    Failure::new(FailureClass::Unavailable, format!("`{}` ended before it answered", program.name()))
 }
 
 /// Why a program that served many calls answers none any more.
@@ -391,12 +417,12 @@ async fn gone(program: &Program, status: Option<ExitStatus>, complaint: tokio::t
             let failed = program.failed(status, &complaint.ok().and_then(Result::ok).unwrap_or_default());
             Failure { class: FailureClass::Unavailable, ..failed }
         }
-        _ => Failure::new(FailureClass::Unavailable, format!("`{}` ended before it answered", program.name())),
+        _ => silent(program),
     }
 }
 
 /// Gives an answer to whoever waits for it.
-fn deliver(line: &[u8], open: &mut HashMap<u64, oneshot::Sender<Outcome>>) -> Result<(), Failure> {
+fn deliver(line: &[u8], open: &mut HashMap<u64, oneshot::Sender<Heard>>) -> Result<(), Failure> {
     #[derive(serde::Deserialize)]
     struct Id {
         id: u64,
@@ -422,9 +448,9 @@ fn deliver(line: &[u8], open: &mut HashMap<u64, oneshot::Sender<Outcome>>) -> Re
     if let Some(tell) = open.remove(&id) {
         let says: Result<Says<'_>, _> = serde_json::from_str(text);
         let said = says.is_ok_and(|says| says.output.is_some() || says.error.is_some());
-        let silent = || Err(invalid("its answer has neither `output` nor `error`".to_owned()));
+        let outcome = if said { answer(text) } else { Err(invalid("its answer has neither `output` nor `error`".to_owned())) };
         // Nobody may be waiting any more.
-        let _ = tell.send(if said { answer(text) } else { silent() });
+        let _ = tell.send(Heard::Answer(outcome));
     }
     Ok(())
 }

@@ -100,7 +100,8 @@ fn decimal(name: &str, written: &RawValue) -> Result<Decimal, Failure> {
 
 /// What an agent answered: `{"output": …}` with what else it has to say, `{"error": …}`, or the output as it is.
 pub(crate) fn answer(text: &str) -> Outcome {
-    let text = text.trim();
+    // Some systems begin every text with a mark of its byte order.
+    let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Ok(Reply::new(Payload::null()));
     }

@@ -54,6 +54,7 @@ async fn a_program_is_asked_in_json_and_answers_in_json() {
     insta::assert_snapshot!(run(r#"echo '{"output": 3, "confidence": 0.75, "log": "looked twice"}'"#).await, @r#"3 {"confidence":"0.75","log":"looked twice"}"#);
     insta::assert_snapshot!(run(r#"echo '{"error": {"class": "rate_limited", "message": "later"}}'"#).await, @"rate_limited: later");
     insta::assert_snapshot!(run("exit 0").await, @"null");
+    insta::assert_snapshot!(run(r"printf '\357\273\2771\r\n'").await, @"1");
 }
 
 #[tokio::test]
@@ -180,12 +181,43 @@ async fn a_program_that_is_kept_alive_serves_many_calls_and_is_started_again() {
     // One that is stuck is ended by whoever gives its call up.
     let stuck = tokio::time::timeout(Duration::from_millis(300), ask(&agent, asking(1))).await;
     assert!(stuck.is_err());
-    let third = told(ask(&agent, asking(103)).await);
-    assert!(third.starts_with("{\"pid\"") || third.starts_with("unavailable"), "{third}");
     let pid = told(ask(&agent, asking(104)).await);
     let pid = pid.trim_start_matches("{\"pid\": ").trim_end_matches('}').to_owned();
     drop(agent);
     assert!(is_gone(&pid).await, "with its agent it is gone");
+}
+
+#[tokio::test]
+async fn a_call_that_a_program_did_not_see_is_asked_of_the_next_one() {
+    let agent = Agent::from_server("rules", shell(SERVER));
+    let mut calls = tokio::task::JoinSet::new();
+    for amount in 0..40 {
+        // Every tenth of them ends the program under the others.
+        let (agent, call) = (agent.clone(), asking(if amount % 10 == 5 { 0 } else { 100 + amount }));
+        calls.spawn(async move { told(ask(&agent, call).await) });
+    }
+    for outcome in calls.join_all().await {
+        let seen = outcome == "unavailable: `/bin/sh` ended with code 9" || outcome.starts_with("{\"pid\"");
+        assert!(seen, "what was asked is answered, or failed with its program: {outcome}");
+    }
+}
+
+#[tokio::test]
+async fn where_several_calls_are_open_a_line_that_is_no_answer_lets_all_of_them_try_again() {
+    let agent = Agent::from_server("rules", shell("read -r one; read -r two; echo loading the model"));
+    let (one, two) = tokio::join!(ask(&agent, asking(1)), ask(&agent, asking(2)));
+    let expected = r"unavailable: it wrote a line that is no answer: loading the model\n; an answer is JSON with the `id` of its call";
+    assert_eq!([told(one), told(two)], [expected; 2]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_given_up_may_tidy_up() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let tidied = folder.path().join("tidied");
+    let script = format!("trap 'echo yes > {}; exit 0' TERM; read -r line; sleep 1000 & wait", tidied.display());
+    let agent = Agent::from_server("rules", shell(&script));
+    assert!(tokio::time::timeout(Duration::from_millis(300), ask(&agent, asking(1))).await.is_err());
+    assert_eq!(written(&tidied).await, "yes");
 }
 
 async fn at_once(agent: &Agent) -> String {
