@@ -148,7 +148,7 @@ impl Payload {
     /// # Errors
     /// What does not fit, and where.
     pub fn check(&self, kind: &Type) -> Result<(), String> {
-        self.check_as("the output", kind)
+        self.check_as("output", kind)
     }
 
     /// The same for something else than an output.
@@ -334,7 +334,7 @@ fn fits(json: &str, kind: &Type, place: &str) -> Result<(), String> {
     }
     // What a list holds is looked at below, item by item.
     let found = if json.starts_with('[') { Value::List(Vec::new()) } else { value(json, 0) };
-    let wrong = || Err(format!("{place} should be {kind}, but is {}", shorten(json)));
+    let wrong = || Err(format!("`{place}` should be {kind}, but is {}", shorten(json)));
     match (kind, &found) {
         (Type::Any, Value::Object(_)) if has_odd_confidence(json) => match pick(json, &Segment::Field("confidence".into())) {
             Ok(confidence) => fits(confidence, &Type::Number(quorate_expr::Range::UNIT), &format!("{place}.confidence")),
@@ -344,7 +344,7 @@ fn fits(json: &str, kind: &Type, place: &str) -> Result<(), String> {
         (Type::Number(range), Value::Number(number)) if range.holds(*number) => Ok(()),
         (Type::Enum(values), Value::Text(text)) if values.iter().any(|known| known == text) => Ok(()),
         (Type::List(item), Value::List(_)) => {
-            let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|problem| format!("{place}: {problem}"))?;
+            let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|problem| format!("`{place}`: {problem}"))?;
             items.iter().enumerate().try_for_each(|(position, text)| fits(text.get(), item, &format!("{place}[{position}]")))
         }
         (Type::Object(fields), Value::Object(_)) if fields.len() <= FEW_FIELDS => {
@@ -352,7 +352,7 @@ fn fits(json: &str, kind: &Type, place: &str) -> Result<(), String> {
             fields.iter().try_for_each(|field| fits_field(found(field), field, place))
         }
         (Type::Object(fields), Value::Object(_)) => {
-            let there: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).map_err(|problem| format!("{place}: {problem}"))?;
+            let there: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).map_err(|problem| format!("`{place}`: {problem}"))?;
             fields.iter().try_for_each(|field| fits_field(there.get(field.name.as_str()).map(|raw| raw.get()), field, place))
         }
         _ => wrong(),
@@ -374,7 +374,7 @@ fn fits_field(found: Option<&str>, field: &Field, place: &str) -> Result<(), Str
     match found {
         Some("null") if !field.required => Ok(()),
         Some(inner) => fits(inner, &field.kind, &format!("{place}.{}", field.name)),
-        None if field.required => Err(format!("{place} has no `{}`", field.name)),
+        None if field.required => Err(format!("`{place}` has no `{}`", field.name)),
         None => Ok(()),
     }
 }

@@ -238,13 +238,19 @@ impl Plan {
         &self.name
     }
 
+    /// What its input is declared to be.
+    #[must_use]
+    pub fn input(&self) -> &Type {
+        &self.input
+    }
+
     /// Checks what a run is to be about against what the plan says.
     ///
     /// # Errors
     /// What does not fit.
     pub fn check_start(&self, input: &Payload, profile: Option<&Payload>) -> Result<(), String> {
-        input.check_as("the input", &self.input)?;
-        profile.map_or(Ok(()), |profile| profile.check_as("the profile", &self.profile))
+        input.check_as("input", &self.input)?;
+        profile.map_or(Ok(()), |profile| profile.check_as("profile", &self.profile))
     }
 
     /// What is odd about it, though it can run: a condition that can never hold, say.

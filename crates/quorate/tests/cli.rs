@@ -482,7 +482,7 @@ fn what_is_asked_wrongly_is_answered_clearly() {
     exit 2
     ");
     insta::assert_snapshot!(house.type_in("run greet -i '{\"name\": '"), @"
-    err: error: the input is not JSON: EOF while parsing a value at line 1 column 9
+    err: error: the input is not JSON: EOF while parsing a value, at column 9
     exit 3
     ");
     insta::assert_snapshot!(house.type_in("run greet -i nowhere.json"), @"
@@ -705,9 +705,9 @@ fn a_file_of_records_is_run_record_by_record() {
     house.write("people.jsonl", "{\"name\": \"Ann\"}\n\n{\"name\": null}\n{\"name\": \"Bob\"}\n");
     house.write("people.csv", "name,age\nAnn,3\n\"Bob, the elder\",\n");
     insta::assert_snapshot!(house.type_in("run greet --each people.jsonl --jobs 1"), @r#"
-    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"succeeded","output":"Hello, Ann!"}
-    {"schema":"quorate.record/1","record":3,"run_id":"<id>","status":"failed","error":"failed: hello failed (invalid: `input.name` is null)"}
-    {"schema":"quorate.record/1","record":4,"run_id":"<id>","status":"succeeded","output":"Hello, Bob!"}
+    {"schema":"quorate.record/1","record":1,"line":1,"run_id":"<id>","status":"succeeded","output":"Hello, Ann!"}
+    {"schema":"quorate.record/1","record":2,"line":3,"run_id":"<id>","status":"failed","error":"failed: hello failed (invalid: `input.name` is null)"}
+    {"schema":"quorate.record/1","record":3,"line":4,"run_id":"<id>","status":"succeeded","output":"Hello, Bob!"}
     err: greet of 3 records: 2 succeeded, 1 failed
     exit 1
     "#);
@@ -717,20 +717,42 @@ fn a_file_of_records_is_run_record_by_record() {
     ");
     assert_eq!(std::fs::read_to_string(house.path().join("out.jsonl")).unwrap().lines().count(), 2);
     insta::assert_snapshot!(house.type_in("run release --each people.jsonl --jobs 1 --quiet"), @r#"
-    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
-    {"schema":"quorate.record/1","record":3,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
-    {"schema":"quorate.record/1","record":4,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
+    {"schema":"quorate.record/1","record":1,"line":1,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
+    {"schema":"quorate.record/1","record":2,"line":3,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
+    {"schema":"quorate.record/1","record":3,"line":4,"run_id":"<id>","status":"failed","error":"failed: sign_off failed (invalid: `input.version` is missing)"}
     exit 1
     "#);
     house.write("people.jsonl", "{\"name\": \"Ann\"}\n{name}\n");
     insta::assert_snapshot!(house.type_in("run greet --each people.jsonl"), @"
-    err: error: people.jsonl, line 2 is not JSON: key must be a string at line 1 column 2
+    err: error: people.jsonl, line 2, is not JSON: key must be a string, at column 2
     exit 3
     ");
     insta::assert_snapshot!(house.type_in("run greet --each nobody.jsonl"), @"
     err: error: there is no file nobody.jsonl
     exit 4
     ");
+    house.write("people.jsonl", "");
+    insta::assert_snapshot!(house.type_in("run greet --each people.jsonl"), @"
+    err: warning: people.jsonl holds no records
+    err: greet of 0 records: 0 succeeded
+    exit 0
+    ");
+}
+
+#[test]
+fn a_field_of_csv_is_what_the_workflow_declares_it_to_be() {
+    let house = house();
+    house.write("workflows/pay.yaml", "\
+input: { amount: number, urgent: bool, to: text, \"tags?\": [text] }
+tasks: [{ id: pay, agent: std.set, params: { value: \"{{ input }}\" } }]
+");
+    house.write("payments.csv", "\u{feff}amount,urgent,to,tags\n12.50,true,0042,\"[\"\"a\"\"]\"\n 7 ,false,\"two\nlines\",\n\"1,200\",true,x,\n");
+    insta::assert_snapshot!(house.type_in("run pay --each payments.csv --jobs 1 --quiet"), @r#"
+    {"schema":"quorate.record/1","record":1,"line":2,"run_id":"<id>","status":"succeeded","output":{"amount":12.50,"urgent":true,"to":"0042","tags":["a"]}}
+    {"schema":"quorate.record/1","record":2,"line":3,"run_id":"<id>","status":"succeeded","output":{"amount":7,"urgent":false,"to":"two\nlines","tags":null}}
+    {"schema":"quorate.record/1","record":3,"line":5,"run_id":null,"status":"refused","error":"the plan `pay` cannot begin: `input.amount` should be a number, but is \"1,200\""}
+    exit 1
+    "#);
 }
 
 #[test]
@@ -1321,14 +1343,14 @@ fn records_whose_runs_wait_for_people_do_not_hold_up_the_others() {
     house.write("workflows/signal.yaml", "tasks: [{ id: listen, wait: { signal: go } }]\n");
     house.write("two.jsonl", "{}\n{}\n");
     insta::assert_snapshot!(house.type_in("run ask --each two.jsonl --jobs 1"), @r#"
-    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"waiting","waits":"waits for an answer to ask (“Go?”)"}
-    {"schema":"quorate.record/1","record":2,"run_id":"<id>","status":"waiting","waits":"waits for an answer to ask (“Go?”)"}
+    {"schema":"quorate.record/1","record":1,"line":1,"run_id":"<id>","status":"waiting","waits":"waits for an answer to ask (“Go?”)"}
+    {"schema":"quorate.record/1","record":2,"line":2,"run_id":"<id>","status":"waiting","waits":"waits for an answer to ask (“Go?”)"}
     err: ask of 2 records: 0 succeeded, 2 wait for people
     exit 5
     "#);
-    insta::assert_snapshot!(house.type_in("run signal --each two.jsonl --jobs 2 --quiet").replace("\"record\":2", "\"record\":1"), @r#"
-    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"waiting","waits":"waits for the signal `go`, for listen"}
-    {"schema":"quorate.record/1","record":1,"run_id":"<id>","status":"waiting","waits":"waits for the signal `go`, for listen"}
+    insta::assert_snapshot!(house.type_in("run signal --each two.jsonl --jobs 2 --quiet").replace("\"record\":2,\"line\":2", "\"record\":1,\"line\":1"), @r#"
+    {"schema":"quorate.record/1","record":1,"line":1,"run_id":"<id>","status":"waiting","waits":"waits for the signal `go`, for listen"}
+    {"schema":"quorate.record/1","record":1,"line":1,"run_id":"<id>","status":"waiting","waits":"waits for the signal `go`, for listen"}
     exit 5
     "#);
     insta::assert_snapshot!(house.type_in("run greet --each two.jsonl --out two.jsonl"), @"

@@ -227,8 +227,8 @@ async fn what_does_not_fit_is_invalid() {
     run.ended().await.unwrap();
     let run = engine.load(id).await.unwrap();
     let cause = |task: &str| run.task(task).unwrap().cause().unwrap().to_string();
-    assert_eq!(cause("sure"), "invalid: the output.confidence should be a number from 0 to 1, but is 1000000000000");
-    assert_eq!(cause("typed"), "invalid: the output.within_tolerance should be true or false, but is \"yes\"");
+    assert_eq!(cause("sure"), "invalid: `output.confidence` should be a number from 0 to 1, but is 1000000000000");
+    assert_eq!(cause("typed"), "invalid: `output.within_tolerance` should be true or false, but is \"yes\"");
     assert_eq!(cause("nobody"), "unavailable: no agent is called `nobody`; there is sure, typed");
 }
 

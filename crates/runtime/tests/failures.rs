@@ -635,7 +635,7 @@ async fn what_comes_back_is_checked_whoever_returns_it() {
     run.ended().await.unwrap();
     let run = engine.load(id).await.unwrap();
     let cause = |task: &str| run.task(task).unwrap().cause().unwrap().to_string();
-    assert_eq!(cause("sub"), "invalid: the output should be an object, but is \"not an object\"");
+    assert_eq!(cause("sub"), "invalid: `output` should be an object, but is \"not an object\"");
     assert_eq!(cause("sure"), "invalid: the confidence should be a number from 0 to 1, but is 1000000000000");
 }
 
@@ -695,12 +695,12 @@ async fn a_run_begins_only_with_what_its_plan_says() {
     let (_, engine) = gated(quick(&["x"]));
     engine.know(&inner);
     let refused = engine.start(order(&inner)).unwrap_err();
-    assert_eq!(refused.to_string(), "the plan `test` cannot begin: the input should be an object, but is null");
+    assert_eq!(refused.to_string(), "the plan `test` cannot begin: `input` should be an object, but is null");
     let fits = Payload::parse(r#"{"amount": 12.50}"#.into()).unwrap();
     assert_eq!(engine.start(Order::new(inner.clone(), fits)).unwrap().ended().await.unwrap().status, RunStatus::Succeeded);
     let run = engine.start(order(&compiled(&outer))).unwrap();
     let id = run.id();
     run.ended().await.unwrap();
     let cause = engine.load(id).await.unwrap().task("sub").unwrap().cause().unwrap().to_string();
-    assert_eq!(cause, "invalid: the plan `test` cannot begin: the input should be an object, but is null");
+    assert_eq!(cause, "invalid: the plan `test` cannot begin: `input` should be an object, but is null");
 }

@@ -315,7 +315,12 @@ pub(crate) fn input(given: Option<&str>) -> Result<Payload, Problem> {
 
 pub(crate) fn parse_input(text: &str, from: &str) -> Result<Payload, Problem> {
     if let Err(wrong) = serde_json::from_str::<&serde_json::value::RawValue>(text) {
-        return Err(Problem::new(Exit::Invalid, format!("{from} is not JSON: {wrong}")));
+        // The place is that in a text of several lines; of a single one, its columns say enough.
+        let (line, column) = (wrong.line(), wrong.column());
+        let place = if text.trim_end().contains('\n') { format!("line {line}, column {column}") } else { format!("column {column}") };
+        let what = wrong.to_string();
+        let what = what.split(" at line ").next().unwrap_or(&what);
+        return Err(Problem::new(Exit::Invalid, format!("{from} is not JSON: {what}, at {place}")));
     }
     Payload::parse(text.to_owned()).map_err(|wrong| Problem::new(Exit::Invalid, format!("{from} cannot be used: {wrong}")))
 }

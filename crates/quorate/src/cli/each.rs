@@ -1,19 +1,20 @@
 //! `quorate run --each`: one run for every record of a file.
 
-use std::io::{BufRead as _, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use quorate::host::Host;
 use quorate::project::{Workflow, standing};
-use quorate::{Durability, Engine, MAX_VALUE_BYTES, Order, Payload, Run, RunStatus};
-use serde_json::{Map, Value, json};
+use quorate::{Durability, Engine, Order, Payload, Run, RunStatus};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::context::{Context, counted, parse_input};
+use super::context::{Context, counted};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watch, start, told_to_stop};
+use super::records;
 use super::screen::Screen;
 
 /// What runs, for which records.
@@ -30,9 +31,16 @@ pub(crate) struct Batch<'a> {
 /// The version of what [`told`] looks like.
 const SCHEMA: &str = "quorate.record/1";
 
+/// Which record it is, and the line at which it begins.
+#[derive(Clone, Copy)]
+struct Place {
+    record: usize,
+    line: u64,
+}
+
 /// What became of a record.
 struct Done {
-    line: u64,
+    place: Place,
     run: Option<Run>,
     /// Why there is no run.
     wrong: Option<String>,
@@ -40,7 +48,10 @@ struct Done {
 
 pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &Batch<'_>) -> Outcome {
     // Read before anything is written or runs: a file with a mistake in it starts nothing, and destroys nothing.
-    let records = records(batch.records)?;
+    let records = records::read(batch.records, workflow.plan.input())?;
+    if records.is_empty() {
+        context.screen.note(&format!("warning: {} holds no records", batch.records));
+    }
     let same = |path: &Path| {
         path.canonicalize().ok().is_some_and(|path| Path::new(batch.records).canonicalize().is_ok_and(|records| records == path))
     };
@@ -64,7 +75,8 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
         let (plan, durability) = (workflow.plan.clone(), batch.durability);
         let order = move |payload: Payload| Order { by: by.clone(), ..Order::new(plan.clone(), payload) }.durability(durability);
         let (tell, mut done) = mpsc::channel(batch.jobs.max(1));
-        let queue = Arc::new(std::sync::Mutex::new(records.into_iter().map(move |(line, payload)| (line, order(payload)))));
+        let orders = (1..).zip(records).map(move |(record, found)| (Place { record, line: found.line }, order(found.payload)));
+        let queue = Arc::new(std::sync::Mutex::new(orders));
         for _ in 0..batch.jobs.max(1) {
             tokio::spawn(work(engine.clone(), queue.clone(), tell.clone(), context.screen));
         }
@@ -126,15 +138,15 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
 /// Starts one run after another, as long as there are records.
 async fn work<Q>(engine: Engine, queue: Arc<std::sync::Mutex<Q>>, tell: mpsc::Sender<Done>, screen: Screen)
 where
-    Q: Iterator<Item = (u64, Order)> + Send,
+    Q: Iterator<Item = (Place, Order)> + Send,
 {
     loop {
         let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-        let Some((line, order)) = next else { return };
+        let Some((place, order)) = next else { return };
         let how = Watch { view: View::Nothing, at_most: None, known: 0 };
         let done = match start(&engine, order, how, &screen).await {
-            Ok(watched) => Done { line, run: Some(watched.run), wrong: None },
-            Err(problem) => Done { line, run: None, wrong: Some(problem.message) },
+            Ok(watched) => Done { place, run: Some(watched.run), wrong: None },
+            Err(problem) => Done { place, run: None, wrong: Some(problem.message) },
         };
         if tell.send(done).await.is_err() {
             return;
@@ -143,10 +155,12 @@ where
 }
 
 fn told(done: &Done) -> Value {
+    let Place { record, line } = done.place;
     let Some(run) = &done.run else {
-        return json!({ "schema": SCHEMA, "record": done.line, "run_id": null, "status": "refused", "error": done.wrong });
+        return json!({ "schema": SCHEMA, "record": record, "line": line, "run_id": null, "status": "refused", "error": done.wrong });
     };
-    let mut told = json!({ "schema": SCHEMA, "record": done.line, "run_id": run.id().to_string(), "status": run.status() });
+    let id = run.id().to_string();
+    let mut told = json!({ "schema": SCHEMA, "record": record, "line": line, "run_id": id, "status": run.status() });
     match (run.status(), run.output()) {
         (RunStatus::Succeeded, Ok(output)) => told["output"] = output.decode().unwrap_or_default(),
         (RunStatus::Succeeded, Err(wrong)) => told["error"] = wrong.to_string().into(),
@@ -162,49 +176,11 @@ fn told(done: &Done) -> Value {
 fn bar(screen: &Screen, count: u64) -> ProgressBar {
     let target = if screen.err_is_terminal && !screen.quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(count), target);
-    let style = ProgressStyle::with_template("  {bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}");
-    style.map_or(bar.clone(), |style| bar.with_style(style))
-}
-
-/// The records of a file, each with its line.
-fn records(path: &str) -> Result<Vec<(u64, Payload)>, Problem> {
-    let wrong = |wrong: &dyn std::fmt::Display| Problem::new(Exit::Invalid, format!("could not read the records of {path}: {wrong}"));
-    let file = std::fs::File::open(path).map_err(|missing| match missing.kind() {
-        std::io::ErrorKind::NotFound => Problem::new(Exit::NotFound, format!("there is no file {path}")),
-        _ => wrong(&missing),
-    })?;
-    if path.ends_with(".csv") {
-        return csv_records(path, file);
-    }
-    let mut records = Vec::new();
-    for (line, text) in (1..).zip(BufReader::new(file).lines()) {
-        let text = text.map_err(|broken| wrong(&broken))?;
-        if text.len() > MAX_VALUE_BYTES {
-            return Err(wrong(&format!("line {line} has more than the {MAX_VALUE_BYTES} bytes allowed")));
-        }
-        if !text.trim().is_empty() {
-            records.push((line, parse_input(&text, &format!("{path}, line {line}"))?));
-        }
-    }
-    Ok(records)
-}
-
-/// Every row as an object of texts; what is empty is null.
-fn csv_records(path: &str, file: std::fs::File) -> Result<Vec<(u64, Payload)>, Problem> {
-    let wrong = |wrong: &dyn std::fmt::Display| Problem::new(Exit::Invalid, format!("could not read the records of {path}: {wrong}"));
-    let mut reader = csv::Reader::from_reader(file);
-    let names = reader.headers().map_err(|broken| wrong(&broken))?.clone();
-    if let Some(twice) = names.iter().enumerate().find(|(position, name)| names.iter().take(*position).any(|earlier| earlier == *name)) {
-        return Err(wrong(&format!("the column `{}` is there twice", twice.1)));
-    }
-    let mut records = Vec::new();
-    for row in reader.records() {
-        let row = row.map_err(|broken| wrong(&broken))?;
-        let line = row.position().map_or(0, csv::Position::line);
-        let field = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
-        let fields: Map<String, Value> = names.iter().zip(&row).map(|(name, text)| (name.to_owned(), field(text))).collect();
-        let payload = Payload::of(&fields).map_err(|broken| wrong(&format!("line {line}: {broken}")))?;
-        records.push((line, payload));
-    }
-    Ok(records)
+    let style = ProgressStyle::with_template("  {bar:30} {pos}/{len}  {rate}  {eta} left  {msg}");
+    // A hundredth of a record tells nobody anything.
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let rate = state.per_sec();
+        let _ = write!(out, "{rate:.*}/s", usize::from(rate < 10.0));
+    };
+    style.map_or(bar.clone(), |style| bar.with_style(style.with_key("rate", rate)))
 }
