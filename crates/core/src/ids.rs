@@ -21,6 +21,14 @@ impl RunId {
         RunId((millis << 80) | version_and_variant | random)
     }
 
+    /// The end of the id, which tells runs apart where the whole would be too much: its beginning is the time.
+    #[must_use]
+    pub fn short(self) -> String {
+        const SHOWN: usize = 8;
+        let id = self.to_string();
+        id[id.len() - SHOWN..].to_owned()
+    }
+
     /// The run that `task` of this run starts as a sub-workflow: always the same one, so that starting it twice is harmless.
     #[must_use]
     pub fn child(self, task: &str, attempt: u32) -> RunId {

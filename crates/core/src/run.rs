@@ -8,7 +8,7 @@ use crate::decision::Decision;
 use crate::draft::{Choice, Level, Needs, Role};
 use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Start, TaskRef, Verdict};
 use crate::plan::{Node, Plan, Work};
-use crate::{FailureClass, Payload, RunId, Timestamp};
+use crate::{Failure, FailureClass, Payload, RunId, Timestamp};
 
 /// Most tasks of one run, those included that it grew.
 pub const MAX_INSTANCES: usize = 1_000_000;
@@ -161,7 +161,7 @@ pub(crate) enum State {
     Waiting,
     Ready,
     Running(Running),
-    Retrying { until: Timestamp },
+    Retrying { until: Timestamp, failure: Box<Failure> },
     Asking(Box<Asking>),
     Sleeping { until: Option<Timestamp> },
     Mapping(Box<Mapping>),
@@ -392,6 +392,15 @@ impl<'a> TaskView<'a> {
         }
     }
 
+    /// Why its last attempt failed, while it waits for the next one.
+    #[must_use]
+    pub fn setback(self) -> Option<&'a Failure> {
+        match &self.task().state {
+            State::Retrying { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
     /// What it returned.
     #[must_use]
     pub fn output(self) -> Option<&'a Payload> {
@@ -421,7 +430,7 @@ impl<'a> TaskView<'a> {
     pub fn due(self) -> Option<Timestamp> {
         match &self.task().state {
             State::Running(running) => running.deadline,
-            State::Retrying { until } => Some(*until),
+            State::Retrying { until, .. } => Some(*until),
             State::Asking(asking) => asking.deadline,
             State::Sleeping { until } => *until,
             State::Waiting | State::Ready | State::Mapping(_) | State::Succeeded | State::Ended(..) => None,
@@ -685,7 +694,7 @@ impl Run {
                 }
                 match retry_at {
                     Some(until) => {
-                        self.set(ix, State::Retrying { until: *until });
+                        self.set(ix, State::Retrying { until: *until, failure: failure.clone() });
                         self.wake(ix, *until);
                     }
                     None => {
@@ -1576,7 +1585,7 @@ impl Run {
         match &task.state {
             State::Waiting => task.late_at == Some(wake.at) && !task.late && self.may_start(wake.task),
             State::Running(running) => running.deadline == Some(wake.at),
-            State::Retrying { until } => *until == wake.at,
+            State::Retrying { until, .. } => *until == wake.at,
             State::Asking(asking) => asking.deadline == Some(wake.at),
             State::Sleeping { until } => *until == Some(wake.at),
             State::Ready | State::Mapping(_) | State::Succeeded | State::Ended(..) => false,

@@ -227,7 +227,7 @@ fn waits(run: &Run) -> Vec<String> {
         .outstanding()
         .filter_map(|work| match work {
             Work::Dispatch { task, .. } => Some(format!("a free place for {} ({place})", task.id())),
-            Work::Await { task, child: Some(child), .. } => Some(format!("{}, which is run {child}", task.id())),
+            Work::Await { task, child: Some(child), .. } => Some(format!("{}, which is run {}", task.id(), child.short())),
             Work::Await { task, attempt: 1, .. } => Some(format!("{}, which is under way", task.id())),
             Work::Await { task, attempt, .. } => Some(format!("{}, which is under way in attempt {attempt}", task.id())),
             Work::Ask { task, question } => {
@@ -240,7 +240,10 @@ fn waits(run: &Run) -> Vec<String> {
         .collect();
     for task in run.tasks() {
         match (task.status(), task.due()) {
-            (TaskStatus::Retrying, Some(until)) => waits.push(format!("attempt {} of {}, due at {until}", task.attempts() + 1, task.id())),
+            (TaskStatus::Retrying, Some(until)) => {
+                let why = task.setback().map(|failure| format!(", after {failure}")).unwrap_or_default();
+                waits.push(format!("attempt {} of {}, due at {until}{why}", task.attempts() + 1, task.id()));
+            }
             (TaskStatus::Sleeping, Some(until)) => waits.push(format!("{until}, for {}", task.id())),
             _ => {}
         }

@@ -1,179 +1,12 @@
 //! What people see of the command line: each command as it is typed, what it prints, and how it ends.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use std::io::Write as _;
+mod house;
+
 use std::path::Path;
-use std::process::{Command, Stdio};
 
+use house::{House, house, start, until};
 use tempfile::TempDir;
-
-const PROJECT: &str = "name: house\ngroups: { leads: [ann, bob, cid] }\n";
-
-const WORKFLOWS: &str = r#"
-workflows:
-  greet:
-    tasks:
-      - { id: hello, agent: std.set, params: { value: "Hello, {{ input.name }}!" } }
-  flaky:
-    tasks:
-      - id: fetch
-        agent: std.fail
-        params: { class: unavailable, message: not yet, times: 1 }
-        retry: { max_retries: 2, initial_delay: 10ms }
-      - { id: use, agent: std.echo, depends_on: [fetch] }
-  broken:
-    tasks:
-      - { id: read, agent: std.echo }
-      - { id: compute, agent: std.fail, params: { message: division by zero }, depends_on: [read] }
-      - { id: write, agent: std.echo, depends_on: [compute] }
-  release:
-    tasks:
-      - { id: build, agent: std.echo }
-      - id: sign_off
-        depends_on: [build]
-        approval: { question: "Ship {{ input.version }}?", by: { group: leads, at_least: 2 } }
-      - { id: publish, agent: std.echo, depends_on: [sign_off] }
-  sorted:
-    output: "{{ score }}"
-    tasks:
-      - { id: score, agent: std.set, params: { value: 0.42 }, output: number }
-      - { id: high, agent: std.echo, depends_on: [score], when: score > 0.9 }
-      - { id: low, agent: std.echo, depends_on: [score], when: score <= 0.9 }
-"#;
-
-struct House(TempDir);
-
-/// A project in a folder of its own.
-fn house() -> House {
-    let folder = TempDir::new().unwrap();
-    let house = House(folder);
-    house.write("quorate.yaml", PROJECT);
-    house.write("workflows/house.yaml", WORKFLOWS);
-    house
-}
-
-impl House {
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str], stdin: &str) -> std::process::Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
-        command.args(arguments).current_dir(self.path()).env_remove("QUORATE_AS").env("USER", "eve").env("COLUMNS", "80");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A command that is not interested in its input may have ended.
-        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
-    /// What a command line prints and how it ends, without what is different every time.
-    fn type_in(&self, line: &str) -> String {
-        self.type_with(line, "")
-    }
-
-    fn type_with(&self, line: &str, stdin: &str) -> String {
-        let arguments = words(line);
-        let output = self.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), stdin);
-        let mut shown = String::new();
-        for (name, bytes) in [("", &output.stdout), ("err: ", &output.stderr)] {
-            let text = String::from_utf8_lossy(bytes).replace(&*self.path().to_string_lossy(), "<house>");
-            for text in masked(&text).lines() {
-                shown.push_str(format!("{name}{text}").trim_end());
-                shown.push('\n');
-            }
-        }
-        shown.push_str(&format!("exit {}", output.status.code().unwrap()));
-        shown
-    }
-}
-
-/// Splits a line at its spaces; what is in single quotes stays together.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (position, part) in line.split('\'').enumerate() {
-        if position % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(str::to_owned));
-        }
-    }
-    words
-}
-
-/// Ids, digests and times are different every time.
-fn masked(text: &str) -> String {
-    let mut masked = String::new();
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let before = masked.chars().last();
-        let begins = before.is_none_or(|before| !before.is_alphanumeric() && before != '.');
-        let word: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
-        let hex = word.chars().all(|c| c.is_ascii_hexdigit()) && word.chars().any(|c| c.is_ascii_digit());
-        let taken = match () {
-            () if begins && hex && [8, 32, 64].contains(&word.len()) && word != "16777216" => Some((word.len(), "<id>")),
-            () if begins && is_moment(rest) => Some((moment_length(rest), "<time>")),
-            () if begins && next.is_ascii_digit() => lasting(rest).map(|length| (length, "<took>")),
-            () => None,
-        };
-        match taken {
-            Some((length, name)) => {
-                masked.push_str(name);
-                rest = &rest[length..];
-            }
-            None => {
-                masked.push(next);
-                rest = &rest[next.len_utf8()..];
-            }
-        }
-    }
-    let mut parts = masked.split("\"duration_ms\":");
-    let first = parts.next().unwrap_or_default().to_owned();
-    masked = parts.fold(first, |all, part| all + "\"duration_ms\":<took>" + part.trim_start_matches(|c: char| c.is_ascii_digit()));
-    masked.lines().map(narrow).collect::<Vec<_>>().join("\n")
-}
-
-/// Columns are as wide as what was masked: before a time, any number of spaces is as good as two.
-fn narrow(line: &str) -> String {
-    let mut parts = line.split("<took>");
-    let first = parts.next().unwrap_or_default();
-    let shorten = |part: &str| {
-        let text = part.trim_end_matches(' ');
-        if part.len() > text.len() + 1 { format!("{text}  ") } else { part.to_owned() }
-    };
-    let rest: Vec<&str> = parts.collect();
-    if rest.is_empty() {
-        return line.to_owned();
-    }
-    let (last, inner) = rest.split_last().unwrap();
-    let inner: Vec<String> = std::iter::once(first).chain(inner.iter().copied()).map(shorten).collect();
-    format!("{}<took>{last}", inner.join("<took>"))
-}
-
-fn is_moment(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 19 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-' && bytes[13] == b':'
-}
-
-fn moment_length(text: &str) -> usize {
-    text.find(|c: char| !(c.is_ascii_digit() || "-:.T Z".contains(c))).unwrap_or(text.len()).min(if text.as_bytes()[10] == b'T' {
-        27
-    } else {
-        19
-    })
-}
-
-/// The length of `12ms`, `1.2s` or `3m 04s` at the beginning of a text.
-fn lasting(text: &str) -> Option<usize> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let unit: String = text[digits..].chars().take_while(char::is_ascii_alphabetic).collect();
-    matches!(unit.as_str(), "ms" | "s").then_some(digits + unit.len())
-}
 
 #[test]
 fn a_workflow_is_checked_run_and_told() {
@@ -258,7 +91,7 @@ fn a_workflow_is_checked_run_and_told() {
     path      score -> low
 
       ✓ score  succeeded  std.set  <took>
-      – high   skipped                              `score > 0.9` does not hold: s…
+      – high   skipped                      `score > 0.9` does not hold: score is 0.42
       ✓ low    succeeded  std.echo  <took>
 
     0.42
@@ -588,7 +421,7 @@ fn every_template_is_a_project_that_runs() {
         ("saga", r#"'{"car": false}'"#, "1"),
         ("loop", r#"'{"topic": "quorums"}'"#, "0"),
     ];
-    let house = House(TempDir::new().unwrap());
+    let house = House::empty();
     for (name, input, exit) in templates {
         let made = house.type_in(&format!("init {name} --template {name}"));
         assert!(made.ends_with("exit 0"), "{made}");
@@ -608,8 +441,8 @@ fn every_template_is_a_project_that_runs() {
 
       ✓ flight                 succeeded  booking  <took>
       ✓ hotel                  succeeded  booking  <took>
-      – car                    skipped                              `input.car` do…
-      ✗ no-car                 failed     std.fail  <took>  refused: there…
+      – car                    skipped                      `input.car` does not hold: input.car is false
+      ✗ no-car                 failed     std.fail  <took>  refused: there is no car left
       ✓ cancel-hotel(hotel)    succeeded  booking  <took>
       ✓ cancel-flight(flight)  succeeded  booking  <took>
     exit 0
@@ -742,11 +575,17 @@ fn a_file_of_records_is_run_record_by_record() {
 #[test]
 fn a_field_of_csv_is_what_the_workflow_declares_it_to_be() {
     let house = house();
-    house.write("workflows/pay.yaml", "\
+    house.write(
+        "workflows/pay.yaml",
+        "\
 input: { amount: number, urgent: bool, to: text, \"tags?\": [text] }
 tasks: [{ id: pay, agent: std.set, params: { value: \"{{ input }}\" } }]
-");
-    house.write("payments.csv", "\u{feff}amount,urgent,to,tags\n12.50,true,0042,\"[\"\"a\"\"]\"\n 7 ,false,\"two\nlines\",\n\"1,200\",true,x,\n");
+",
+    );
+    house.write(
+        "payments.csv",
+        "\u{feff}amount,urgent,to,tags\n12.50,true,0042,\"[\"\"a\"\"]\"\n 7 ,false,\"two\nlines\",\n\"1,200\",true,x,\n",
+    );
     insta::assert_snapshot!(house.type_in("run pay --each payments.csv --jobs 1 --quiet"), @r#"
     {"schema":"quorate.record/1","record":1,"line":2,"run_id":"<id>","status":"succeeded","output":{"amount":12.50,"urgent":true,"to":"0042","tags":["a"]}}
     {"schema":"quorate.record/1","record":2,"line":3,"run_id":"<id>","status":"succeeded","output":{"amount":7,"urgent":false,"to":"two\nlines","tags":null}}
@@ -836,7 +675,7 @@ fn listed(help: &str) -> Vec<String> {
 
 #[test]
 fn every_command_shows_an_example_and_fits_a_terminal() {
-    let house = House(TempDir::new().unwrap());
+    let house = House::empty();
     let help = |command: &str| house.type_in(&format!("{command} --help"));
     let mut commands = listed(&help(""));
     assert!(commands.len() >= 14, "{commands:?}");
@@ -1018,24 +857,6 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
       130  interrupted
     exit 0
     ");
-}
-
-/// Starts a command, and leaves it alone.
-fn start(house: &House, line: &str) -> std::process::Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
-    command.args(words(line)).current_dir(house.path()).env("USER", "eve");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-/// Waits until something holds.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("{what}: not within ten seconds");
 }
 
 #[test]
@@ -1411,7 +1232,7 @@ fn who_ends_the_process_politely_leaves_the_run_in_order() {
     for signal in ["INT", "TERM", "HUP"] {
         let mut running = start(&house, "run slow");
         until("it is under way", || house.type_in("runs list --status running").contains("slow"));
-        let sent = Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status().unwrap();
+        let sent = house::send(signal, &running);
         assert!(sent.success());
         assert_eq!(running.wait().unwrap().code(), Some(130), "{signal}");
         house.type_in("runs cancel last");

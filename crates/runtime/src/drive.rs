@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
 use quorate_core::{
     Asker, Child, Corrupt, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply, Request, Run, RunId,
-    RunStatus, TaskRef, Timestamp,
+    RunStatus, TaskRef, TaskStatus, Timestamp,
 };
 use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError, Text};
 use tokio::sync::oneshot;
@@ -811,7 +811,7 @@ impl Driver {
         if let Some(parent) = self.run.begun().and_then(|start| start.parent.clone())
             && !matches!(wrong, Error::Stopping)
         {
-            let lost = Failure::new(FailureClass::Internal, format!("run {} cannot go on: {wrong}", self.run.id()));
+            let lost = Failure::new(FailureClass::Internal, format!("run {} cannot go on: {wrong}", self.run.id().short()));
             self.engine.tell_parent(&parent, Err(lost));
         }
         if let Some(tell) = self.tell.take() {
@@ -836,7 +836,7 @@ impl Driver {
             self.forget();
         }
         if let Some(parent) = parent {
-            self.engine.tell_parent(&parent, outcome_of(&ended));
+            self.engine.tell_parent(&parent, outcome_of(&self.run));
         }
         if let Some(tell) = self.tell.take() {
             // Whoever started it may not wait for it.
@@ -933,12 +933,16 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     said.map_or_else(|| "the agent panicked".to_owned(), |said| format!("the agent panicked: {said}"))
 }
 
-pub(crate) fn outcome_of(ended: &Ended) -> Outcome {
-    match ended.status {
-        RunStatus::Succeeded => ended.output.clone().map(Reply::new),
-        RunStatus::TimedOut => Err(Failure::new(FailureClass::Timeout, format!("run {} ran out of time", ended.run))),
-        status => Err(Failure::new(FailureClass::Refused, format!("run {} {status}", ended.run))),
-    }
+/// What a run that has ended is to the task that waits for it.
+pub(crate) fn outcome_of(run: &Run) -> Outcome {
+    let (class, how) = match run.status() {
+        RunStatus::Succeeded => return run.output().map(Reply::new),
+        RunStatus::TimedOut => (FailureClass::Timeout, "ran out of time".to_owned()),
+        status => (FailureClass::Refused, status.to_string()),
+    };
+    let failed = run.tasks().find(|task| matches!(task.status(), TaskStatus::Failed | TaskStatus::TimedOut));
+    let why = failed.and_then(|task| Some(format!(": {} ({})", task.id(), task.cause()?)));
+    Err(Failure::new(class, format!("run {} {how}{}", run.id().short(), why.unwrap_or_default())))
 }
 
 /// Decisions, questions, answers and ends are seen outside, and what must not be done twice must not be forgotten:

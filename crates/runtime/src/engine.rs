@@ -526,7 +526,7 @@ impl Engine {
         }
         let run = self.load(child).await?;
         if run.has_ended() {
-            self.tell_parent(&parent, outcome_of(&ended(&run)));
+            self.tell_parent(&parent, outcome_of(&run));
         }
         Ok(())
     }

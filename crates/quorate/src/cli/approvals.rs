@@ -6,7 +6,7 @@ use clap::Subcommand;
 use quorate::{Asks, Input, Run, RunId, SqliteReader, TaskView};
 use serde_json::json;
 
-use super::context::{Context, load, person, short};
+use super::context::{Context, load, person};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Watch, watch};
 use super::screen::{Table, one_line};
@@ -165,7 +165,7 @@ fn list(context: &Context, mine: bool) -> Outcome {
     let mut table = Table::new(&["APPROVAL", "WORKFLOW", "UNTIL", "BY", "QUESTION"]);
     for (run, task, asks) in &open {
         let until = asks.deadline.map(super::runs::moment).unwrap_or_else(|| "-".to_owned());
-        let id = format!("{}/{}", short(run.id()), task.id());
+        let id = format!("{}/{}", run.id().short(), task.id());
         table.row([id.into(), (&**run.plan().name()).into(), until.into(), who(*asks).into(), asks.question.text.as_str().into()]);
     }
     if !open.is_empty() {
@@ -232,16 +232,16 @@ fn find<T>(context: &Context, wanted: &str, then: impl FnOnce(&Run, TaskView<'_>
                 (Some(task), Some(view)) => {
                     Problem::new(Exit::Conflict, format!("`{task}` asks nothing any more: it has {}", view.status()))
                 }
-                (Some(task), None) => Problem::new(Exit::NotFound, format!("`{task}` of run {} asks nothing", short(id))),
+                (Some(task), None) => Problem::new(Exit::NotFound, format!("`{task}` of run {} asks nothing", id.short())),
                 (None, _) if run.has_ended() => {
-                    Problem::new(Exit::Conflict, format!("run {} has ended, and asks nothing any more", short(id)))
+                    Problem::new(Exit::Conflict, format!("run {} has ended, and asks nothing any more", id.short()))
                 }
-                (None, _) => Problem::new(Exit::NotFound, format!("run {} asks nothing", short(id))),
+                (None, _) => Problem::new(Exit::NotFound, format!("run {} asks nothing", id.short())),
             })
         }
         several => {
-            let names: Vec<String> = several.iter().map(|(run, view, _)| format!("{}/{}", short(run.id()), view.id())).collect();
-            Err(Problem::new(Exit::Usage, format!("run {} asks {} questions", short(id), several.len()))
+            let names: Vec<String> = several.iter().map(|(run, view, _)| format!("{}/{}", run.id().short(), view.id())).collect();
+            Err(Problem::new(Exit::Usage, format!("run {} asks {} questions", id.short(), several.len()))
                 .hint(format!("name one: {}", names.join(", "))))
         }
     }
@@ -258,7 +258,7 @@ fn show(context: &Context, wanted: &str) -> Outcome {
         }
         screen.out(&one_line(&asks.question.text));
         screen.out("");
-        screen.out(&format!("approval  {}/{}", short(run.id()), task.id()));
+        screen.out(&format!("approval  {}/{}", run.id().short(), task.id()));
         screen.out(&format!("workflow  {}", run.plan().name()));
         screen.out(&format!("started   by {}", run.begun().map_or("", |start| &*start.by)));
         screen.out(&format!("by        {}", who(asks)));
@@ -309,7 +309,8 @@ fn put(context: &Context, id: RunId, said: &dyn Fn(&Project) -> Input) -> Outcom
     drop(reader);
     super::runtime()?.block_on(async {
         let owned = context.own(&host, Some((id, said(host.project())))).await?;
-        let how = Watch { view: run::view(context, false), at_most: None, known: before.seq() };
+        let me = context.me(host.project()).name;
+        let how = Watch { view: run::view(context, false), at_most: None, known: before.seq(), by: Some(&me) };
         let watched = watch(&owned.engine, id, before.plan().clone(), how, &context.screen).await;
         let exit = run::leave(context, &owned, watched, false).await?;
         // The answer was taken: what the run makes of it is said, and is no failure of this command.

@@ -23,8 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_LOOKED_UP: usize = 100_000;
 /// Most runs among which the last one is that somebody started.
 const MAX_LAST: usize = 1_000;
-/// How many characters of an id are shown where the whole would be too much.
-pub(crate) const SHORT: usize = 8;
 
 /// Options that every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -82,7 +80,7 @@ async fn give(journal: &SqliteJournal, id: RunId, input: Input) -> Result<(), Pr
     }
     journal.append(id, head, &following, &[]).done.await.map_err(quorate::Error::from)?;
     given.map(drop).map_err(|refusal| match refusal {
-        Refusal::Ended(_) => Problem::new(Exit::Conflict, format!("it comes too late: run {} {}", short(id), standing(&run))),
+        Refusal::Ended(_) => Problem::new(Exit::Conflict, format!("it comes too late: run {} {}", id.short(), standing(&run))),
         other => quorate::Error::from(other).into(),
     })
 }
@@ -196,7 +194,7 @@ impl Context {
         let open = journal.open_runs().await?;
         let Opened { engine, left } = Engine::open(journal, Arc::new(host.registry(|_, _| None)), host.options()).await?;
         for (run, wrong) in left {
-            self.screen.err(&format!("warning: run {} cannot go on: {wrong}", short(run)));
+            self.screen.err(&format!("warning: run {} cannot go on: {wrong}", run.short()));
         }
         know(&engine, host);
         Ok(Owned { engine, open })
@@ -283,12 +281,6 @@ pub(crate) fn plan_of(reader: &SqliteReader, run: RunId, entries: &[Entry]) -> R
     let text = reader.kept(start.plan)?.ok_or_else(|| lost("it is not in the journal".to_owned()))?;
     let plan = Plan::read(&text).map_err(|problems| lost(problems.first().map(ToString::to_string).unwrap_or_default()))?;
     Ok(Arc::new(plan))
-}
-
-/// An id in short: its end tells runs apart, its beginning says when they began.
-pub(crate) fn short(run: RunId) -> String {
-    let id = run.to_string();
-    id[id.len() - SHORT..].to_owned()
 }
 
 pub(crate) fn counted(count: usize, thing: &str) -> String {

@@ -103,7 +103,7 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
                     }
                     None => break,
                 },
-                () = &mut interrupt => {
+                _ = &mut interrupt => {
                     interrupted = true;
                     break;
                 }
@@ -143,7 +143,7 @@ where
     loop {
         let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
         let Some((place, order)) = next else { return };
-        let how = Watch { view: View::Nothing, at_most: None, known: 0 };
+        let how = Watch { view: View::Nothing, at_most: None, known: 0, by: None };
         let done = match start(&engine, order, how, &screen).await {
             Ok(watched) => Done { place, run: Some(watched.run), wrong: None },
             Err(problem) => Done { place, run: None, wrong: Some(problem.message) },

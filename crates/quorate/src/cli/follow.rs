@@ -8,11 +8,14 @@ use quorate::{
     Work,
 };
 
-use super::context::short;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::exit::Problem;
 use super::screen::{Screen, Style, lasting, one_line};
 use super::{events, tree};
 
+/// How long somebody at a terminal may press Ctrl-C a second time.
+const SECOND_THOUGHTS: Duration = Duration::from_millis(1_500);
 /// How often a terminal shows that something is under way.
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -42,21 +45,25 @@ pub(crate) struct Watched {
 pub(crate) enum Left {
     /// Somebody pressed Ctrl-C.
     Interrupted,
+    /// This process is to end.
+    Ended,
     /// It was to be watched for so long only.
     TimedOut,
 }
 
 /// How a run is watched, and for how long at the most.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Watch<'a> {
     pub(crate) view: View,
     pub(crate) at_most: Option<Duration>,
     /// What happened up to this entry is not told again.
     pub(crate) known: u64,
+    /// Who cancels it by pressing Ctrl-C twice, where anybody may.
+    pub(crate) by: Option<&'a str>,
 }
 
 /// Watches a run until it has ended, or nothing but people can bring it on, or somebody has seen enough.
-pub(crate) async fn watch(engine: &Engine, id: RunId, plan: Arc<Plan>, watch: Watch, screen: &Screen) -> Result<Watched, Problem> {
+pub(crate) async fn watch(engine: &Engine, id: RunId, plan: Arc<Plan>, watch: Watch<'_>, screen: &Screen) -> Result<Watched, Problem> {
     listen(engine, engine.follow_run(id, 0), id, plan, watch, screen).await
 }
 
@@ -65,7 +72,7 @@ pub(crate) async fn watch_from_afar(
     reader: &SqliteReader,
     id: RunId,
     plan: Arc<Plan>,
-    watch: Watch,
+    watch: Watch<'_>,
     screen: &Screen,
 ) -> Result<Watched, Problem> {
     let mut watching = Watching {
@@ -105,20 +112,27 @@ pub(crate) async fn watch_from_afar(
 }
 
 /// Somebody presses Ctrl-C, or ends the process politely, or its terminal is gone.
-pub(crate) async fn told_to_stop() {
-    use tokio::signal::unix::{Signal, SignalKind, signal};
-    async fn comes(signal: std::io::Result<Signal>) {
-        match signal {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    }
-    let (interrupt, terminate, hang_up) = (SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup());
+pub(crate) async fn told_to_stop() -> SignalKind {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [interrupt, terminate, hang_up] = kinds.map(|kind| comes(signal(kind)));
     tokio::select! {
-        () = comes(signal(interrupt)) => {}
-        () = comes(signal(terminate)) => {}
-        () = comes(signal(hang_up)) => {}
+        () = interrupt => kinds[0],
+        () = terminate => kinds[1],
+        () = hang_up => kinds[2],
     }
+}
+
+async fn comes(signal: std::io::Result<Signal>) {
+    match signal {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Somebody who has pressed Ctrl-C presses it again: what was to be left is to be cancelled.
+async fn pressed_again(screen: &Screen) -> bool {
+    screen.note("Ctrl-C again cancels the run; otherwise it is left as it is");
+    tokio::time::timeout(SECOND_THOUGHTS, comes(signal(SignalKind::interrupt()))).await.is_ok()
 }
 
 /// Somebody presses Ctrl-C, or the time is up.
@@ -130,13 +144,13 @@ async fn enough(at_most: Option<Duration>) -> Left {
         }
     };
     tokio::select! {
-        () = told_to_stop() => Left::Interrupted,
+        kind = told_to_stop() => if kind == SignalKind::interrupt() { Left::Interrupted } else { Left::Ended },
         () = timeout => Left::TimedOut,
     }
 }
 
 /// Starts a run, and watches it.
-pub(crate) async fn start(engine: &Engine, order: Order, watch: Watch, screen: &Screen) -> Result<Watched, Problem> {
+pub(crate) async fn start(engine: &Engine, order: Order, watch: Watch<'_>, screen: &Screen) -> Result<Watched, Problem> {
     let plan = order.plan.clone();
     let (running, following) = engine.start_followed(order)?;
     let id = running.id();
@@ -161,7 +175,7 @@ async fn listen(
     mut following: FollowRun,
     id: RunId,
     plan: Arc<Plan>,
-    Watch { view, at_most, known }: Watch,
+    Watch { view, at_most, known, by }: Watch<'_>,
     screen: &Screen,
 ) -> Result<Watched, Problem> {
     let mut watching =
@@ -180,12 +194,25 @@ async fn listen(
             // What a run of its own does is not told here, and has to be looked at.
             _ = frames.tick(), if view == View::Tree || watching.has_children => watching.draw(),
             why = &mut enough => {
-                left = Some(why);
-                break;
+                watching.finish();
+                let may_cancel = by.filter(|_| why == Left::Interrupted && screen.err_is_terminal);
+                match may_cancel {
+                    Some(by) if pressed_again(screen).await => {
+                        // It may have ended in the meantime, which is seen in a moment.
+                        let _ = engine.cancel(id, by, "Ctrl-C was pressed twice", false).await;
+                        enough.set(self::enough(None));
+                    }
+                    _ => {
+                        left = Some(why);
+                        break;
+                    }
+                }
             }
         }
     }
-    watching.finish();
+    if left.is_none() {
+        watching.finish();
+    }
     let Watching { run, entries, .. } = watching;
     let run = run.ok_or(Error::NoRun(id))?;
     Ok(Watched { run, entries, left })
@@ -249,6 +276,7 @@ impl Watching<'_> {
         }
     }
 
+    /// What stands on the terminal stays there, and something else may be said below it.
     fn finish(&mut self) {
         if self.view == View::Tree {
             self.draw();
@@ -264,7 +292,7 @@ impl Watching<'_> {
             self.screen.note(&format!("{since}  {}", one_line(&text)));
         }
         if let Event::RunStarted(_) = &entry.event {
-            self.screen.note(&format!("{:>9}  run {} of {} started", "0ms", short(self.id), self.plan.name()));
+            self.screen.note(&format!("{:>9}  run {} of {} started", "0ms", self.id.short(), self.plan.name()));
         }
     }
 }

@@ -41,7 +41,9 @@ fn of_lines(file: File, path: &str) -> Result<Result<Vec<Record>, String>, Probl
         let mut bytes = Vec::new();
         match (&mut lines).take(MAX_VALUE_BYTES as u64 + 1).read_until(b'\n', &mut bytes) {
             Ok(0) => break,
-            Ok(_) if bytes.len() > MAX_VALUE_BYTES => return Ok(Err(format!("line {line} has more than the {MAX_VALUE_BYTES} bytes allowed"))),
+            Ok(_) if bytes.len() > MAX_VALUE_BYTES => {
+                return Ok(Err(format!("line {line} has more than the {MAX_VALUE_BYTES} bytes allowed")));
+            }
             Ok(_) => {}
             Err(broken) => return Ok(Err(broken.to_string())),
         }

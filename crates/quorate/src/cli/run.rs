@@ -7,7 +7,7 @@ use quorate::host::Host;
 use quorate::project::{Summary, Workflow, standing};
 use quorate::{Durability, Entry, Order, Run, RunStatus, TaskStatus};
 
-use super::context::{Context, Owned, input, short};
+use super::context::{Context, Owned, input};
 use super::each;
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Left, View, Watch, Watched, start};
@@ -65,8 +65,8 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     super::runtime()?.block_on(async {
         let owned = if arguments.memory { Context::fleeting(&host) } else { context.own(&host, None).await? };
         let by = context.me(host.project()).name;
-        let order = Order { by, ..Order::new(workflow.plan.clone(), payload) }.durability(durability);
-        let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0 };
+        let order = Order { by: by.clone(), ..Order::new(workflow.plan.clone(), payload) }.durability(durability);
+        let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0, by: Some(&by) };
         let watched = start(&owned.engine, order, how, &context.screen).await;
         if arguments.memory && watched.as_ref().is_ok_and(|watched| !watched.run.has_ended()) {
             owned.engine.stop().await?;
@@ -142,7 +142,7 @@ pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watc
 pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool) -> Exit {
     tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some());
     match watched.left {
-        Some(Left::Interrupted) => Exit::Interrupted,
+        Some(Left::Interrupted | Left::Ended) => Exit::Interrupted,
         Some(Left::TimedOut) => Exit::TimedOut,
         None => Exit::of(watched.run.status()),
     }
@@ -165,7 +165,7 @@ pub(crate) fn tell_of(context: &Context, run: &Run, entries: &[Entry], jsonl: bo
 }
 
 fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool) {
-    let (screen, id) = (&context.screen, short(run.id()));
+    let (screen, id) = (&context.screen, run.id().short());
     let summary = Summary::of(run, entries);
     if context.global.json {
         screen.out(&serde_json::to_string(&summary).unwrap_or_default());

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use quorate::project::{Summary, millis_between, standing};
-use quorate::{Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, write_lines};
+use quorate::{Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, Work, write_lines};
 use serde_json::json;
 
-use super::context::{Context, input, load, short};
+use super::context::{Context, input, load};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Watch, now, start, watch, watch_from_afar};
-use super::screen::{Cell, Style, Table, lasting, one_line};
+use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
 use super::{events, run, tree};
 
+/// Most tasks of a run that are shown.
+const MAX_SHOWN: usize = 200;
 /// Most runs that are looked through for those that are wanted.
 const MAX_LOOKED_THROUGH: usize = 1_000_000;
 
@@ -162,7 +164,7 @@ fn list(context: &Context, status: Option<&str>, workflow: Option<&str>, limit: 
             let ended = info.ended.map(|(_, at)| at);
             let took = millis_between(info.started, ended.unwrap_or_else(now));
             table.row([
-                short(info.run).into(),
+                info.run.short().into(),
                 info.name.as_str().into(),
                 Cell::styled(stands.to_string(), Style::of_run(stands)),
                 moment(info.started).into(),
@@ -199,7 +201,7 @@ fn loaded(context: &Context, wanted: &str, at: Option<u64>) -> Result<(SqliteRea
     let (mut run, mut entries) = load(&reader, id)?;
     if let Some(at) = at {
         if at == 0 || at > run.seq() {
-            let message = format!("run {} has the entries 1 to {}, and no entry {at}", short(id), run.seq());
+            let message = format!("run {} has the entries 1 to {}, and no entry {at}", id.short(), run.seq());
             return Err(Problem::new(Exit::NotFound, message));
         }
         entries.retain(|entry| entry.seq <= at);
@@ -235,7 +237,9 @@ fn show(context: &Context, wanted: &str, at: Option<u64>) -> Outcome {
     screen.out("");
     let last = entries.last().map_or_else(now, |entry| entry.at);
     let at = if run.has_ended() || at.is_some() { last } else { now() };
-    for line in tree::lines(&run, screen, at, "●", 200) {
+    // Whoever reads it in a pipe looks for words, which are whole there.
+    let wide = Screen { width: if screen.out_is_terminal { screen.width } else { usize::MAX }, err_color: screen.out_color, ..*screen };
+    for line in tree::lines(&run, &wide, at, "●", MAX_SHOWN) {
         screen.out(&line);
     }
     if let Some(output) = &summary.output {
@@ -276,7 +280,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         screen.out(&told.to_string());
         return Ok(Exit::Succeeded);
     }
-    screen.out(&format!("Run {} {}.", short(run.id()), one_line(&standing(&run))));
+    screen.out(&format!("Run {} {}.", run.id().short(), one_line(&standing(&run))));
     if let Some(decision) = run.decision() {
         screen.out("");
         screen.out(&format!("The decision is {}:", decision.action));
@@ -323,14 +327,18 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
     let (known, entries) = load(&reader, id)?;
     if known.has_ended() {
         if give.is_some() {
-            return Err(Problem::new(Exit::Conflict, format!("run {} {} already", short(id), standing(&known))));
+            return Err(Problem::new(Exit::Conflict, format!("run {} {} already", id.short(), standing(&known))));
         }
         return run::tell_of(context, &known, &entries, jsonl);
     }
-    let how = Watch { view: run::view(context, jsonl), at_most, known: known.seq() };
+    let me = context.me(host.project()).name;
+    let given = give.map(|give| give(me.clone()));
+    if let Some(Input::Signal(signal)) = &given {
+        note_unexpected(context, &known, &signal.name);
+    }
+    let how = Watch { view: run::view(context, jsonl), at_most, known: known.seq(), by: Some(&me) };
     super::runtime()?.block_on(async {
-        let by = context.me(host.project()).name;
-        let owned = match context.own(&host, give.map(|give| (id, give(by)))).await {
+        let owned = match context.own(&host, given.map(|given| (id, given))).await {
             // Another process drives it, which can be watched from here.
             Err(problem) if problem.exit == Exit::Conflict && give.is_none() => {
                 let watched = watch_from_afar(&reader, id, known.plan().clone(), how, &context.screen).await?;
@@ -347,19 +355,31 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
     })
 }
 
+/// A signal that nothing waits for is no mistake: what waits for it may not have begun. A name that is misspelt looks the same.
+fn note_unexpected(context: &Context, run: &Run, name: &str) {
+    let signal = |work| if let Work::Listen { signal, .. } = work { Some(signal) } else { None };
+    let awaited: Vec<Arc<str>> = run.outstanding().filter_map(signal).collect();
+    if awaited.iter().any(|awaited| **awaited == *name) {
+        return;
+    }
+    let others = if awaited.is_empty() { String::new() } else { format!("; it waits for {}", awaited.join(", ")) };
+    context.screen.note(&format!("warning: run {} does not wait for the signal `{name}` now{others}", run.id().short()));
+}
+
 fn retry(context: &Context, wanted: &str) -> Outcome {
     let folder = context.folder()?;
     let host = context.sound_part(&folder)?;
     let reader = context.reader()?;
     let id = context.find_run(&reader, wanted)?;
     let (old, _) = load(&reader, id)?;
-    let begun = old.begun().ok_or_else(|| Problem::new(Exit::NotFound, format!("run {} has not begun", short(id))))?;
+    let begun = old.begun().ok_or_else(|| Problem::new(Exit::NotFound, format!("run {} has not begun", id.short())))?;
     if old.status() == RunStatus::Running || old.status() == RunStatus::Waiting {
-        let problem = Problem::new(Exit::Conflict, format!("run {} has not ended", short(id)));
-        return Err(problem.hint(format!("quorate runs watch {} goes on with it", short(id))));
+        let problem = Problem::new(Exit::Conflict, format!("run {} has not ended", id.short()));
+        return Err(problem.hint(format!("quorate runs watch {} goes on with it", id.short())));
     }
+    let me = context.me(host.project()).name;
     let order = Order {
-        by: context.me(host.project()).name,
+        by: me.clone(),
         profile: begun.profile.clone(),
         session: begun.session.clone(),
         ..Order::new(old.plan().clone(), begun.input.clone())
@@ -367,8 +387,8 @@ fn retry(context: &Context, wanted: &str) -> Outcome {
     drop(reader);
     super::runtime()?.block_on(async {
         let owned = context.own(&host, None).await?;
-        let how = Watch { view: run::view(context, false), at_most: None, known: 0 };
-        context.screen.note(&format!("trying again what run {} was to do", short(id)));
+        let how = Watch { view: run::view(context, false), at_most: None, known: 0, by: Some(&me) };
+        context.screen.note(&format!("trying again what run {} was to do", id.short()));
         let watched = start(&owned.engine, order.durability(Durability::Strict), how, &context.screen).await;
         run::leave(context, &owned, watched, false).await
     })

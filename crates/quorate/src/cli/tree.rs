@@ -12,6 +12,12 @@ use super::screen::{Screen, Style, columns, cut, lasting, one_line, sign};
 const SPINNER: [&str; 8] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧"];
 /// Names longer than this are cut.
 const MAX_NAME: usize = 32;
+/// And so are names of agents.
+const MAX_AGENT: usize = 24;
+/// What stands before the lines below a task.
+const BELOW: &str = "      ";
+/// Most lines below a task.
+const MAX_BELOW: usize = 3;
 
 /// A tree that stands on the terminal.
 #[derive(Default)]
@@ -70,8 +76,16 @@ pub(crate) fn lines(run: &Run, screen: &Screen, now: Timestamp, spinner: &str, m
         let kept: BTreeSet<&str> = shown.iter().map(|task| task.id()).collect();
         shown = told.iter().copied().filter(|task| kept.contains(task.id())).collect();
     }
-    let name_width = shown.iter().map(|task| columns(task.id())).max().unwrap_or(0).min(MAX_NAME);
-    let mut lines: Vec<String> = shown.iter().map(|task| line(*task, screen, now, spinner, name_width)).collect();
+    let width_of =
+        |text: &dyn Fn(&TaskView<'_>) -> String, most: usize| shown.iter().map(|task| columns(&text(task))).max().unwrap_or(0).min(most);
+    let name = width_of(&|task| one_line(task.id()), MAX_NAME);
+    let agent = width_of(&|task| agent_of(*task), MAX_AGENT);
+    let look = Look { screen, now, spinner, name, agent };
+    let drawn = |spacious: bool| -> Vec<String> { shown.iter().flat_map(|task| look.rows(*task, spacious)).collect() };
+    let mut lines = drawn(true);
+    if lines.len() > most {
+        lines = drawn(false);
+    }
     if told.len() > shown.len() {
         lines.push(screen.paint(Style::Dim, &format!("  … {}", counts(&told)), true));
     }
@@ -114,30 +128,74 @@ fn counts(tasks: &[TaskView<'_>]) -> String {
     format!("{} tasks: {}", tasks.len(), parts.join(", "))
 }
 
-fn line(task: TaskView<'_>, screen: &Screen, now: Timestamp, spinner: &str, name_width: usize) -> String {
-    let status = task.status();
-    let mark = if status == TaskStatus::Running { spinner } else { sign(status) };
-    let name = cut(&one_line(task.id()), name_width);
-    let gap = " ".repeat(name_width.saturating_sub(columns(&name)));
-    let taken = task.started().map(|started| lasting(millis_between(started, task.ended().unwrap_or(now))));
-    let agent = task.agent().map(|agent| one_line(&agent.id)).unwrap_or_default();
-    let mut rest = String::new();
-    if status == TaskStatus::Retrying
-        && let Some(due) = task.due()
-    {
-        rest = format!("attempt {} failed, next in {}", task.attempts(), lasting(millis_between(now, due)));
-    } else if task.attempts() > 1 {
-        rest = format!("{} attempts", task.attempts());
+fn agent_of(task: TaskView<'_>) -> String {
+    task.agent().map(|agent| one_line(&agent.id)).unwrap_or_default()
+}
+
+/// What there is to say of a task besides how it stands.
+fn about(task: TaskView<'_>, now: Timestamp) -> String {
+    let mut said = Vec::new();
+    match (task.setback(), task.due()) {
+        (Some(setback), Some(due)) => {
+            said.push(format!("attempt {} failed, next in {}: {setback}", task.attempts(), lasting(millis_between(now, due))));
+        }
+        _ if task.attempts() > 1 => said.push(format!("{} attempts", task.attempts())),
+        _ => {}
     }
-    if let Some(asks) = task.asks() {
-        rest = asks.question.text.clone();
+    said.extend(task.asks().map(|asks| asks.question.text.clone()));
+    said.extend(task.cause().map(ToString::to_string));
+    one_line(&said.join(": "))
+}
+
+/// How tasks are drawn.
+struct Look<'a> {
+    screen: &'a Screen,
+    now: Timestamp,
+    spinner: &'a str,
+    /// How wide the columns are.
+    name: usize,
+    agent: usize,
+}
+
+impl Look<'_> {
+    /// A task: in one line, or where it has more to say and there is space, in several.
+    fn rows(&self, task: TaskView<'_>, spacious: bool) -> Vec<String> {
+        let status = task.status();
+        let style = Style::of_task(status);
+        let mark = if status == TaskStatus::Running { self.spinner } else { sign(status) };
+        let name = cut(&one_line(task.id()), self.name);
+        let gap = " ".repeat(self.name.saturating_sub(columns(&name)));
+        let agent = cut(&agent_of(task), self.agent);
+        let pad = " ".repeat(self.agent.saturating_sub(columns(&agent)));
+        let taken = task.started().map(|started| lasting(millis_between(started, task.ended().unwrap_or(self.now))));
+        let stands = format!("  {:<9}  {agent}{pad} {:>7}", status.to_string(), taken.unwrap_or_default());
+        let about = about(task, self.now);
+        let room = self.screen.width.saturating_sub(self.name + 4);
+        let left = room.saturating_sub(columns(&stands) + 2);
+        let fits = columns(&about) <= left;
+        let told = if fits || !spacious { cut(format!("{stands}  {about}").trim_end(), room) } else { stands };
+        let paint = |text: &str| self.screen.paint(style, text, true);
+        let mut rows = vec![format!("  {} {name}{gap}{}", paint(mark), paint(&told))];
+        if !fits && spacious {
+            let below = wrap(&about, self.screen.width.saturating_sub(BELOW.len()), MAX_BELOW);
+            rows.extend(below.iter().map(|line| format!("{BELOW}{}", paint(line))));
+        }
+        rows
     }
-    if let Some(cause) = task.cause() {
-        let cause = cause.to_string();
-        rest = if rest.is_empty() { cause } else { format!("{rest}: {cause}") };
+}
+
+/// Breaks a text into so many lines at its spaces; what is left over is cut.
+fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let full = lines.len() == most;
+        match lines.last_mut() {
+            Some(line) if full || columns(line) + 1 + columns(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
     }
-    let status_word = status.to_string();
-    let plain = format!("  {status_word:<9}  {agent:<16} {:>7}  {}", taken.unwrap_or_default(), one_line(&rest));
-    let plain = cut(plain.trim_end(), screen.width.saturating_sub(name_width + 5));
-    format!("  {} {name}{gap}{}", screen.paint(Style::of_task(status), mark, true), screen.paint(Style::of_task(status), &plain, true))
+    lines.iter().map(|line| cut(line, width)).collect()
 }

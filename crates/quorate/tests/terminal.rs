@@ -1,0 +1,185 @@
+//! What people see at a terminal: the screen as it stands after a command, and what Ctrl-C does.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+mod house;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use house::{House, house, masked, send, until};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+const ROWS: NonZeroU16 = NonZeroU16::new(24).unwrap();
+const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
+
+/// A terminal of 80 columns, and the command that has it.
+struct Terminal {
+    command: Child,
+    screen: Arc<Mutex<vt100::Parser>>,
+    reader: std::thread::JoinHandle<()>,
+}
+
+impl Terminal {
+    fn type_in(house: &House, line: &str) -> Terminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        tcsetwinsize(&master, Winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let tty = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+        command.args(line.split_whitespace()).current_dir(house.path()).env("USER", "eve").env("TERM", "xterm").env_remove("NO_COLOR");
+        let command = command.stdin(tty()).stdout(tty()).stderr(tty()).spawn().unwrap();
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)));
+        let reader = std::thread::spawn({
+            let screen = screen.clone();
+            move || read(master, &screen)
+        });
+        Terminal { command, screen, reader }
+    }
+
+    /// What stands on the screen now.
+    fn shows(&self) -> String {
+        let contents = self.screen.lock().unwrap().screen().contents();
+        contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+    }
+
+    fn wait_for(&self, text: &str) {
+        until(text, || self.shows().contains(text));
+    }
+
+    /// What is left on the screen when the command has ended, and how it ended.
+    fn ended(mut self) -> String {
+        let status = self.command.wait().unwrap();
+        // The end of the file comes with the end of the command.
+        let Terminal { reader, screen, .. } = self;
+        reader.join().unwrap();
+        let contents = screen.lock().unwrap().screen().contents();
+        // A spinner may stand anywhere.
+        let contents: String = contents.chars().map(|sign| if "⠙⠹⠸⠼⠴⠦⠧".contains(sign) { '⠋' } else { sign }).collect();
+        let lines: Vec<String> = contents.lines().map(|line| masked(line.trim_end())).collect();
+        format!("{}\nexit {}", lines.join("\n").trim_end(), status.code().unwrap())
+    }
+}
+
+fn read(master: OwnedFd, screen: &Mutex<vt100::Parser>) {
+    let mut master = File::from(master);
+    let mut piece = [0; 4_096];
+    // A terminal that nobody has any more ends with an error.
+    while let Ok(count @ 1..) = master.read(&mut piece) {
+        screen.lock().unwrap().process(&piece[..count]);
+    }
+}
+
+#[test]
+fn a_run_is_a_tree_that_stays_where_it_was_drawn() {
+    let house = house();
+    house.write("agents/bank.yaml", "agents:\n  bank:\n    exec: [sh, -c, 'echo closed >&2; exit 75']\n");
+    house.write(
+        "workflows/pay.yaml",
+        "
+continue_on_failure: true
+tasks:
+  - { id: prepare, agent: std.sleep, params: { ms: 250 } }
+  - { id: pay, agent: bank, depends_on: [prepare], retry: { max_retries: 1, initial_delay: 400ms } }
+  - { id: report, agent: std.echo, depends_on: [pay] }
+",
+    );
+    let terminal = Terminal::type_in(&house, "run pay");
+    terminal.wait_for("retrying");
+    insta::assert_snapshot!(masked(&terminal.shows()), @"
+    ✓ prepare  succeeded  std.sleep  <took>
+    ↻ pay      retrying   bank  <took>
+        attempt 1 failed, next in <took>: unavailable: `sh` ended with code 75:
+        closed
+    · report   waiting
+    ");
+    insta::assert_snapshot!(terminal.ended(), @"
+      ✓ prepare  succeeded  std.sleep  <took>
+      ✗ pay      failed     bank  <took>
+          2 attempts: unavailable: `sh` ended with code 75: closed
+      – report   skipped                       pay did not succeed
+    run <id> failed: pay failed (unavailable: `sh` ended with code 75: closed), after <took>
+    hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+}
+
+#[test]
+fn a_list_is_a_table() {
+    let house = house();
+    assert!(house.type_in("run greet -i '{\"name\": \"Ann\"}'").ends_with("exit 0"));
+    assert!(
+        house
+            .type_in("run release -i '{\"version\": \"1.2 with a name that is far too long for a terminal of eighty columns\"}'")
+            .ends_with("exit 5")
+    );
+    insta::assert_snapshot!(Terminal::type_in(&house, "runs list").ended(), @"
+    RUN       WORKFLOW  STATUS     STARTED              TOOK
+    <id>  release   waiting    <time>  <took>
+    <id>  greet     succeeded  <time>  <took>
+    exit 0
+    ");
+    insta::assert_snapshot!(Terminal::type_in(&house, "approvals list").ended(), @"
+    APPROVAL           WORKFLOW  UNTIL  BY                    QUESTION
+    <id>/sign_off  release   -      2 of the group leads  Ship 1.2 with a name …
+    exit 0
+    ");
+}
+
+#[test]
+fn many_records_have_a_bar_with_a_rate_and_the_time_that_is_left() {
+    let house = house();
+    house.write("workflows/nap.yaml", "tasks: [{ id: nap, agent: std.sleep, params: { ms: 120 } }]\n");
+    house.write("naps.jsonl", &"{}\n".repeat(10));
+    let terminal = Terminal::type_in(&house, "run nap --each naps.jsonl --jobs 1 --out out.jsonl");
+    terminal.wait_for("5/10");
+    let bar = terminal.shows();
+    assert!(bar.contains("█") && bar.contains("/s") && bar.contains("left"), "{bar}");
+    insta::assert_snapshot!(terminal.ended(), @"
+    nap of 10 records: 10 succeeded
+    exit 0
+    ");
+}
+
+#[test]
+fn ctrl_c_leaves_a_run_and_ctrl_c_twice_cancels_it() {
+    let house = house();
+    house.write(
+        "workflows/long.yaml",
+        "tasks: [{ id: nap, agent: std.sleep, params: { ms: 60000 } }, { id: after, agent: std.echo, depends_on: [nap] }]\n",
+    );
+    let terminal = Terminal::type_in(&house, "run long");
+    terminal.wait_for("running");
+    send("INT", &terminal.command);
+    insta::assert_snapshot!(terminal.ended(), @"
+      ⠋ nap    running    std.sleep  <took>
+      · after  waiting
+    Ctrl-C again cancels the run; otherwise it is left as it is
+    left run <id>, which waits for nap, which is under way
+    hint: `quorate runs watch <id>` goes on with it
+    exit 130
+    ");
+
+    let terminal = Terminal::type_in(&house, "runs watch last");
+    terminal.wait_for("running");
+    send("INT", &terminal.command);
+    terminal.wait_for("Ctrl-C again");
+    send("INT", &terminal.command);
+    insta::assert_snapshot!(terminal.ended(), @"
+      ⠋ nap    running    std.sleep  <took>  2 attempts
+      · after  waiting
+    Ctrl-C again cancels the run; otherwise it is left as it is
+      □ nap    cancelled  std.sleep  <took>  2 attempts: the run was cancelled
+      – after  skipped                       the run was cancelled
+    run <id> was cancelled, after <took>
+    hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+    assert!(house.type_in("runs list").contains("cancelled"));
+}
