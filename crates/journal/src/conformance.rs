@@ -1,8 +1,8 @@
 //! What every journal must do, as a suite that any of them can run.
 
-use quorate_core::{Digest, Entry, Event, MAX_INLINE_BYTES, Payload, RunId, RunStatus, Signal, Start, Timestamp};
+use quorate_core::{Digest, Entry, Event, MAX_INLINE_BYTES, Parent, Payload, RunId, RunStatus, Signal, Start, Timestamp};
 
-use crate::{AppendError, Head, Journal, Text};
+use crate::{AppendError, Head, Journal, RunInfo, Stands, Text, Wanted};
 
 /// The text that the runs of this suite name as their plan.
 #[must_use]
@@ -57,6 +57,7 @@ pub async fn check(journal: &dyn Journal) {
     an_append_of_nothing_does_nothing(journal).await;
     a_value_of_many_lines_comes_back(journal).await;
     runs_are_listed(journal).await;
+    lists_are_narrowed_and_read_page_by_page(journal).await;
     the_order_of_all_runs_can_be_followed(journal).await;
     many_writers_do_not_disturb_each_other(journal).await;
     let report = journal.verify().await.expect("a journal can be verified");
@@ -156,10 +157,48 @@ async fn runs_are_listed(journal: &dyn Journal) {
     journal.append(RunId(5), head, &[ended(2)], &[]).done.await.expect("a run can end");
     let open = journal.open_runs().await.expect("open runs can be listed");
     assert!(!open.contains(&RunId(5)), "a run that ended is not open");
-    let listed = journal.list(100).await.expect("runs can be listed");
+    let listed = journal.list(Wanted::newest(100)).await.expect("runs can be listed");
     let info = listed.iter().find(|info| info.run == RunId(5)).expect("the run is listed");
     assert_eq!(info.ended.map(|(status, _)| status), Some(RunStatus::Succeeded));
-    assert_eq!(info.name, "conformance");
+    assert_eq!((&*info.name, &*info.by, info.parent), ("conformance", "conformance", None));
+}
+
+async fn lists_are_narrowed_and_read_page_by_page(journal: &dyn Journal) {
+    const FIRST: u128 = 700;
+    // The later a run begins, the smaller is its id: a list goes by time.
+    for at in 1..=6_u128 {
+        let mut first = started(1_000_000 + i64::try_from(at).expect("a small number"));
+        if let Event::RunStarted(start) = &mut first.event {
+            start.name = "listed".into();
+            start.parent = (at == 4).then(|| Parent { run: RunId(FIRST), task: "sub".into(), attempt: 1 });
+        }
+        let run = RunId(FIRST + 10 - at);
+        let begun = journal.append(run, Head::START, &[first], &[]);
+        begun.done.await.expect("a run can begin");
+        if at % 2 == 0 {
+            journal.append(run, begun.head, &[ended(2)], &[]).done.await.expect("a run can end");
+        }
+    }
+    let all = Wanted { name: Some("listed".to_owned()), ..Wanted::newest(10) };
+    let found = |wanted: Wanted| async move {
+        let listed = journal.list(wanted).await.expect("runs can be listed");
+        listed.iter().map(|info| info.run.0 - FIRST).collect::<Vec<_>>()
+    };
+    assert_eq!(found(all.clone()).await, [4, 5, 6, 7, 8, 9], "the newest first");
+    assert_eq!(found(Wanted { stands: Some(Stands::Open), ..all.clone() }).await, [5, 7, 9]);
+    assert_eq!(found(Wanted { stands: Some(Stands::Ended(RunStatus::Succeeded)), ..all.clone() }).await, [4, 6, 8]);
+    assert_eq!(found(Wanted { stands: Some(Stands::Ended(RunStatus::Failed)), ..all.clone() }).await, []);
+    assert_eq!(found(Wanted { since: Some(Timestamp::from_micros(1_000_004)), ..all.clone() }).await, [4, 5, 6]);
+    assert_eq!(found(Wanted { roots: true, ..all.clone() }).await, [4, 5, 7, 8, 9]);
+    let mut pages = Vec::new();
+    let mut after = None;
+    loop {
+        let page: Vec<RunInfo> = journal.list(Wanted { after, limit: 4, ..all.clone() }).await.expect("runs can be listed");
+        let Some(last) = page.last() else { break };
+        after = Some((last.started, last.run));
+        pages.push(page.len());
+    }
+    assert_eq!(pages, [4, 2]);
 }
 
 async fn the_order_of_all_runs_can_be_followed(journal: &dyn Journal) {

@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use quorate_core::{Digest, Entry, Payload, RunId, RunStatus, Timestamp};
+use quorate_core::{Digest, Entry, Payload, RunId, RunStatus, Start, Timestamp};
 use tokio::sync::oneshot;
 
 pub use codec::{Line, read_line, write_lines};
@@ -67,8 +67,8 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// The runs that have not ended, oldest first.
     fn open_runs(&self) -> Asked<'_, Result<Vec<RunId>, ReadError>>;
 
-    /// What is known of the newest runs, from the index.
-    fn list(&self, limit: usize) -> Asked<'_, Result<Vec<RunInfo>, ReadError>>;
+    /// What is known of the runs that are wanted, from the index: the newest first.
+    fn list(&self, wanted: Wanted) -> Asked<'_, Result<Vec<RunInfo>, ReadError>>;
 
     /// Appends of all runs in the order in which they became durable, after a position.
     fn follow(&self, after: u64, limit: usize) -> Asked<'_, Result<Vec<Record>, ReadError>>;
@@ -147,10 +147,66 @@ pub struct RunInfo {
     pub name: String,
     /// Its plan.
     pub plan: Digest,
+    /// Who started it.
+    pub by: String,
+    /// The run that started it as a sub-workflow, where one did.
+    pub parent: Option<RunId>,
     /// When it began.
     pub started: Timestamp,
     /// How and when it ended, if it has.
     pub ended: Option<(RunStatus, Timestamp)>,
+}
+
+impl RunInfo {
+    /// What the first entry of a run says of it.
+    pub(crate) fn of(run: RunId, at: Timestamp, start: &Start) -> RunInfo {
+        let parent = start.parent.as_ref().map(|parent| parent.run);
+        RunInfo { run, name: start.name.to_string(), plan: start.plan, by: start.by.to_string(), parent, started: at, ended: None }
+    }
+}
+
+/// Which runs are listed. What is not said is all the same.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// How many at the most.
+    pub limit: usize,
+    /// Only those whose plan has this name.
+    pub name: Option<String>,
+    /// Only those that stand so.
+    pub stands: Option<Stands>,
+    /// Only those that began at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those after this one in the list, which begins with the newest: the last one that is known.
+    pub after: Option<(Timestamp, RunId)>,
+    /// Not those that other runs started.
+    pub roots: bool,
+}
+
+/// Whether a run has ended, as far as the index knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It has not.
+    Open,
+    /// It has, and so.
+    Ended(RunStatus),
+}
+
+impl Wanted {
+    /// The newest runs.
+    #[must_use]
+    pub fn newest(limit: usize) -> Wanted {
+        Wanted { limit, ..Wanted::default() }
+    }
+
+    /// Whether this run is among them, were there no limit.
+    pub(crate) fn has(&self, info: &RunInfo) -> bool {
+        let stands = info.ended.map_or(Stands::Open, |(status, _)| Stands::Ended(status));
+        self.name.as_ref().is_none_or(|name| *name == info.name)
+            && self.stands.is_none_or(|wanted| wanted == stands)
+            && self.since.is_none_or(|since| info.started >= since)
+            && self.after.is_none_or(|after| (info.started, info.run) < after)
+            && !(self.roots && info.parent.is_some())
+    }
 }
 
 /// One append, as it stands in the order of all runs.

@@ -1,5 +1,6 @@
 //! A journal that is gone when the process is.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -7,7 +8,7 @@ use quorate_core::{Digest, Entry, Event, RunId};
 
 use crate::codec;
 use crate::{
-    Append, AppendError, Appended, Asked, Counters, Damage, Flaw, Head, Journal, Loaded, ReadError, Record, Report, RunInfo, Text,
+    Append, AppendError, Appended, Asked, Counters, Damage, Flaw, Head, Journal, Loaded, ReadError, Record, Report, RunInfo, Text, Wanted,
 };
 
 /// Keeps runs in memory, in the form in which others write them to disk.
@@ -79,8 +80,7 @@ impl Journal for MemoryJournal {
         for entry in entries {
             match &entry.event {
                 Event::RunStarted(start) => {
-                    let info = RunInfo { run, name: start.name.to_string(), plan: start.plan, started: entry.at, ended: None };
-                    kept.runs.insert(run, (head, info));
+                    kept.runs.insert(run, (head, RunInfo::of(run, entry.at, start)));
                 }
                 Event::RunEnded { status, .. } => {
                     if let Some((_, info)) = kept.runs.get_mut(&run) {
@@ -118,8 +118,11 @@ impl Journal for MemoryJournal {
         Box::pin(async move { Ok(open) })
     }
 
-    fn list(&self, limit: usize) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
-        let listed = self.kept_now().runs.values().rev().take(limit).map(|(_, info)| info.clone()).collect();
+    fn list(&self, wanted: Wanted) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
+        let mut listed: Vec<RunInfo> =
+            self.kept_now().runs.values().filter(|(_, info)| wanted.has(info)).map(|(_, info)| info.clone()).collect();
+        listed.sort_unstable_by_key(|info| Reverse((info.started, info.run)));
+        listed.truncate(wanted.limit);
         Box::pin(async move { Ok(listed) })
     }
 

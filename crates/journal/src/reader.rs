@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use crate::codec;
 use crate::sqlite::{APPLICATION_ID, FORMAT};
 use crate::verify::{Damage, Flaw, Report};
-use crate::{Head, Loaded, OpenError, ReadError, Record, RunInfo};
+use crate::{Head, Loaded, OpenError, ReadError, Record, RunInfo, Stands, Wanted};
 
 /// How long a reader waits while the file is being opened or recovered by its owner.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -123,27 +123,51 @@ impl SqliteReader {
         rows.collect::<Result<_, _>>().map_err(|wrong| storage(doing, wrong))
     }
 
-    /// What is known of the newest runs, from the index.
+    /// A number that is another one whenever somebody has written since: asking for it costs next to nothing.
     ///
     /// # Errors
     /// [`ReadError::Storage`] where the file cannot be read.
-    pub fn list(&self, limit: usize) -> Result<Vec<RunInfo>, ReadError> {
+    pub fn version(&self) -> Result<i64, ReadError> {
+        let asked =
+            self.connection.prepare_cached("PRAGMA data_version").and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+        asked.map_err(|wrong| storage("looking for what was written", wrong))
+    }
+
+    /// What is known of the runs that are wanted, from the index: the newest first.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] where the file cannot be read.
+    pub fn list(&self, wanted: &Wanted) -> Result<Vec<RunInfo>, ReadError> {
         let doing = "listing the runs";
-        let sql = "SELECT run, name, plan, started, status, ended FROM runs ORDER BY started DESC, run DESC LIMIT ?1";
+        let sql = "SELECT run, name, plan, by, parent, started, status, ended FROM runs
+            WHERE (?2 IS NULL OR name = ?2) AND (?3 IS NULL OR (ended IS NULL) = ?3) AND (?4 IS NULL OR status = ?4)
+            AND started >= ?5 AND (started, run) < (?6, ?7) AND NOT (?8 AND parent IS NOT NULL)
+            ORDER BY started DESC, run DESC LIMIT ?1";
         let mut statement = self.connection.prepare_cached(sql).map_err(|wrong| storage(doing, wrong))?;
         let info = |row: &rusqlite::Row<'_>| {
-            let status: Option<String> = row.get(4)?;
-            let ended: Option<i64> = row.get(5)?;
+            let status: Option<String> = row.get(6)?;
+            let ended: Option<i64> = row.get(7)?;
             let status = status.and_then(|status| serde_json::from_value::<RunStatus>(status.into()).ok());
             Ok(RunInfo {
                 run: run_of(row.get(0)?),
                 name: row.get(1)?,
                 plan: Digest(row.get(2)?),
-                started: Timestamp::from_micros(row.get(3)?),
+                by: row.get(3)?,
+                parent: row.get::<_, Option<_>>(4)?.map(run_of),
+                started: Timestamp::from_micros(row.get(5)?),
                 ended: status.zip(ended.map(Timestamp::from_micros)),
             })
         };
-        let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], info).map_err(|wrong| storage(doing, wrong))?;
+        let status = match wanted.stands {
+            Some(Stands::Ended(status)) => Some(status.to_string()),
+            Some(Stands::Open) | None => None,
+        };
+        let open = wanted.stands.map(|stands| stands == Stands::Open);
+        let since = wanted.since.map_or(i64::MIN, Timestamp::micros);
+        let (before, run) = wanted.after.map_or((i64::MAX, RunId(u128::MAX)), |(at, run)| (at.micros(), run));
+        let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
+        let limits = params![limit, wanted.name, open, status, since, before, bytes_of(run), wanted.roots];
+        let rows = statement.query_map(limits, info).map_err(|wrong| storage(doing, wrong))?;
         rows.collect::<Result<_, _>>().map_err(|wrong| storage(doing, wrong))
     }
 
@@ -268,7 +292,7 @@ impl SqliteReader {
 
     /// What the index says of every run.
     fn index(&self, report: &mut Report) -> HashMap<RunId, RunInfo> {
-        match self.list(usize::MAX) {
+        match self.list(&Wanted::newest(usize::MAX)) {
             Ok(listed) => listed.into_iter().map(|info| (info.run, info)).collect(),
             Err(wrong) => {
                 report.damage.push(Damage { run: None, seq: None, flaw: Flaw::File(wrong.to_string()) });
@@ -335,16 +359,15 @@ impl SqliteReader {
             Event::RunEnded { status, .. } => Some((*status, last.at)),
             _ => None,
         });
-        let (name, plan, started) = (start.name.to_string(), start.plan, loaded.entries[0].at);
-        let expected = RunInfo { run: loaded.run, name, plan, started, ended };
+        let expected = RunInfo { ended, ..RunInfo::of(loaded.run, loaded.entries[0].at, start) };
         match indexed {
             None => return Some(Flaw::Index("does not name it")),
             Some(info) if info != expected => return Some(Flaw::Index("does not say what its entries say")),
             Some(_) => {}
         }
-        match self.kept(plan) {
+        match self.kept(start.plan) {
             Ok(Some(_)) => None,
-            Ok(None) => Some(Flaw::ValueGone(plan)),
+            Ok(None) => Some(Flaw::ValueGone(start.plan)),
             Err(wrong) => Some(Flaw::File(wrong.to_string())),
         }
     }
@@ -427,8 +450,9 @@ fn is_corrupt(wrong: &rusqlite::Error) -> bool {
 pub(crate) fn index(connection: &Connection, run: RunId, entry: &Entry) -> rusqlite::Result<()> {
     match &entry.event {
         Event::RunStarted(start) => {
-            let sql = "INSERT OR REPLACE INTO runs (run, name, plan, started) VALUES (?1, ?2, ?3, ?4)";
-            let row = params![bytes_of(run), &*start.name, start.plan.0, entry.at.micros()];
+            let sql = "INSERT OR REPLACE INTO runs (run, name, plan, by, parent, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let parent = start.parent.as_ref().map(|parent| bytes_of(parent.run));
+            let row = params![bytes_of(run), &*start.name, start.plan.0, &*start.by, parent, entry.at.micros()];
             connection.prepare_cached(sql)?.execute(row).map(drop)
         }
         Event::RunEnded { status, .. } => {

@@ -20,14 +20,14 @@ use crate::codec;
 use crate::reader::{bytes_of, index, seal_of, storage, write_head};
 use crate::{
     Append, AppendError, Appended, Asked, Counters, Flaw, FolderLock, Head, Journal, Loaded, OpenError, ReadError, Record, Report, RunInfo,
-    SqliteReader, Text,
+    SqliteReader, Text, Wanted,
 };
 
 pub(crate) const FILE: &str = "journal.db";
 /// "Qrt1": tells a journal from other databases.
 pub(crate) const APPLICATION_ID: i64 = 0x5172_7431;
 /// Grows when older versions can no longer read what is written.
-pub(crate) const FORMAT: i64 = 1;
+pub(crate) const FORMAT: i64 = 2;
 /// Most appends that share a commit.
 const MAX_BATCH: usize = 4_096;
 /// How long a commit is tried again, where what is wrong may pass by.
@@ -48,8 +48,9 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX appends_by_run ON appends (run, seq);
     CREATE TABLE commits (number INTEGER PRIMARY KEY, heads BLOB NOT NULL, seal BLOB NOT NULL);
     CREATE TABLE kept (digest BLOB PRIMARY KEY, body TEXT NOT NULL);
-    CREATE TABLE runs (run BLOB PRIMARY KEY, name TEXT NOT NULL, plan BLOB NOT NULL, started INTEGER NOT NULL, status TEXT, ended INTEGER);
-    CREATE INDEX runs_by_start ON runs (started);
+    CREATE TABLE runs (run BLOB PRIMARY KEY, name TEXT NOT NULL, plan BLOB NOT NULL, by TEXT NOT NULL, parent BLOB,
+        started INTEGER NOT NULL, status TEXT, ended INTEGER);
+    CREATE INDEX runs_by_start ON runs (started, run);
     CREATE INDEX runs_open ON runs (run) WHERE ended IS NULL;
 ";
 
@@ -247,8 +248,8 @@ impl Journal for SqliteJournal {
         self.ask(SqliteReader::open_runs)
     }
 
-    fn list(&self, limit: usize) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
-        self.ask(move |reader| reader.list(limit))
+    fn list(&self, wanted: Wanted) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
+        self.ask(move |reader| reader.list(&wanted))
     }
 
     fn follow(&self, after: u64, limit: usize) -> Asked<'_, Result<Vec<Record>, ReadError>> {

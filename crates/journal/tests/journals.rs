@@ -5,7 +5,9 @@ use std::path::Path;
 
 use quorate_core::{Payload, RunId};
 use quorate_journal::conformance::{carrying, check, ended, plan, started};
-use quorate_journal::{AppendError, Head, Journal, MemoryJournal, OpenError, ReadError, SqliteJournal, SqliteOptions, SqliteReader};
+use quorate_journal::{
+    AppendError, Head, Journal, MemoryJournal, OpenError, ReadError, SqliteJournal, SqliteOptions, SqliteReader, Wanted,
+};
 use tempfile::TempDir;
 
 #[tokio::test]
@@ -199,11 +201,11 @@ async fn other_files_are_refused() {
 #[tokio::test]
 async fn the_index_can_be_rebuilt() {
     let folder = written().await;
-    let before = SqliteReader::open(folder.path()).unwrap().list(10).unwrap();
+    let before = SqliteReader::open(folder.path()).unwrap().list(&Wanted::newest(10)).unwrap();
     change(folder.path(), "DELETE FROM runs");
-    assert_eq!(SqliteReader::open(folder.path()).unwrap().list(10).unwrap(), []);
+    assert_eq!(SqliteReader::open(folder.path()).unwrap().list(&Wanted::newest(10)).unwrap(), []);
     assert_eq!(SqliteJournal::rebuild_index(folder.path()).unwrap(), 3);
-    assert_eq!(SqliteReader::open(folder.path()).unwrap().list(10).unwrap(), before);
+    assert_eq!(SqliteReader::open(folder.path()).unwrap().list(&Wanted::newest(10)).unwrap(), before);
 }
 
 #[tokio::test]

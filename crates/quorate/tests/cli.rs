@@ -70,15 +70,15 @@ fn a_workflow_is_checked_run_and_told() {
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("runs list"), @"
-    <id>	sorted	succeeded	<time>	<took>
-    <id>	broken	failed	<time>	<took>
-    <id>	flaky	succeeded	<time>	<took>
-    <id>	flaky	succeeded	<time>	<took>
-    <id>	greet	succeeded	<time>	<took>
+    <id>	sorted	succeeded	<time>	<took>	eve
+    <id>	broken	failed	<time>	<took>	eve
+    <id>	flaky	succeeded	<time>	<took>	eve
+    <id>	flaky	succeeded	<time>	<took>	eve
+    <id>	greet	succeeded	<time>	<took>	eve
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("runs list --status failed"), @"
-    <id>	broken	failed	<time>	<took>
+    <id>	broken	failed	<time>	<took>	eve
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("runs show last"), @"
@@ -287,7 +287,7 @@ fn programs_get_documents_and_streams() {
     exit 0
     "#);
     insta::assert_snapshot!(house.type_in("runs list --json"), @r#"
-    {"schema":"quorate.runs/1","runs":[{"run_id":"<id>","target":"greet","status":"succeeded","started_at":"<time>","ended_at":"<time>"},{"run_id":"<id>","target":"greet","status":"succeeded","started_at":"<time>","ended_at":"<time>"}]}
+    {"schema":"quorate.runs/1","runs":[{"run_id":"<id>","target":"greet","status":"succeeded","by":"eve","parent":null,"started_at":"<time>","ended_at":"<time>"},{"run_id":"<id>","target":"greet","status":"succeeded","by":"eve","parent":null,"started_at":"<time>","ended_at":"<time>"}]}
     exit 0
     "#);
     house.write("workflows/wrong.yaml", "tasks:\n  - { id: a, agent: std.ehco }\n");
@@ -569,6 +569,63 @@ fn a_file_of_records_is_run_record_by_record() {
     err: warning: people.jsonl holds no records
     err: greet of 0 records: 0 succeeded
     exit 0
+    ");
+}
+
+#[test]
+fn a_list_of_runs_is_narrowed_and_read_page_by_page() {
+    let house = house();
+    house.write("workflows/outer.yaml", "tasks: [{ id: inner, workflow: broken }]\n");
+    for (line, exit) in [("run sorted", 0), ("run greet -i '{\"name\": \"Ann\"}'", 0), ("run release -i '{\"version\": 1}'", 5)] {
+        assert!(house.type_in(line).ends_with(&format!("exit {exit}")));
+    }
+    insta::assert_snapshot!(house.type_in("run outer --as ann"), @"
+    err:   <took>  run <id> of outer started
+    err:   <took>  inner started as run <id>
+    err:   <took>  inner failed: refused: run <id> failed: compute (internal: division by zero)
+    err:   <took>  run failed
+    err: run <id> failed: inner failed (refused: run <id> failed: compute (internal: division by zero)), after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+    insta::assert_snapshot!(house.type_in("runs list --all"), @"
+    <id>	broken	failed	<time>	<took>	run <id>
+    <id>	outer	failed	<time>	<took>	ann
+    <id>	release	waiting	<time>	<took>	eve
+    <id>	greet	succeeded	<time>	<took>	eve
+    <id>	sorted	succeeded	<time>	<took>	eve
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs list --status waiting --since 1h"), @"
+    <id>	release	waiting	<time>	<took>	eve
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs list --workflow greet --json"), @r#"
+    {"schema":"quorate.runs/1","runs":[{"run_id":"<id>","target":"greet","status":"succeeded","by":"eve","parent":null,"started_at":"<time>","ended_at":"<time>"}]}
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("runs list --since 2199-01-01"), @"
+    err: no runs
+    exit 0
+    ");
+    let ids = String::from_utf8(house.run(&["runs", "list", "--limit", "2"], "").stdout).unwrap();
+    let last = ids.lines().last().unwrap().split('\t').next().unwrap();
+    insta::assert_snapshot!(house.type_in(&format!("runs list --after {last}")), @"
+    <id>	greet	succeeded	<time>	<took>	eve
+    <id>	sorted	succeeded	<time>	<took>	eve
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("runs list --status finished"), @"
+    err: error: invalid value 'finished' for '--status <STATUS>': a run stands so: running, waiting, compensating, succeeded, failed, timed_out, cancelled
+    err:
+    err: For more information, try '--help'.
+    exit 2
+    ");
+    insta::assert_snapshot!(house.type_in("runs list --since yesterday"), @"
+    err: error: invalid value 'yesterday' for '--since <TIME>': a day such as 2026-11-20, a point in time such as <time>, or how long ago: 2h, 7d
+    err:
+    err: For more information, try '--help'.
+    exit 2
     ");
 }
 
@@ -882,7 +939,7 @@ fn a_run_whose_process_was_killed_is_there_and_is_finished_by_the_next() {
         status.is_empty() || status.contains(") Z ")
     });
     insta::assert_snapshot!(house.type_in("runs list"), @"
-    <id>	slow	running	<time>	<took>
+    <id>	slow	running	<time>	<took>	eve
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("runs explain last"), @"
@@ -924,7 +981,7 @@ fn who_owns_the_data_is_named_and_others_may_look() {
     exit 9
     ");
     insta::assert_snapshot!(house.type_in("runs list"), @"
-    <id>	slow	running	<time>	<took>
+    <id>	slow	running	<time>	<took>	eve
     exit 0
     ");
     running.kill().unwrap();
@@ -1153,7 +1210,7 @@ fn a_run_that_waits_for_people_in_a_run_of_its_own_does_not_hold_the_data() {
         let answered = house.type_in(&format!("approvals approve last --as {who}"));
         assert!(answered.ends_with(&format!("exit {exit}")), "{answered}");
     }
-    let shown = house.type_in("runs list");
+    let shown = house.type_in("runs list --all");
     assert!(shown.lines().filter(|line| line.contains("succeeded")).count() == 2, "both runs have ended: {shown}");
 }
 

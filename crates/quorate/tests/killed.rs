@@ -16,7 +16,7 @@ use std::time::Duration;
 use quorate::draft::{TaskDraft, WorkDraft};
 use quorate::{
     Agent, Draft, Durability, Engine, Event, Opened, Options, Order, Payload, Plan, Registry, Reply, RunId, RunStatus, SqliteJournal,
-    SqliteOptions, SqliteReader,
+    SqliteOptions, SqliteReader, Wanted,
 };
 
 const WORKER: &str = "QUORATE_KILLED_WORKER";
@@ -169,7 +169,7 @@ fn check(folder: &Path) {
         let last = &loaded.entries.last().unwrap().event;
         assert!(matches!(last, Event::RunEnded { status: RunStatus::Succeeded, .. }), "{last:?}");
     }
-    let listed = reader.list(usize::MAX).unwrap();
+    let listed = reader.list(&Wanted::newest(usize::MAX)).unwrap();
     let kept: BTreeSet<RunId> = listed.iter().map(|info| info.run).collect();
     assert!(begun.len() > KILLS && begun.is_subset(&kept), "a run that had begun durably is lost");
     for info in &listed {

@@ -120,9 +120,9 @@ fn a_list_is_a_table() {
             .ends_with("exit 5")
     );
     insta::assert_snapshot!(Terminal::type_in(&house, "runs list").ended(), @"
-    RUN       WORKFLOW  STATUS     STARTED              TOOK
-    <id>  release   waiting    <time>  <took>
-    <id>  greet     succeeded  <time>  <took>
+    RUN       WORKFLOW  STATUS     STARTED              TOOK  BY
+    <id>  release   waiting    <time>  <took>   eve
+    <id>  greet     succeeded  <time>  <took>   eve
     exit 0
     ");
     insta::assert_snapshot!(Terminal::type_in(&house, "approvals list").ended(), @"

@@ -14,7 +14,7 @@ use quorate_core::draft::{ApprovalDraft, RetryDraft, TaskDraft, WaitDraft, WorkD
 use quorate_core::{
     Effect, Event, Failure, FailureClass, Input, Millis, Payload, Person, Reply, Role, Run, RunId, RunStatus, Signal, TaskStatus, Timestamp,
 };
-use quorate_journal::{MemoryJournal, SqliteJournal, SqliteOptions};
+use quorate_journal::{MemoryJournal, SqliteJournal, SqliteOptions, Wanted};
 use quorate_runtime::{Clock, Durability, Engine, Error, Opened, Options, Order};
 use tokio::time::Instant;
 
@@ -302,7 +302,7 @@ async fn cancelling_a_run_cancels_the_runs_that_it_started() {
     while engine.stats().open_runs > 0 {
         tokio::task::yield_now().await;
     }
-    let listed = engine.journal().list(10).await.unwrap();
+    let listed = engine.journal().list(Wanted::newest(10)).await.unwrap();
     assert!(listed.iter().all(|info| info.ended.is_some_and(|(status, _)| status == RunStatus::Cancelled)), "{listed:?}");
 }
 

@@ -17,7 +17,7 @@ use quorate_core::{
 };
 use quorate_journal::{
     Append, AppendError, Appended, Asked, Counters, Head, Journal, Loaded, MemoryJournal, ReadError, Record, Report, RunInfo,
-    SqliteJournal, SqliteOptions, Text, write_lines,
+    SqliteJournal, SqliteOptions, Text, Wanted, write_lines,
 };
 use quorate_runtime::{Clock, Durability, Engine, Error, Opened, Options, Order};
 use tokio::sync::{Notify, oneshot};
@@ -140,8 +140,8 @@ impl Journal for Gate {
         self.inner.open_runs()
     }
 
-    fn list(&self, limit: usize) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
-        self.inner.list(limit)
+    fn list(&self, wanted: Wanted) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
+        self.inner.list(wanted)
     }
 
     fn follow(&self, after: u64, limit: usize) -> Asked<'_, Result<Vec<Record>, ReadError>> {

@@ -14,7 +14,7 @@ use quorate_core::{
     Timestamp, Work,
 };
 use quorate_journal::{
-    Append, AppendError, Appended, Asked, Counters, Head, Journal, Loaded, MemoryJournal, ReadError, Record, Report, RunInfo, Text,
+    Append, AppendError, Appended, Asked, Counters, Head, Journal, Loaded, MemoryJournal, ReadError, Record, Report, RunInfo, Text, Wanted,
 };
 use quorate_runtime::{Clock, Durability, Engine, Error, Opened, Options, Order};
 use tokio::sync::{mpsc, oneshot};
@@ -186,8 +186,8 @@ impl Journal for Storm {
         self.read(self.disk.journal.open_runs())
     }
 
-    fn list(&self, limit: usize) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
-        self.read(self.disk.journal.list(limit))
+    fn list(&self, wanted: Wanted) -> Asked<'_, Result<Vec<RunInfo>, ReadError>> {
+        self.read(self.disk.journal.list(wanted))
     }
 
     fn follow(&self, after: u64, limit: usize) -> Asked<'_, Result<Vec<Record>, ReadError>> {

@@ -1,7 +1,7 @@
 //! `quorate audit`: whether the journal is what was written.
 
 use clap::Subcommand;
-use quorate::{Head, write_lines};
+use quorate::{Head, Wanted, write_lines};
 use serde_json::json;
 
 use super::context::{Context, counted};
@@ -56,7 +56,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             Ok(if sound { Exit::Succeeded } else { Exit::Failed })
         }
         Verb::Export => {
-            for info in reader.list(usize::MAX >> 1)?.iter().rev() {
+            for info in reader.list(&Wanted::newest(usize::MAX))?.iter().rev() {
                 let loaded = reader.load(info.run)?;
                 let (lines, _) = write_lines(Head::START, &loaded.entries);
                 for line in lines.lines() {

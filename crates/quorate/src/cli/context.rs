@@ -9,7 +9,7 @@ use quorate::host::{DATA_FOLDER, Host, open_journal};
 use quorate::project::{Look, PROJECT_FILE, Project, standing};
 use quorate::{
     Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Opened, Payload, Person, Plan, Refusal, Run,
-    RunId, SqliteJournal, SqliteReader,
+    RunId, SqliteJournal, SqliteReader, Wanted,
 };
 
 use super::exit::{Exit, Problem};
@@ -21,8 +21,6 @@ use super::screen::{Color, Screen};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Most runs among which a shortened id is looked up.
 const MAX_LOOKED_UP: usize = 100_000;
-/// Most runs among which the last one is that somebody started.
-const MAX_LAST: usize = 1_000;
 
 /// Options that every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -223,16 +221,12 @@ impl Context {
         if let Ok(run) = wanted.parse::<RunId>() {
             return Ok(run);
         }
-        let known = reader.list(if wanted == "last" { MAX_LAST } else { MAX_LOOKED_UP })?;
         if wanted == "last" {
             // One that another run started is not what anybody means.
-            for info in &known {
-                if load(reader, info.run)?.0.begun().is_some_and(|start| start.parent.is_none()) {
-                    return Ok(info.run);
-                }
-            }
-            return Err(Problem::new(Exit::NotFound, "nothing has run here yet"));
+            let last = reader.list(&Wanted { roots: true, ..Wanted::newest(1) })?;
+            return last.first().map(|info| info.run).ok_or_else(|| Problem::new(Exit::NotFound, "nothing has run here yet"));
         }
+        let known = reader.list(&Wanted::newest(MAX_LOOKED_UP))?;
         let wanted = wanted.to_ascii_lowercase();
         let fits = |run: &RunId| {
             let id = run.to_string();

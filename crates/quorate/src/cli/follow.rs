@@ -87,14 +87,18 @@ pub(crate) async fn watch_from_afar(
         tree: tree::Drawn::default(),
     };
     let mut looks = tokio::time::interval(FRAME);
+    let mut seen = None;
     let enough = enough(watch.at_most);
     tokio::pin!(enough);
     let left = loop {
         tokio::select! {
             // Nobody tells one process what another one has written.
             _ = looks.tick() => {
-                for entry in reader.load(id)?.entries.into_iter().skip(watching.entries.len()) {
-                    watching.take(entry)?;
+                let version = reader.version()?;
+                if seen.replace(version) != Some(version) {
+                    for entry in reader.load(id)?.entries.into_iter().skip(watching.entries.len()) {
+                        watching.take(entry)?;
+                    }
                 }
                 if watching.run.as_ref().is_none_or(is_at_rest) {
                     break None;
@@ -259,7 +263,7 @@ impl Watching<'_> {
             return false;
         }
         let rests = match stand(run) {
-            Stand::AtRest => true,
+            Stand::Ended | Stand::AtRest => true,
             Stand::Children(_) => at_rest(engine, self.id).await,
             Stand::Busy => false,
         };
@@ -299,7 +303,9 @@ impl Watching<'_> {
 
 /// What a run waits for.
 enum Stand {
-    /// For nothing, or for people: time does not bring it on.
+    /// For nothing any more.
+    Ended,
+    /// For people, or for signals: time does not bring it on.
     AtRest,
     /// For these runs, and nothing else.
     Children(Vec<RunId>),
@@ -309,7 +315,7 @@ enum Stand {
 
 fn stand(run: &Run) -> Stand {
     if run.has_ended() {
-        return Stand::AtRest;
+        return Stand::Ended;
     }
     let timed = |task: TaskView<'_>| matches!(task.status(), TaskStatus::Sleeping | TaskStatus::Retrying) && task.due().is_some();
     let asks = || run.tasks().any(|task| task.status() == TaskStatus::Asking);
@@ -328,28 +334,32 @@ fn stand(run: &Run) -> Stand {
 }
 
 fn is_at_rest(run: &Run) -> bool {
-    matches!(stand(run), Stand::AtRest)
+    matches!(stand(run), Stand::Ended | Stand::AtRest)
 }
 
-/// Whether nothing brings a run on but people, nor the runs that it waits for. None: it is not open.
-async fn rests(engine: &Engine, id: RunId) -> Option<bool> {
-    match engine.look(id, stand).await.ok()? {
-        Stand::AtRest => Some(true),
-        Stand::Busy => Some(false),
-        Stand::Children(children) => {
-            for child in children {
-                // One that is not open has yet to begin, or its end is on its way to the run that waits for it.
-                if Box::pin(rests(engine, child)).await != Some(true) {
-                    return Some(false);
-                }
-            }
-            Some(true)
-        }
+/// Whether nothing brings a run on but people. One that is not open is brought on by nothing.
+async fn at_rest(engine: &Engine, id: RunId) -> bool {
+    match engine.look(id, stand).await {
+        Err(_) | Ok(Stand::Ended | Stand::AtRest) => true,
+        Ok(Stand::Busy) => false,
+        Ok(Stand::Children(children)) => all_ask(engine, children).await,
     }
 }
 
-async fn at_rest(engine: &Engine, id: RunId) -> bool {
-    rests(engine, id).await.unwrap_or(true)
+/// Whether these runs, for which another one waits, wait for people. One that has yet to begin does not, nor does one whose
+/// end is on its way to the run that waits for it.
+async fn all_ask(engine: &Engine, children: Vec<RunId>) -> bool {
+    for child in children {
+        let asks = match engine.look(child, stand).await {
+            Err(_) | Ok(Stand::Ended | Stand::Busy) => false,
+            Ok(Stand::AtRest) => true,
+            Ok(Stand::Children(children)) => Box::pin(all_ask(engine, children)).await,
+        };
+        if !asks {
+            return false;
+        }
+    }
+    true
 }
 
 /// Waits until all these runs are at rest, or somebody has seen enough.

@@ -148,7 +148,7 @@ pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool) ->
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number from 1".to_owned())
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use quorate::project::{Summary, millis_between, standing};
-use quorate::{Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, Work, write_lines};
+use quorate::{
+    Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, Stands, Timestamp, Wanted, Work, write_lines,
+};
 use serde_json::json;
 
 use super::context::{Context, input, load};
@@ -16,8 +18,8 @@ use super::{events, run, tree};
 
 /// Most tasks of a run that are shown.
 const MAX_SHOWN: usize = 200;
-/// Most runs that are looked through for those that are wanted.
-const MAX_LOOKED_THROUGH: usize = 1_000_000;
+/// How a run may stand.
+const STATUSES: &str = "running, waiting, compensating, succeeded, failed, timed_out, cancelled";
 
 /// Lists runs, shows them, and brings them on.
 ///
@@ -33,17 +35,7 @@ enum Verb {
     /// Lists runs, the newest first.
     ///
     /// Example: quorate runs list --status waiting
-    List {
-        /// Only those that stand so: running, waiting, succeeded, failed, timed_out, cancelled.
-        #[arg(long, value_name = "STATUS")]
-        status: Option<String>,
-        /// Only those of this workflow.
-        #[arg(long, value_name = "NAME")]
-        workflow: Option<String>,
-        /// How many at the most.
-        #[arg(long, default_value_t = 20)]
-        limit: usize,
-    },
+    List(Which),
     /// Shows a run: its tasks, its decision, what it returned.
     ///
     /// Example: quorate runs show last --at 12
@@ -125,9 +117,32 @@ enum Verb {
     },
 }
 
+/// Which runs are listed.
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Only those that stand so: running, waiting, compensating, succeeded, failed, timed_out, cancelled.
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    status: Option<RunStatus>,
+    /// Only those of this workflow.
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// Only those that began since then: 2h, 7d, 2026-11-20, 2026-11-20T09:30:00Z.
+    #[arg(long, value_name = "TIME", value_parser = point_in_time)]
+    since: Option<Timestamp>,
+    /// Only those that come after this one in the list.
+    #[arg(long, value_name = "RUN")]
+    after: Option<String>,
+    /// Those as well that other runs started.
+    #[arg(long)]
+    all: bool,
+    /// How many at the most.
+    #[arg(long, default_value_t = 20, value_parser = run::at_least_one)]
+    limit: usize,
+}
+
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     match &arguments.verb {
-        Verb::List { status, workflow, limit } => list(context, status.as_deref(), workflow.as_deref(), *limit),
+        Verb::List(which) => list(context, which),
         Verb::Show { run, at } => show(context, run, *at),
         Verb::Events { run, jsonl } => show_events(context, run, *jsonl || context.global.json),
         Verb::Explain { run } => explain(context, run),
@@ -146,35 +161,49 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     }
 }
 
-fn list(context: &Context, status: Option<&str>, workflow: Option<&str>, limit: usize) -> Outcome {
-    let mut table = Table::new(&["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK"]);
+fn list(context: &Context, which: &Which) -> Outcome {
+    let mut table = Table::new(&["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK", "BY"]);
     let mut listed = Vec::new();
+    let mut last = None;
     if context.data()?.exists() {
         let reader = context.reader()?;
-        // What is filtered out is not counted.
-        let look = if status.is_some() || workflow.is_some() { MAX_LOOKED_THROUGH } else { limit };
-        for info in reader.list(look)?.into_iter().filter(|info| workflow.is_none_or(|workflow| workflow == info.name)) {
-            let stands = match info.ended {
-                Some((status, _)) => status,
-                None => load(&reader, info.run)?.0.status(),
-            };
-            if status.is_some_and(|status| status != stands.to_string()) {
-                continue;
+        let mut wanted = which.wanted(context, &reader)?;
+        'pages: loop {
+            let page = reader.list(&wanted)?;
+            for info in &page {
+                let stands = match info.ended {
+                    Some((status, _)) => status,
+                    None => load(&reader, info.run)?.0.status(),
+                };
+                if which.status.is_some_and(|status| status != stands) {
+                    continue;
+                }
+                let ended = info.ended.map(|(_, at)| at);
+                let by = match info.parent {
+                    Some(parent) => format!("run {}", parent.short()),
+                    None => info.by.clone(),
+                };
+                table.row([
+                    info.run.short().into(),
+                    info.name.as_str().into(),
+                    Cell::styled(stands.to_string(), Style::of_run(stands)),
+                    moment(info.started).into(),
+                    lasting(millis_between(info.started, ended.unwrap_or_else(now))).into(),
+                    by.into(),
+                ]);
+                listed.push(json!({
+                    "run_id": info.run.to_string(), "target": info.name, "status": stands, "by": info.by,
+                    "parent": info.parent.map(|parent| parent.to_string()), "started_at": info.started, "ended_at": ended,
+                }));
+                if listed.len() == which.limit {
+                    last = Some(info.run);
+                    break 'pages;
+                }
             }
-            let ended = info.ended.map(|(_, at)| at);
-            let took = millis_between(info.started, ended.unwrap_or_else(now));
-            table.row([
-                info.run.short().into(),
-                info.name.as_str().into(),
-                Cell::styled(stands.to_string(), Style::of_run(stands)),
-                moment(info.started).into(),
-                lasting(took).into(),
-            ]);
-            listed.push(json!({
-                "run_id": info.run.to_string(), "target": info.name, "status": stands, "started_at": info.started, "ended_at": ended,
-            }));
-            if listed.len() == limit {
-                break;
+            // How an open run stands is known when it is looked at: a page may hold fewer than it seems.
+            match page.last().filter(|_| page.len() == wanted.limit) {
+                Some(info) => wanted.after = Some((info.started, info.run)),
+                None => break,
             }
         }
     }
@@ -185,7 +214,41 @@ fn list(context: &Context, status: Option<&str>, workflow: Option<&str>, limit: 
     } else {
         table.show(&context.screen);
     }
+    if let Some(last) = last.filter(|_| context.screen.out_is_terminal && !context.global.json) {
+        context.screen.note(&format!("hint: `quorate runs list --after {}` goes on from here", last.short()));
+    }
     Ok(Exit::Succeeded)
+}
+
+impl Which {
+    fn wanted(&self, context: &Context, reader: &SqliteReader) -> Result<Wanted, Problem> {
+        let after = match &self.after {
+            None => None,
+            Some(after) => {
+                let (run, entries) = load(reader, context.find_run(reader, after)?)?;
+                entries.first().map(|first| (first.at, run.id()))
+            }
+        };
+        let stands = self.status.map(|status| match status {
+            RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => Stands::Open,
+            RunStatus::Succeeded | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => Stands::Ended(status),
+        });
+        Ok(Wanted { limit: self.limit, name: self.workflow.clone(), stands, since: self.since, after, roots: !self.all })
+    }
+}
+
+/// A point in time as an argument: itself, its day, or how long ago it was.
+fn point_in_time(text: &str) -> Result<Timestamp, String> {
+    if let Some(ago) = quorate::project::read_duration(text) {
+        return Ok(Timestamp::from_micros(now().micros().saturating_sub(i64::try_from(ago.0).unwrap_or(i64::MAX).saturating_mul(1_000))));
+    }
+    let midnight = format!("{text}T00:00:00Z");
+    let wrong = |_| "a day such as 2026-11-20, a point in time such as 2026-11-20T09:30:00Z, or how long ago: 2h, 7d".to_owned();
+    text.parse().or_else(|_| midnight.parse()).map_err(wrong)
+}
+
+fn status(text: &str) -> Result<RunStatus, String> {
+    serde_json::from_value(text.into()).map_err(|_| format!("a run stands so: {STATUSES}"))
 }
 
 /// A point in time to the second.
