@@ -62,9 +62,19 @@ impl Terminal {
         let contents = screen.lock().unwrap().screen().contents();
         // A spinner may stand anywhere.
         let contents: String = contents.chars().map(|sign| if "⠙⠹⠸⠼⠴⠦⠧".contains(sign) { '⠋' } else { sign }).collect();
-        let lines: Vec<String> = contents.lines().map(|line| masked(line.trim_end())).collect();
+        let lines: Vec<String> = contents.lines().map(|line| narrow(&masked(line.trim_end()))).collect();
         format!("{}\nexit {}", lines.join("\n").trim_end(), status.code().unwrap())
     }
+}
+
+/// Columns are as wide as what was masked: between them, any number of spaces is as good as two.
+fn narrow(line: &str) -> String {
+    let text = line.trim_start();
+    let mut narrow = line[..line.len() - text.len()].to_owned();
+    let mut cells = text.split("  ").filter(|cell| !cell.is_empty()).map(str::trim);
+    narrow.push_str(cells.next().unwrap_or_default());
+    cells.for_each(|cell| narrow.push_str(&format!("  {cell}")));
+    narrow
 }
 
 fn read(master: OwnedFd, screen: &Mutex<vt100::Parser>) {
@@ -101,9 +111,9 @@ tasks:
     ");
     insta::assert_snapshot!(terminal.ended(), @"
       ✓ prepare  succeeded  std.sleep  <took>
-      ✗ pay      failed     bank  <took>
+      ✗ pay  failed  bank  <took>
           2 attempts: unavailable: `sh` ended with code 75: closed
-      – report   skipped                       pay did not succeed
+      – report  skipped  pay did not succeed
     run <id> failed: pay failed (unavailable: `sh` ended with code 75: closed), after <took>
     hint: `quorate runs explain <id>` tells the whole story
     exit 1
@@ -120,14 +130,14 @@ fn a_list_is_a_table() {
             .ends_with("exit 5")
     );
     insta::assert_snapshot!(Terminal::type_in(&house, "runs list").ended(), @"
-    RUN       WORKFLOW  STATUS     STARTED              TOOK  BY
-    <id>  release   waiting    <time>  <took>   eve
-    <id>  greet     succeeded  <time>  <took>   eve
+    RUN  WORKFLOW  STATUS  STARTED  TOOK  BY
+    <id>  release  waiting  <time>  <took>  eve
+    <id>  greet  succeeded  <time>  <took>  eve
     exit 0
     ");
     insta::assert_snapshot!(Terminal::type_in(&house, "approvals list").ended(), @"
-    APPROVAL           WORKFLOW  UNTIL  BY                    QUESTION
-    <id>/sign_off  release   -      2 of the group leads  Ship 1.2 with a name …
+    APPROVAL  WORKFLOW  UNTIL  BY  QUESTION
+    <id>/sign_off  release  -  2 of the group leads  Ship 1.2 with a name …
     exit 0
     ");
 }
@@ -158,7 +168,7 @@ fn ctrl_c_leaves_a_run_and_ctrl_c_twice_cancels_it() {
     terminal.wait_for("running");
     send("INT", &terminal.command);
     insta::assert_snapshot!(terminal.ended(), @"
-      ⠋ nap    running    std.sleep  <took>
+      ⠋ nap  running  std.sleep  <took>
       · after  waiting
     Ctrl-C again cancels the run; otherwise it is left as it is
     left run <id>, which waits for nap, which is under way
@@ -172,11 +182,11 @@ fn ctrl_c_leaves_a_run_and_ctrl_c_twice_cancels_it() {
     terminal.wait_for("Ctrl-C again");
     send("INT", &terminal.command);
     insta::assert_snapshot!(terminal.ended(), @"
-      ⠋ nap    running    std.sleep  <took>  2 attempts
+      ⠋ nap  running  std.sleep  <took>  2 attempts
       · after  waiting
     Ctrl-C again cancels the run; otherwise it is left as it is
-      □ nap    cancelled  std.sleep  <took>  2 attempts: the run was cancelled
-      – after  skipped                       the run was cancelled
+      □ nap  cancelled  std.sleep  <took>  2 attempts: the run was cancelled
+      – after  skipped  the run was cancelled
     run <id> was cancelled, after <took>
     hint: `quorate runs explain <id>` tells the whole story
     exit 1
