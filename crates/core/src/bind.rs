@@ -1,5 +1,6 @@
 //! Conditions and templates tied to the tasks and values that they read.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::Payload;
 use crate::draft::{Draft, Role, WorkDraft};
-use crate::plan::Problem;
+use crate::plan::{MAX_GUESSES, Problem};
 
 /// An expression and, for each of its slots, where the value is found.
 #[derive(Debug)]
@@ -175,6 +176,8 @@ pub(crate) struct Names<'a> {
     pub(crate) by_id: &'a HashMap<Arc<str>, u32>,
     pub(crate) deps: &'a [Box<[u32]>],
     pub(crate) sections: &'a BTreeMap<u32, Box<[u32]>>,
+    /// How often it was asked for names to offer.
+    pub(crate) asked: Cell<usize>,
 }
 
 impl<'a> Names<'a> {
@@ -385,6 +388,11 @@ impl quorate_expr::Names for Reads<'_> {
                 _ => &[],
             };
             fields.iter().map(move |field| format!("{prefix}{}", field.name))
+        }
+        let asked = self.names.asked.get();
+        self.names.asked.set(asked + 1);
+        if asked >= MAX_GUESSES {
+            return Vec::new();
         }
         let draft = self.names.draft;
         let mut known: Vec<String> = fields(&draft.profile, "").chain(fields(&draft.input, "")).collect();

@@ -1,7 +1,8 @@
 //! Plans that can run: checked, immutable, named by their content.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,8 +23,9 @@ pub const MAX_DEPENDENCIES: usize = 1_000_000;
 pub const MAX_CHECKPOINTS: usize = 1_000;
 /// Longest name of a task.
 pub const MAX_ID_BYTES: usize = 128;
-/// Problems after which nothing is suggested any more.
-const MAX_GUESSES: usize = 50;
+/// Problems after which nothing is suggested any more: it takes a while to look for what may have been meant, and nobody
+/// reads the thousandth guess.
+pub(crate) const MAX_GUESSES: usize = 50;
 /// Most attempts that a retry may add, and most times that a section may run.
 pub const MAX_REPEATS: u32 = 10_000;
 
@@ -192,7 +194,8 @@ impl Plan {
     /// Every mistake, in the order of the draft.
     pub fn compile(draft: &Draft) -> Result<Plan, Vec<Problem>> {
         let whole = with_reviews(draft);
-        let mut compiler = Compiler { draft: &whole, by_id: HashMap::new(), problems: Vec::new() };
+        let undo_items = whole.tasks.iter().filter(|task| task.for_each.is_some()).filter_map(|task| task.compensate.as_deref()).collect();
+        let mut compiler = Compiler { draft: &whole, by_id: HashMap::new(), undo_items, problems: Vec::new() };
         let plan = compiler.plan();
         match plan {
             Some(plan) if compiler.problems.iter().all(|problem| problem.severity == Severity::Warning) => {
@@ -339,6 +342,8 @@ fn decides(draft: &Draft) -> bool {
 struct Compiler<'a> {
     draft: &'a Draft,
     by_id: HashMap<Arc<str>, u32>,
+    /// The tasks that undo what was done for the items of a list.
+    undo_items: HashSet<&'a str>,
     problems: Vec<Problem>,
 }
 
@@ -379,7 +384,7 @@ impl Compiler<'_> {
         self.check_limits();
         self.check_roles(&deps);
         let sections = self.sections(&deps, &succ);
-        let names = Names { draft, by_id: &self.by_id.clone(), deps: &deps, sections: &sections };
+        let names = Names { draft, by_id: &self.by_id.clone(), deps: &deps, sections: &sections, asked: Cell::new(0) };
         let mut nodes: Vec<Node> = Vec::with_capacity(draft.tasks.len());
         for (ix, task) in draft.tasks.iter().enumerate() {
             let node = self.node(&names, ix, task, &deps, &succ, &sections);
@@ -487,7 +492,6 @@ impl Compiler<'_> {
     fn task(&mut self, id: &str, at: impl Fn() -> String) -> Option<u32> {
         let found = self.by_id.get(id).copied();
         if found.is_none() {
-            // Looking for what may have been meant takes a while, and nobody reads the thousandth guess.
             let names = self.draft.tasks.iter().map(|task| task.id.as_str());
             let near = if self.problems.len() < MAX_GUESSES { closest(id, names) } else { None };
             let shown: String = id.chars().take(MAX_ID_BYTES).collect();
@@ -734,8 +738,7 @@ impl Compiler<'_> {
         let here = u32::try_from(ix).expect("MAX_TASKS fits");
         let at = |field: &str| format!("tasks.{}.{field}", task.id);
         let before = names.before(here);
-        let undoes_item = |other: &TaskDraft| other.for_each.is_some() && other.compensate.as_deref() == Some(task.id.as_str());
-        let of_item = task.for_each.is_some() || (task.role == Role::Compensation && self.draft.tasks.iter().any(undoes_item));
+        let of_item = task.for_each.is_some() || (task.role == Role::Compensation && self.undo_items.contains(task.id.as_str()));
         let each = names.before(here).with_item(of_item);
         let default_join = if task.role == Role::Finally { Needs::Settled } else { Needs::All };
         let join = task.join.clone().unwrap_or(JoinDraft { needs: default_join, ..JoinDraft::default() });

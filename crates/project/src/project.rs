@@ -1,6 +1,6 @@
 //! A project: its files, read and checked together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use quorate_core::{Digest, Millis, Plan, Problem};
@@ -275,9 +275,11 @@ impl Compiling<'_> {
             Ok(plan) => plan.warnings(),
             Err(found) => found.as_slice(),
         };
-        let places = Places { file: &self.files[*file], node, origins: &origins, draft: &draft };
+        let places = Places::of(&self.files[*file], node, &origins, &draft);
         let earlier = reading.problems.iter().filter(|known| known.file == *file);
-        let known: Vec<Diagnostic> = earlier.chain(&problems).filter(|known| known.is_error()).cloned().collect();
+        let known = earlier.chain(&problems).filter(|known| known.is_error()).filter_map(|known| known.span);
+        let mut known: Vec<(u32, u32)> = known.map(|span| (span.start, span.end)).collect();
+        known.sort_unstable();
         problems.extend(found.iter().filter(|problem| !places.follows(problem, &known)).map(|problem| places.place(problem)));
         above.pop();
         let sound = called.all && !problems.iter().any(Diagnostic::is_error);
@@ -399,10 +401,16 @@ struct Places<'a> {
     file: &'a Source,
     node: &'a Node,
     origins: &'a [&'a Node],
-    draft: &'a quorate_core::Draft,
+    tasks: HashMap<&'a str, usize>,
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    fn of(file: &'a Source, node: &'a Node, origins: &'a [&'a Node], draft: &'a quorate_core::Draft) -> Places<'a> {
+        // Of two tasks of one name, the first is meant.
+        let tasks = draft.tasks.iter().enumerate().rev().map(|(position, task)| (task.id.as_str(), position)).collect();
+        Places { file, node, origins, tasks }
+    }
+
     /// What a problem is about: a task, or the workflow as a whole.
     fn unit(&self, problem: &Problem) -> &Node {
         let mut steps = problem.at.split(['.', '[', ']']).filter(|step| !step.is_empty());
@@ -411,16 +419,20 @@ impl Places<'_> {
     }
 
     fn origin(&self, task: &str) -> Option<&Node> {
-        let position = task.parse().ok().or_else(|| self.draft.tasks.iter().position(|draft| draft.id == task))?;
+        let position = task.parse().ok().or_else(|| self.tasks.get(task).copied())?;
         self.origins.get(position).copied()
     }
 
-    /// Whether the problem is hardly more than what follows from a mistake that was found in the same task before.
-    fn follows(&self, problem: &Problem, known: &[Diagnostic]) -> bool {
-        let unit = self.unit(problem).span;
-        let inside = |span: quorate_expr::Span| unit.start <= span.start && span.end <= unit.end;
+    /// Whether the problem is hardly more than what follows from a mistake that was found in the same task before. The
+    /// places of those are known, in order.
+    fn follows(&self, problem: &Problem, known: &[(u32, u32)]) -> bool {
         let written = self.find(problem).is_some_and(|(_, exactly)| exactly);
-        !(problem.span.is_some() && written) && known.iter().any(|known| known.span.is_some_and(inside))
+        if problem.span.is_some() && written {
+            return false;
+        }
+        let unit = self.unit(problem).span;
+        let first = known.partition_point(|(start, _)| *start < unit.start);
+        known[first..].iter().take_while(|(start, _)| *start <= unit.end).any(|(_, end)| *end <= unit.end)
     }
 
     /// Where what a problem is about was written, and whether it is that exactly, or what it belongs to.
