@@ -1,8 +1,9 @@
 //! What does the work.
 //!
-//! An [`Agent`] is a name, a version, what it can do and what it does to the world, and a function that does it:
-//! async, or blocking and then called on a thread where it may block, or so quick that it is called on the spot. The [`Registry`] knows the agents and finds those that
-//! a task may ask for. This crate never decides when an agent is called, and never retries: that is the engine's.
+//! An [`Agent`] is a name, a version, what it can do and what it does to the world, and a function that does it: async, or
+//! blocking and then called on a thread where it may block, or so quick that it is called on the spot. The [`Registry`]
+//! knows the agents and finds those that a task may ask for. This crate never decides when an agent is called, and never
+//! retries: that is the engine's.
 
 mod cancel;
 mod exec;
@@ -15,7 +16,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use quorate_core::{AgentRef, Effect, Failure, Millis, Reply, Request};
+use quorate_core::{AgentRef, Effect, Failure, FailureClass, Millis, Reply, Request};
+use quorate_expr::Type;
 
 pub use cancel::Cancel;
 pub use exec::{NOT_STARTED, NOT_STARTED_MARK, Program};
@@ -127,6 +129,30 @@ impl Agent {
             Doing::Async(function) => Doing::Async(Arc::new(move |call| function(prepare(call)))),
             Doing::Blocking(function) => Doing::Blocking(Arc::new(move |call| function(prepare(call)))),
             Doing::Quick(function) => Doing::Quick(Arc::new(move |call| function(prepare(call)))),
+        };
+        Agent { doing, ..self }
+    }
+
+    /// What it returns. An output that does not fit is a failure of class `invalid`, whatever a plan expects of it.
+    #[must_use]
+    pub fn returns(self, kind: Type) -> Agent {
+        let check = move |outcome: Outcome| match outcome {
+            Ok(reply) => match reply.output.check(&kind) {
+                Ok(()) => Ok(reply),
+                Err(wrong) => Err(Failure::new(FailureClass::Invalid, wrong)),
+            },
+            failed => failed,
+        };
+        let doing = match self.doing {
+            Doing::Async(function) => {
+                let check = Arc::new(check);
+                Doing::Async(Arc::new(move |call| {
+                    let (calling, check) = (function(call), check.clone());
+                    Box::pin(async move { check(calling.await) })
+                }))
+            }
+            Doing::Blocking(function) => Doing::Blocking(Arc::new(move |call| check(function(call)))),
+            Doing::Quick(function) => Doing::Quick(Arc::new(move |call| check(function(call)))),
         };
         Agent { doing, ..self }
     }

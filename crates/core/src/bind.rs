@@ -70,6 +70,15 @@ impl Bound {
         self.checked.ast().source()
     }
 
+    /// The task whose output it is, or is a part of, and nothing besides.
+    pub(crate) fn bare_output(&self) -> Option<u32> {
+        let slot = self.checked.slot_of(self.checked.ast().root())?;
+        match &self.reads[slot] {
+            Read::Output(task, _) => Some(*task),
+            _ => None,
+        }
+    }
+
     /// The tasks that it reads.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = u32> {
         self.reads.iter().filter_map(|read| match read {
@@ -128,6 +137,23 @@ impl Form {
                     Form::Fixed(Payload::null())
                 }
             },
+        }
+    }
+
+    /// Every expression in it, with its place.
+    pub(crate) fn each<'a>(&'a self, at: &str, tell: &mut impl FnMut(&str, &'a Bound)) {
+        match self {
+            Form::Fixed(_) => {}
+            Form::Value(bound) => tell(at, bound),
+            Form::Text(pieces) => pieces.iter().for_each(|piece| {
+                if let Piece::Value(bound) = piece {
+                    tell(at, bound);
+                }
+            }),
+            Form::List(items) => {
+                items.iter().enumerate().for_each(|(position, item)| item.each(&format!("{at}[{position}]"), tell));
+            }
+            Form::Object(fields) => fields.iter().for_each(|(name, field)| field.each(&format!("{at}.{name}"), tell)),
         }
     }
 

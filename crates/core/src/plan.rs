@@ -775,7 +775,7 @@ impl Compiler<'_> {
             self.report("P003", at("for_each.max_parallel"), "with no item at a time nothing would ever run", None);
         }
         self.check_fields(task);
-        Node {
+        let node = Node {
             id: task.id.as_str().into(),
             work: self.work(task, &each),
             lane: 0,
@@ -798,14 +798,53 @@ impl Compiler<'_> {
             may_grow: task.may_grow.iter().filter_map(|id| self.by_id.get(id.as_str()).copied()).collect(),
             output: task.output.clone(),
             watched_by: Vec::new(),
+        };
+        self.check_gaps(task, &node);
+        node
+    }
+
+    /// A task that also runs after others that returned nothing fails where it reads what they did not return.
+    fn check_gaps(&mut self, task: &TaskDraft, node: &Node) {
+        if node.join.needs == Needs::All {
+            return;
+        }
+        let mut gaps: Vec<(String, u32)> = Vec::new();
+        let asked: Vec<u32> = node.when.iter().flat_map(Bound::tasks).collect();
+        let mut look = |at: &str, bound: &Bound| {
+            gaps.extend(
+                bound.bare_output().filter(|read| node.deps.contains(read) && !asked.contains(read)).map(|read| (at.to_owned(), read)),
+            );
+        };
+        let at = |field: &str| format!("tasks.{}.{field}", task.id);
+        for (field, form) in [("input", &node.input), ("params", &node.params)] {
+            form.iter().for_each(|form| form.each(&at(field), &mut look));
+        }
+        if let Some(for_each) = &node.for_each {
+            look(&at("for_each.items"), &for_each.items);
+        }
+        for (at, read) in gaps {
+            let read = &self.draft.tasks[read as usize];
+            let may_be_skipped = read.when.is_some() || read.skip_when.is_some();
+            let how = match node.join.needs {
+                Needs::NoneFailed if may_be_skipped => "been skipped",
+                Needs::NoneFailed | Needs::All => continue,
+                Needs::Settled | Needs::Any | Needs::AtLeast(_) => "failed or been skipped",
+            };
+            let message = format!("`{}` may have {how} by then, and `{}` fails for want of it", read.id, task.id);
+            let help = format!("say what stands in its place, as in default({}, …), or ask for it in `when`", read.id);
+            self.problems.push(Problem { severity: Severity::Warning, help: Some(help), ..Problem::new("P027", at, message) });
         }
     }
 
     /// Fields that would mean nothing on a task of this kind.
     fn check_fields(&mut self, task: &TaskDraft) {
         let at = |field: &str| format!("tasks.{}.{field}", task.id);
+        if task.params.is_some() && !matches!(task.work, WorkDraft::Agent { .. }) {
+            self.report("P020", at("params"), "only an agent gets parameters", None);
+        }
         if !matches!(task.work, WorkDraft::Agent { .. } | WorkDraft::Workflow { .. }) {
             let by_itself = [
+                ("input", task.input.is_some(), "only an agent or a workflow gets an input"),
                 ("compensate", task.compensate.is_some(), "only what an agent or a workflow did can be undone"),
                 ("timeout", task.timeout.is_some(), "only an agent or a workflow runs out of time"),
                 ("retry", task.retry.is_some(), "only an agent or a workflow is tried again"),
@@ -813,7 +852,7 @@ impl Compiler<'_> {
             for (field, given, message) in by_itself {
                 if given {
                     let help = match (&task.work, field) {
-                        (WorkDraft::Approval(_), "timeout") => Some("give its `levels` a `within`".to_owned()),
+                        (WorkDraft::Approval(_), "timeout") => Some("give the approval a `within`".to_owned()),
                         (WorkDraft::Wait(_), "timeout") => Some("give the wait `for` or `until`".to_owned()),
                         _ => None,
                     };

@@ -644,7 +644,7 @@ fn fields_that_would_mean_nothing_are_refused() {
     task(&mut draft, "last").repeat = again("last", "always", 2);
     let said: Vec<String> = Plan::compile(&draft).unwrap_err().iter().map(ToString::to_string).collect();
     assert_snapshot!(said.join("\n"), @"
-    tasks.ask.timeout: only an agent or a workflow runs out of time [P020]; give its `levels` a `within`
+    tasks.ask.timeout: only an agent or a workflow runs out of time [P020]; give the approval a `within`
     tasks.hear.timeout: only an agent or a workflow runs out of time [P020]; give the wait `for` or `until`
     tasks.hear.retry: only an agent or a workflow is tried again [P020]
     tasks.last.repeat: only what belongs to the main part runs again [P019]

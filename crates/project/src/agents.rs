@@ -40,6 +40,14 @@ pub struct AgentSpec {
     pub output: Type,
 }
 
+impl AgentSpec {
+    /// Whether it is called for what asks for all of this.
+    #[must_use]
+    pub fn can(&self, wanted: &[String]) -> bool {
+        self.enabled && wanted.iter().all(|name| self.capabilities.contains(name))
+    }
+}
+
 /// What does the work of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Does {

@@ -10,6 +10,7 @@ use quorate_core::{Digest, Draft, FailureClass, Millis, Role};
 use quorate_expr::Type;
 use serde_json::Value as Json;
 
+use crate::agents::AgentSpec;
 use crate::files::{APPROVAL, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, REPEAT, RETRY, TASK, WAIT, WORKFLOW};
 use crate::report::Diagnostic;
 use crate::shape::{Object, duration, json, number, truth};
@@ -18,8 +19,8 @@ use crate::yaml::{Kind, Node};
 
 /// What lies around a workflow: what it takes where it says nothing, and what its names mean.
 pub(crate) struct Around<'a> {
-    /// What an agent returns, by its id.
-    pub(crate) outputs: &'a BTreeMap<String, Type>,
+    /// The agents, by their ids.
+    pub(crate) agents: &'a BTreeMap<String, AgentSpec>,
     /// The plans of other workflows.
     pub(crate) plans: &'a BTreeMap<String, Digest>,
     pub(crate) default_agent: Option<String>,
@@ -205,10 +206,7 @@ impl<'a> Lowering<'a, '_> {
         });
         let work = self.work(fields);
         let declared = fields.get("output").map(|node| types::read(node, self.problems));
-        let output = declared.or_else(|| match &work {
-            WorkDraft::Agent { id: Some(agent), .. } => self.around.outputs.get(agent).cloned(),
-            _ => None,
-        });
+        let output = declared.or_else(|| self.returned(&work));
         let role = match (fields.truth("finally"), fields.truth("on_demand")) {
             (true, true) => {
                 let problem = Diagnostic::error("W003", format!("`{id}` cannot both run at the end and only when it is added"));
@@ -255,6 +253,20 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
+    /// What the agent says that it returns; of several that may be chosen, what all of them say.
+    fn returned(&self, work: &WorkDraft) -> Option<Type> {
+        let agents = self.around.agents;
+        match work {
+            WorkDraft::Agent { id: Some(agent), .. } => agents.get(agent).map(|agent| agent.output.clone()),
+            WorkDraft::Agent { id: None, capabilities } => {
+                let mut outputs = agents.values().filter(|agent| agent.can(capabilities)).map(|agent| &agent.output);
+                let first = outputs.next()?;
+                outputs.all(|other| other == first).then(|| first.clone())
+            }
+            WorkDraft::Approval(_) | WorkDraft::Wait(_) | WorkDraft::Workflow { .. } => None,
+        }
+    }
+
     fn work(&mut self, fields: Fields<'a>) -> WorkDraft {
         let kinds = ["approval", "wait", "workflow", "agent"];
         let given: Vec<&str> = kinds.into_iter().filter(|kind| fields.get(kind).is_some()).collect();
@@ -262,6 +274,10 @@ impl<'a> Lowering<'a, '_> {
             let span = fields.get(second).map_or(fields.node.span, |node| node.span);
             let message = format!("a task does one thing, and this one has both `{first}` and `{second}`");
             self.problems.push(Diagnostic::error("W004", message).at(span).help("make two tasks of it"));
+        }
+        if let (Some(kind @ ("approval" | "wait" | "workflow")), Some(node)) = (given.first().copied(), fields.get("capabilities")) {
+            let message = format!("a task does one thing: with `{kind}`, no agent is looked for");
+            self.problems.push(Diagnostic::error("W004", message).at(node.span).help("leave out `capabilities`, or make two tasks of it"));
         }
         match given.first() {
             Some(&"approval") => WorkDraft::Approval(self.approval(fields.get("approval"))),

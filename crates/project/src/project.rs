@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use quorate_core::{Digest, Millis, Plan, Problem};
-use quorate_expr::{Type, closest};
+use quorate_expr::closest;
 
 use crate::agents::{self, AgentSpec};
 use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
@@ -96,12 +96,10 @@ impl Project {
                 _ => {}
             }
         }
-        let outputs = reading.project.agents.values().map(|agent| (agent.id.clone(), agent.output.clone())).collect();
         let timeout = timeout.and_then(duration);
         let mut compiling = Compiling {
             files: &files,
             written: &written,
-            outputs,
             default_agent,
             timeout,
             groups: reading.project.groups.clone(),
@@ -240,7 +238,6 @@ fn is_one_workflow(tree: &Node) -> bool {
 struct Compiling<'a> {
     files: &'a [Source],
     written: &'a BTreeMap<String, Written<'a>>,
-    outputs: BTreeMap<String, Type>,
     default_agent: Option<String>,
     timeout: Option<Millis>,
     groups: BTreeMap<String, Vec<String>>,
@@ -259,7 +256,7 @@ impl Compiling<'_> {
         let mut problems = Vec::new();
         let called = self.called(node, above, &mut problems, reading);
         let around = Around {
-            outputs: &self.outputs,
+            agents: &reading.project.agents,
             plans: &called.plans,
             default_agent: self.default_agent.clone(),
             timeout: self.timeout,
@@ -353,10 +350,11 @@ impl Compiling<'_> {
                     problems
                         .extend(missing.map(|name| Diagnostic::error("A013", format!("`{}` cannot do {name}", agent.id)).at(node.span)));
                 }
-            } else if let Some(node) = TASK.get(origin, "capabilities") {
+            } else if let Some(node) = TASK.get(origin, "capabilities")
+                && ["approval", "wait", "workflow"].iter().all(|kind| TASK.get(origin, kind).is_none())
+            {
                 let wanted = texts(node);
-                let able = |agent: &&AgentSpec| agent.enabled && wanted.iter().all(|name| agent.capabilities.contains(name));
-                if !agents.values().any(|agent| able(&agent)) {
+                if !agents.values().any(|agent| agent.can(&wanted)) {
                     let missing = wanted.iter().find(|name| !known.contains(name.as_str()));
                     let near = missing.and_then(|name| closest(name, known.iter().copied()));
                     let help = near.map_or_else(

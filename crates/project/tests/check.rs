@@ -230,6 +230,9 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
         "{ id: 1st, agent: std.echo }",
         "{ id: a }",
         "{ id: a, agent: std.echo, workflow: w }",
+        "{ id: a, approval: { question: 'Go?' }, capability: flying }",
+        "{ id: a, wait: { for: 1s }, params: { x: 1 } }",
+        "{ id: a, approval: { question: 'Go?' }, input: { x: 1 } }",
         "{ id: a, workflow: other }",
         "{ id: a, workflow: w }",
         "{ id: a, agent: nobody }",
@@ -249,6 +252,9 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
         "{ id: a, agent: std.echo, depends_on: [b], when: 'b.ok > 3' }",
         "{ id: a, agent: std.echo, params: { text: 'Hello {{ input.name' } }",
         "{ id: a, agent: std.echo, params: { text: '{{ nobody }}' } }",
+        "{ id: a, agent: std.echo, depends_on: [b], join: settled, params: { text: ['scored {{ b.score }}'] } }",
+        "{ id: a, agent: std.echo, depends_on: [b], join: settled, params: { text: '{{ default(b.score, 0) }}' }, when: b.ok }",
+        "{ id: a, agent: std.echo, depends_on: [b], join: settled, params: { text: '{{ b.score }}' }, when: completed(b) }",
         "{ id: a, agent: std.echo, for_each: { items: 'b.score' }, depends_on: [b] }",
         "{ id: a, agent: std.echo, repeat: { from: b, while: never, max: 2 } }",
         "{ id: a, agent: std.echo, repeat: { from: a, max: 2 } }",
@@ -326,6 +332,9 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:3:11 error[P021] nothing says who does `a` | name an agent, or at least one capability
     workflows/w.yaml:3:21 error[W004] a task does one thing, and this one has both `workflow` and `agent` | make two tasks of it
     workflows/w.yaml:3:41 error[W012] these workflows call each other: w → w | a loop is written as `repeat`
+    workflows/w.yaml:3:57 error[W004] a task does one thing: with `approval`, no agent is looked for | leave out `capabilities`, or make two tasks of it
+    workflows/w.yaml:3:41 error[P020] only an agent gets parameters
+    workflows/w.yaml:3:52 error[P020] only an agent or a workflow gets an input
     workflows/w.yaml:3:24 error[W011] there is no workflow `other`
     workflows/w.yaml:3:24 error[W012] these workflows call each other: w → w | a loop is written as `repeat`
     workflows/w.yaml:3:21 error[A010] there is no agent `nobody` | write one in the folder `agents`
@@ -344,6 +353,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:3:55 warning[X044] `b.score > 2` can never hold | the value is declared as a number from 0 to 1
     workflows/w.yaml:3:55 error[X042] true or false cannot be compared with the number 3
     workflows/w.yaml:3:54 error[X060] this `{{` is never closed | end the expression with `}}`
+    workflows/w.yaml:3:80 warning[P027] `b` may have failed or been skipped by then, and `a` fails for want of it | say what stands in its place, as in default(b, …), or ask for it in `when`
     workflows/w.yaml:3:50 error[P026] `for_each` takes a list, and this is a number from 0 to 1
     workflows/w.yaml:3:39 error[P019] `b` does not come before `a`, so there is no section to repeat
     workflows/w.yaml:3:39 error[F002] a repeated section needs `while` | again while this holds

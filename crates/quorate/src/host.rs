@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quorate_agents::{Agent, Call, Program, Registry, STANDARD, standard};
 use quorate_core::Payload;
+use quorate_expr::Type;
 use quorate_project::{AgentSpec, Checked, Does, ExecSpec, FOLDERS, MAX_FILE_BYTES, PROJECT_FILE, Project, Source};
 use quorate_runtime::Options;
 use serde_json::{Map, Value};
@@ -141,6 +142,9 @@ impl Host {
 fn dressed(mut agent: Agent, spec: &AgentSpec) -> Agent {
     if let Some(usual) = spec.params.as_ref().and_then(Value::as_object).cloned() {
         agent = agent.preparing(move |call| with_params(call, &usual));
+    }
+    if spec.output != Type::Any {
+        agent = agent.returns(spec.output.clone());
     }
     if let Some(effect) = spec.effect {
         agent = agent.effect(effect);

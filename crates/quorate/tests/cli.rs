@@ -692,6 +692,41 @@ fn agents_are_listed_and_called() {
 }
 
 #[test]
+fn what_an_agent_returns_is_what_it_says_whoever_chooses_it() {
+    let house = house();
+    let answers = |answer: &str| format!("exec: [sh, -c, \"cat > /dev/null; echo '{answer}'\"], capabilities: [score]");
+    let agents = |second: &str| {
+        let (fast, slow) = (answers("{\\\"score\\\": 2}"), answers("{}"));
+        format!("agents:\n  fast: {{ {fast}, priority: 9, output: {{ score: confidence }} }}\n  slow: {{ {slow}, output: {second} }}\n")
+    };
+    house.write(
+        "workflows/score.yaml",
+        "tasks: [{ id: score, capability: score }, { id: high, agent: std.echo, depends_on: [score], when: score.scroe > 0.9 }]\n",
+    );
+    house.write("agents/score.yaml", &agents("{ score: confidence }"));
+    insta::assert_snapshot!(house.type_in("run score"), @"
+    err: error[X030]: unknown name `score.scroe`
+    err:  --> workflows/score.yaml:1:99
+    err:   |
+    err: 1 | ..., depends_on: [score], when: score.scroe > 0.9 }]
+    err:   |                                 ^^^^^^^^^^^
+    err:   |
+    err:   = help: did you mean `score.score`?
+    err:
+    err: error: the project has one mistake
+    err: hint: a project runs without mistakes only; `quorate check` shows warnings as well
+    exit 3
+    ");
+    // Where the two do not say the same, nothing is known beforehand, and each is held to its own word.
+    house.write("agents/score.yaml", &agents("text"));
+    insta::assert_snapshot!(house.type_in("run score --quiet"), @"
+    err: run <id> failed: score failed (invalid: `output.score` should be a number from 0 to 1, but is 2), after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+}
+
+#[test]
 fn a_journal_is_verified_and_damage_is_named() {
     let house = house();
     house.type_in(r#"run greet -i '{"name": "Ann"}'"#);
