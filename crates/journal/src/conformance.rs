@@ -160,7 +160,7 @@ async fn runs_are_listed(journal: &dyn Journal) {
     let listed = journal.list(Wanted::newest(100)).await.expect("runs can be listed");
     let info = listed.iter().find(|info| info.run == RunId(5)).expect("the run is listed");
     assert_eq!(info.ended.map(|(status, _)| status), Some(RunStatus::Succeeded));
-    assert_eq!((&*info.name, &*info.by, info.parent), ("conformance", "conformance", None));
+    assert_eq!((&*info.name, &*info.by, info.parent), ("conformance", "tester", None));
 }
 
 async fn lists_are_narrowed_and_read_page_by_page(journal: &dyn Journal) {
