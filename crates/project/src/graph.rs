@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use quorate_core::draft::WorkDraft;
 use quorate_core::{Plan, Role, Run, TaskStatus};
+use serde_json::json;
 
 /// More tasks than this are summed up where nobody asks for all of them.
 pub const MAX_DRAWN: usize = 150;
@@ -125,6 +126,27 @@ impl Graph {
             let _ = writeln!(text, "  … and {} more stages", count - SHOWN);
         }
         text
+    }
+
+    /// The graph for programs: tasks with the stage that they are in, and what leads from one to another.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let stages = self.layers();
+        let tasks = self.nodes.iter().zip(stages).map(|(node, stage)| {
+            json!({
+                "id": node.id, "by": node.by, "role": node.role, "conditional": node.conditional, "status": node.status, "stage": stage + 1,
+            })
+        });
+        let edges = self.edges.iter().map(|edge| {
+            let kind = match edge.line {
+                Line::Before => "before",
+                Line::Undoes => "undoes",
+                Line::Again => "again",
+            };
+            json!({ "from": self.nodes[edge.from].id, "to": self.nodes[edge.to].id, "kind": kind })
+        });
+        let (tasks, edges): (Vec<_>, Vec<_>) = (tasks.collect(), edges.collect());
+        json!({ "schema": "quorate.graph/1", "target": self.name, "tasks": tasks, "edges": edges }).to_string()
     }
 
     /// For each node the length of the longest way to it.

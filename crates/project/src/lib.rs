@@ -23,7 +23,7 @@ pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;
 pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, Workflow};
 pub use quorate_expr::Severity;
-pub use report::{Diagnostic, Look, Source};
+pub use report::{Diagnostic, Lines, Look, Source};
 pub use shape::read_duration;
 pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing};
 pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};

@@ -210,6 +210,11 @@ impl Reading<'_> {
     }
 
     fn check_default(&mut self, files: &[Source], trees: &[Option<Node>], written: &BTreeMap<String, Written<'_>>) {
+        if written.is_empty() && self.problems.is_empty() && self.project.default.is_none() {
+            let file = files.iter().position(|file| &*file.path == PROJECT_FILE).unwrap_or_default();
+            let problem = Diagnostic::warning("W018", "the project has no workflow, and nothing that can run");
+            self.report(file, vec![problem.help("write one in the folder `workflows`; `quorate init --template list` shows some")]);
+        }
         let Some(default) = &self.project.default else { return };
         if written.contains_key(default) {
             return;

@@ -30,12 +30,28 @@ impl Source {
         Source { unreadable: Some(why.into()), ..Source::new(path, "") }
     }
 
+    /// Where its lines begin.
+    #[must_use]
+    pub fn lines(&self) -> Lines<'_> {
+        let begins = std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1));
+        Lines { text: &self.text, begins: begins.collect() }
+    }
+}
+
+/// The lines of a file.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    text: &'a str,
+    begins: Vec<usize>,
+}
+
+impl Lines<'_> {
     /// Line and column of a byte, both from 1; columns count characters.
     #[must_use]
-    pub fn line_and_column(&self, byte: u32) -> (usize, usize) {
-        let before = &self.text[..self.text.floor_char_boundary(byte as usize)];
-        let line = before.rfind('\n').map_or(0, |found| found + 1);
-        (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
+    pub fn place(&self, byte: u32) -> (usize, usize) {
+        let byte = self.text.floor_char_boundary(byte as usize);
+        let line = self.begins.partition_point(|begin| *begin <= byte);
+        (line, self.text[self.begins[line - 1]..byte].chars().count() + 1)
     }
 }
 

@@ -212,7 +212,7 @@ fn told(text: &str) -> String {
     let mut told = String::new();
     for diagnostic in &checked.diagnostics {
         let file = &checked.files[diagnostic.file];
-        let (line, column) = diagnostic.span.map_or((0, 0), |span| file.line_and_column(span.start));
+        let (line, column) = diagnostic.span.map_or((0, 0), |span| file.lines().place(span.start));
         let kind = if diagnostic.is_error() { "error" } else { "warning" };
         let help = diagnostic.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
         writeln!(told, "{}:{line}:{column} {kind}[{}] {}{help}", file.path, diagnostic.code, diagnostic.message).unwrap();

@@ -195,7 +195,8 @@ fn collect(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -
         }
         if kind.is_dir() && depth < MAX_FOLDERS {
             collect(root, &path, depth + 1, found)?;
-        } else if !kind.is_dir() && path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+        } else if !kind.is_dir() && path.extension().is_some_and(|end| ["yaml", "yml"].iter().any(|known| end.eq_ignore_ascii_case(known)))
+        {
             found.push(path);
         }
         if found.len() > MAX_FILES {

@@ -298,6 +298,56 @@ fn programs_get_documents_and_streams() {
 }
 
 #[test]
+fn every_command_has_a_document_for_programs() {
+    let house = House::empty();
+    insta::assert_snapshot!(house.type_in("init . --template loop --json"), @r#"
+    {"schema":"quorate.init/1","template":"loop","files":["./quorate.yaml","./agents/agents.yaml","./workflows/loop.yaml","./.gitignore"]}
+    err: wrote ./quorate.yaml
+    err: wrote ./agents/agents.yaml
+    err: wrote ./workflows/loop.yaml
+    err: wrote ./.gitignore
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("init --template list --json"), @r#"
+    {"schema":"quorate.templates/1","templates":[{"name":"ci","about":"checks side by side, then build and deploy"},{"name":"etl","about":"rows that are read, cleaned one by one, and loaded"},{"name":"review","about":"two of three reviewers have to come to a result"},{"name":"approval","about":"a payment that somebody has to agree to"},{"name":"map-reduce","about":"each item by itself, then all together"},{"name":"saga","about":"steps that are undone when a later one fails"},{"name":"loop","about":"write and judge until it is good"}]}
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("graph --json"), @r#"
+    {"schema":"quorate.graph/1","target":"loop","tasks":[{"id":"write","by":"std.set","role":"main","conditional":false,"status":null,"stage":1},{"id":"judge","by":"std.set","role":"main","conditional":false,"status":null,"stage":2},{"id":"publish","by":"std.echo","role":"main","conditional":false,"status":null,"stage":3}],"edges":[{"from":"write","to":"judge","kind":"before"},{"from":"judge","to":"write","kind":"again"},{"from":"judge","to":"publish","kind":"before"}]}
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("check --json"), @r#"
+    {"schema":"quorate.check/1","ok":true,"diagnostics":[]}
+    exit 0
+    "#);
+    let doctor: serde_json::Value = serde_json::from_slice(&house.run(&["doctor", "--json"], "").stdout).unwrap();
+    assert_eq!((&doctor["schema"], &doctor["ok"]), (&"quorate.doctor/1".into(), &true.into()));
+    insta::assert_snapshot!(house.type_in("run nobody --json"), @r#"
+    err: {"schema":"quorate.error/1","exit":4,"message":"there is no workflow `nobody`","hint":"there are: loop"}
+    exit 4
+    "#);
+    house.write("workflows/loop.yaml", "");
+    insta::assert_snapshot!(house.type_in("check"), @"
+    err: error[W011]: there is no workflow `loop`
+    err:  --> quorate.yaml:3:10
+    err:   |
+    err: 3 | default: loop
+    err:   |          ^^^^
+    err:   |
+    err:   = help: write one in the folder `workflows`
+    err:
+    err: one mistake and 0 warnings
+    exit 3
+    ");
+    std::fs::remove_file(house.path().join("workflows/loop.yaml")).unwrap();
+    house.write("workflows/LOUD.YML", "tasks: [{ id: a, agent: std.ecko }]\n");
+    insta::assert_snapshot!(house.type_in("check --json"), @r#"
+    {"schema":"quorate.check/1","ok":false,"diagnostics":[{"code":"W011","severity":"error","file":"quorate.yaml","line":3,"column":10,"message":"there is no workflow `loop`","help":"did you mean `LOUD`?"},{"code":"A010","severity":"error","file":"workflows/LOUD.YML","line":1,"column":25,"message":"there is no agent `std.ecko`","help":"did you mean `std.echo`?"}]}
+    exit 3
+    "#);
+}
+
+#[test]
 fn what_is_asked_wrongly_is_answered_clearly() {
     let house = house();
     insta::assert_snapshot!(house.type_in("runs list"), @"

@@ -1,5 +1,6 @@
 //! `quorate check`: everything that is wrong with a project, at once.
 
+use quorate::project::Source;
 use serde_json::json;
 
 use super::context::{Context, counted};
@@ -24,11 +25,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let wrong = errors > 0 || (arguments.strict && warnings > 0);
     if context.global.json {
         let files = &host.checked.files;
+        let lines: Vec<_> = files.iter().map(Source::lines).collect();
         let shown: Vec<_> = diagnostics
             .iter()
             .map(|diagnostic| {
                 let file = files.get(diagnostic.file);
-                let place = file.zip(diagnostic.span).map(|(file, span)| file.line_and_column(span.start));
+                let place = lines.get(diagnostic.file).zip(diagnostic.span).map(|(lines, span)| lines.place(span.start));
                 json!({
                     "code": diagnostic.code,
                     "severity": if diagnostic.is_error() { "error" } else { "warning" },

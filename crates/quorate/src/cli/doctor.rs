@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use quorate::SqliteReader;
 use quorate::host::{DATA_FOLDER, Host};
 use quorate::project::Does;
+use serde_json::json;
 
 use super::context::{Context, counted};
 use super::exit::{Exit, Outcome};
@@ -28,25 +29,15 @@ enum Look {
 }
 
 pub(crate) fn run(context: &Context, _: &Arguments) -> Outcome {
-    let mut wrong = false;
-    let mut tell = |what: &str, look: Look| {
-        let (sign, style, text) = match look {
-            Look::Well(text) => ("✓", Style::Good, text),
-            Look::Odd(text) => ("!", Style::Asking, text),
-            Look::Wrong(text) => {
-                wrong = true;
-                ("✗", Style::Bad, text)
-            }
-        };
-        context.screen.out(&format!("{} {what:<9} {text}", context.screen.paint(style, sign, false)));
-    };
+    let mut looks: Vec<(&str, Look)> = Vec::new();
+    let mut tell = |what, look| looks.push((what, look));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     tell("version", Look::Well(format!("quorate {}, {}", env!("CARGO_PKG_VERSION"), counted(threads, "core"))));
     let folder = match context.folder() {
         Ok(folder) => folder,
         Err(problem) => {
             tell("project", Look::Odd(problem.message));
-            return Ok(Exit::Succeeded);
+            return Ok(show(context, &looks));
         }
     };
     let host = context.read(&folder)?;
@@ -63,7 +54,35 @@ pub(crate) fn run(context: &Context, _: &Arguments) -> Outcome {
     let data = context.global.data.clone().unwrap_or_else(|| folder.join(DATA_FOLDER));
     tell("data", journal(&data));
     tell("disk", disk(if data.exists() { &data } else { &folder }));
-    Ok(if wrong { Exit::Failed } else { Exit::Succeeded })
+    Ok(show(context, &looks))
+}
+
+fn show(context: &Context, looks: &[(&str, Look)]) -> Exit {
+    let wrong = looks.iter().any(|(_, look)| matches!(look, Look::Wrong(_)));
+    if context.global.json {
+        let looks: Vec<_> = looks
+            .iter()
+            .map(|(what, look)| {
+                let (how, text) = match look {
+                    Look::Well(text) => ("well", text),
+                    Look::Odd(text) => ("odd", text),
+                    Look::Wrong(text) => ("wrong", text),
+                };
+                json!({ "what": what, "how": how, "text": text })
+            })
+            .collect();
+        context.screen.out(&json!({ "schema": "quorate.doctor/1", "ok": !wrong, "looks": looks }).to_string());
+    } else {
+        for (what, look) in looks {
+            let (sign, style, text) = match look {
+                Look::Well(text) => ("✓", Style::Good, text),
+                Look::Odd(text) => ("!", Style::Asking, text),
+                Look::Wrong(text) => ("✗", Style::Bad, text),
+            };
+            context.screen.out(&format!("{} {what:<9} {text}", context.screen.paint(style, sign, false)));
+        }
+    }
+    if wrong { Exit::Failed } else { Exit::Succeeded }
 }
 
 fn project(host: &Host) -> Look {

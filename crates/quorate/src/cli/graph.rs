@@ -30,6 +30,7 @@ enum Format {
     Mermaid,
     Dot,
     Svg,
+    Json,
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
@@ -45,15 +46,18 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             Graph::of(&find(&host, arguments.target.as_deref())?.plan, None)
         }
     };
-    let text = if graph.len() > MAX_DRAWN && !arguments.all {
+    let format = if context.global.json { Format::Json } else { arguments.format };
+    // No program loses the thread.
+    let text = if graph.len() > MAX_DRAWN && !arguments.all && !matches!(format, Format::Json) {
         context.screen.note(&format!("hint: more than {MAX_DRAWN} tasks are summed up; --all draws them"));
         graph.summary()
     } else {
-        match arguments.format {
+        match format {
             Format::Ascii => graph.ascii(context.screen.width),
             Format::Mermaid => graph.mermaid(),
             Format::Dot => graph.dot(),
             Format::Svg => graph.svg(),
+            Format::Json => graph.json(),
         }
     };
     context.screen.out(text.trim_end());

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use quorate::project::PROJECT_FILE;
+use serde_json::json;
 
 use super::context::Context;
 use super::exit::{Exit, Outcome, Problem};
@@ -35,6 +36,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let screen = &context.screen;
     if arguments.template == "list" {
+        if context.global.json {
+            let templates: Vec<_> = TEMPLATES.iter().map(|(name, about, _)| json!({ "name": name, "about": about })).collect();
+            screen.out(&json!({ "schema": "quorate.templates/1", "templates": templates }).to_string());
+            return Ok(Exit::Succeeded);
+        }
         for (name, about, _) in TEMPLATES {
             screen.out(&format!("{name:<12} {about}"));
         }
@@ -79,6 +85,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         }
     }
     let run = text.lines().find_map(|line| line.strip_prefix("# Run it:")).unwrap_or_default().trim();
+    if context.global.json {
+        let files: Vec<String> = files.iter().map(|(path, _)| folder.join(path).display().to_string()).collect();
+        screen.out(&json!({ "schema": "quorate.init/1", "template": name, "files": files }).to_string());
+        return Ok(Exit::Succeeded);
+    }
     let there = if folder == Path::new(".") { String::new() } else { format!("cd {} && ", folder.display()) };
     screen.note(&format!("try it:  {there}{run}"));
     Ok(Exit::Succeeded)

@@ -86,7 +86,7 @@ pub(crate) fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let context = Context::new(arguments.global);
-    let screen = context.screen;
+    let (screen, as_json) = (context.screen, context.global.json);
     let outcome = match arguments.command {
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
@@ -122,6 +122,11 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let exit = outcome.unwrap_or_else(|Problem { exit, message, hint }| {
+        if as_json {
+            let error = serde_json::json!({ "schema": "quorate.error/1", "exit": exit as u8, "message": message, "hint": hint });
+            screen.err(&error.to_string());
+            return exit;
+        }
         screen.err(&format!("{}: {}", screen.paint(screen::Style::Bad, "error", true), screen::harmless(&message)));
         if let Some(hint) = hint {
             screen.err(&format!("hint: {}", screen::harmless(&hint)));
