@@ -13,7 +13,7 @@ use crate::event::{
     Start, TaskRef, Verdict,
 };
 use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
-use crate::run::{Agenda, Asking, Corrupt, JoinVerdict, NOBODY, NONE, Run, State, TaskStatus};
+use crate::run::{Agenda, Asking, Corrupt, JoinVerdict, NOBODY, NONE, Origin, Run, State, TaskStatus};
 use crate::{Digest, MAX_ID_BYTES, MAX_TEXT_BYTES, Millis, Payload, Role, RunId, Timestamp};
 
 /// Most signals of one name that a run keeps for whoever will wait for them.
@@ -40,7 +40,14 @@ pub enum Input {
         /// The task.
         task: TaskRef,
     },
-    /// No agent can do a task, or its values cannot be put together.
+    /// No agent can do a task: one that the run can do without is skipped for it.
+    Nobody {
+        /// The task.
+        task: TaskRef,
+        /// Who was looked for.
+        failure: Failure,
+    },
+    /// The values of a task cannot be put together.
     Unfit {
         /// The task.
         task: TaskRef,
@@ -319,11 +326,12 @@ impl Deciding<'_> {
         match input {
             Input::Dispatched { task, agent, timeout, choice } => self.dispatched(task, agent, timeout, choice),
             Input::ChildDispatched { task } => self.child_dispatched(task),
-            Input::Unfit { task, mut failure } => {
-                cut(&mut failure.message);
-                if self.is(&task, |state| matches!(state, State::Ready)) {
-                    self.record(Event::TaskFailed { task, cause: Box::new(Cause::Unfit(failure)) });
-                }
+            Input::Nobody { task, failure } => {
+                self.unfit(task, failure, true);
+                Ok(())
+            }
+            Input::Unfit { task, failure } => {
+                self.unfit(task, failure, false);
                 Ok(())
             }
             Input::Ended { task, attempt, result } => {
@@ -395,6 +403,16 @@ impl Deciding<'_> {
 
     fn is(&self, task: &TaskRef, possible: impl Fn(&State) -> bool) -> bool {
         self.run.place(task).is_some_and(|ix| possible(self.state(ix)))
+    }
+
+    fn unfit(&mut self, task: TaskRef, mut failure: Failure, nobody: bool) {
+        cut(&mut failure.message);
+        let Some(ix) = self.run.place(&task).filter(|ix| matches!(self.state(*ix), State::Ready)) else { return };
+        let state = &self.run.tasks[ix as usize];
+        let untouched = state.attempt == 0 && !matches!(state.origin, Origin::Item { .. });
+        let cause = Box::new(Cause::Unfit(failure));
+        let skipped = nobody && untouched && self.run.node(ix).optional;
+        self.record(if skipped { Event::TaskSkipped { task, cause } } else { Event::TaskFailed { task, cause } });
     }
 
     /// The task and its next attempt, where it may start.
@@ -748,7 +766,7 @@ impl Deciding<'_> {
         let node = self.run.node(ix);
         let Some(repeat) = &node.repeat else { return };
         let done = match self.run.tasks[ix as usize].origin {
-            crate::run::Origin::Iteration(iteration) => iteration,
+            Origin::Iteration(iteration) => iteration,
             _ => 1,
         };
         let (truth, operands) = self.run.explain(&repeat.again, Some(ix));

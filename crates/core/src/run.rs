@@ -725,7 +725,7 @@ impl Run {
                 self.end(ix, status, (**cause).clone());
             }
             Event::TaskSkipped { task, cause } => {
-                let ix = self.expect(task, |state| matches!(state, State::Waiting))?;
+                let ix = self.expect(task, |state| matches!(state, State::Waiting | State::Ready))?;
                 self.end(ix, TaskStatus::Skipped, (**cause).clone());
             }
             Event::JoinLate { task } => {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use quorate_core::{Digest, Millis, Plan, Problem};
-use quorate_expr::closest;
+use quorate_expr::{Severity, closest};
 
 use crate::agents::{self, AgentSpec};
 use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, texts};
 use crate::report::{Diagnostic, Source};
-use crate::shape::{duration, number};
+use crate::shape::{duration, number, truth};
 use crate::yaml::{self, Node};
 
 /// Most workflows that may call each other in a row.
@@ -342,36 +342,50 @@ impl Compiling<'_> {
         }
     }
 
-    /// Every agent that is named must be there, and somebody must be able to do what is asked for.
+    /// What is wrong with the capabilities that a task asks for: nobody has them all.
+    fn missing_capability(node: &Node, reading: &Reading<'_>) -> Option<Diagnostic> {
+        let agents = &reading.project.agents;
+        let wanted = texts(node);
+        if agents.values().any(|agent| agent.can(&wanted)) {
+            return None;
+        }
+        let known: BTreeSet<&str> = agents.values().flat_map(|agent| agent.capabilities.iter().map(String::as_str)).collect();
+        let missing = wanted.iter().find(|name| !known.contains(name.as_str()));
+        let near = missing.and_then(|name| closest(name, known.iter().copied()));
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "no agent of this project has capabilities".to_owned(),
+            None => format!("there are: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+        };
+        let problem = Diagnostic::error("A012", format!("no agent can do {}", wanted.join(" and ")));
+        Some(problem.at(node.span).help(help))
+    }
+
+    /// Every agent that is named must be there, and somebody must be able to do what is asked for. A task that the run can do
+    /// without is skipped where that is not so.
     fn check_agents(&self, origins: &[&Node], problems: &mut Vec<Diagnostic>, reading: &Reading<'_>) {
         let agents = &reading.project.agents;
-        let known: BTreeSet<&str> = agents.values().flat_map(|agent| agent.capabilities.iter().map(String::as_str)).collect();
         for origin in origins {
-            if let Some(node) = TASK.get(origin, "agent") {
-                problems.extend(self.missing_agent(node, reading));
-                let agent = node.text().and_then(|name| agents.get(name));
-                if let (Some(agent), Some(node)) = (agent, TASK.get(origin, "capabilities")) {
-                    let missing = texts(node).into_iter().find(|name| !agent.capabilities.contains(name));
-                    problems
-                        .extend(missing.map(|name| Diagnostic::error("A013", format!("`{}` cannot do {name}", agent.id)).at(node.span)));
+            let asks = |kind| TASK.get(origin, kind).is_some();
+            let capabilities = TASK.get(origin, "capabilities");
+            let missing = match (TASK.get(origin, "agent"), capabilities) {
+                (Some(agent), _) => self.missing_agent(agent, reading),
+                (None, Some(wanted)) if !["approval", "wait", "workflow"].into_iter().any(asks) => {
+                    Self::missing_capability(wanted, reading)
                 }
-            } else if let Some(node) = TASK.get(origin, "capabilities")
-                && ["approval", "wait", "workflow"].iter().all(|kind| TASK.get(origin, kind).is_none())
-            {
-                let wanted = texts(node);
-                if !agents.values().any(|agent| agent.can(&wanted)) {
-                    let missing = wanted.iter().find(|name| !known.contains(name.as_str()));
-                    let near = missing.and_then(|name| closest(name, known.iter().copied()));
-                    let help = near.map_or_else(
-                        || match known.is_empty() {
-                            true => "no agent of this project has capabilities".to_owned(),
-                            false => format!("there are: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
-                        },
-                        |near| format!("did you mean `{near}`?"),
-                    );
-                    let problem = Diagnostic::error("A012", format!("no agent can do {}", wanted.join(" and ")));
-                    problems.push(problem.at(node.span).help(help));
+                (None, _) => None,
+            };
+            problems.extend(missing.map(|missing| {
+                if TASK.get(origin, "optional").and_then(truth) != Some(true) {
+                    return missing;
                 }
+                let message = format!("{}, and the task will be skipped: it is optional", missing.message);
+                Diagnostic { severity: Severity::Warning, message, ..missing }
+            }));
+            let agent = TASK.get(origin, "agent").and_then(Node::text).and_then(|name| agents.get(name));
+            if let (Some(agent), Some(node)) = (agent, capabilities) {
+                let missing = texts(node).into_iter().find(|name| !agent.capabilities.contains(name));
+                problems.extend(missing.map(|name| Diagnostic::error("A013", format!("`{}` cannot do {name}", agent.id)).at(node.span)));
             }
         }
     }

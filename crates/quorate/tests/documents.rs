@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quorate::host::Host;
+use quorate::host::{Host, open_journal};
 use quorate::project::{Summary, standing};
 use quorate::{
-    Agent, Call, Clock, Engine, Event, Failure, FailureClass, MemoryJournal, Options, Order, Payload, Person, Reply, Run, RunStatus,
+    Agent, Call, Clock, Engine, Event, Failure, FailureClass, Input, MemoryJournal, Options, Order, Payload, Person, Reply, Run, RunStatus,
     TaskStatus, Timestamp,
 };
 use tempfile::TempDir;
@@ -49,8 +49,8 @@ fn probe(id: &str, log: &Log, begun: Instant) -> Agent {
     })
 }
 
-/// A project of these files, and an engine on tokio's clock. Every agent may `use: probe`.
-fn stage(files: &[(&str, &str)]) -> Stage {
+/// A project of these files. Every agent may `use: probe`.
+fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -62,6 +62,12 @@ fn stage(files: &[(&str, &str)]) -> Stage {
     }
     std::fs::create_dir_all(folder.path().join("agents")).unwrap();
     std::fs::write(folder.path().join("agents/worker.yaml"), "agents: { worker: { use: probe, capabilities: [work] } }\n").unwrap();
+    folder
+}
+
+/// The same, and an engine on tokio's clock.
+fn stage(files: &[(&str, &str)]) -> Stage {
+    let folder = folder(files);
     let host = Host::read(folder.path(), &["probe"]).unwrap();
     stand(folder, host)
 }
@@ -116,6 +122,14 @@ impl Stage {
         let found = log.iter().find(|(ran, ..)| ran == task).unwrap_or_else(|| panic!("{task} did not run: {log:?}"));
         (found.1, found.2)
     }
+}
+
+/// What is wrong with a workflow.
+fn mistakes(text: &str) -> Vec<String> {
+    let folder = folder(&[("workflows/w.yaml", text)]);
+    let host = Host::read(folder.path(), &["probe"]).unwrap();
+    let found = host.checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    found.map(|diagnostic| diagnostic.message.clone()).collect()
 }
 
 fn status(run: &Run, task: &str) -> TaskStatus {
@@ -249,6 +263,33 @@ async fn defect_of_004_sequential_ignored_dependencies_and_conditional_the_order
 }
 
 #[tokio::test(start_paused = true)]
+async fn defect_of_004_parallel_ignored_dependencies() {
+    // Nothing is ignored: such a workflow is no workflow.
+    assert_eq!(
+        mistakes("strategy: parallel\ntasks: [{ id: a }, { id: b, depends_on: a }]\n"),
+        ["under the strategy `parallel` no task waits for another"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn defect_of_004_an_unknown_dependency_gave_an_empty_run_that_was_complete() {
+    assert_eq!(mistakes("tasks: [{ id: a, depends_on: setup }, { id: b }]\n"), ["there is no task `setup`"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn defect_of_004_a_strategy_that_was_asked_for_was_overridden() {
+    // Without the word these would be conditional, and parallel.
+    for (text, asked) in [
+        ("strategy: dag\ntasks: [{ id: a, when: input.go }, { id: b }]\n", "dag"),
+        ("strategy: sequential\ntasks: [{ id: a }, { id: b }]\n", "sequential"),
+    ] {
+        let stage = workflow(text);
+        let strategy = &stage.host.project().workflows["w"].strategy;
+        assert_eq!((strategy.name, strategy.reason.is_none()), (asked, true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn defect_of_004_a_condition_was_true_because_a_name_was_in_it() {
     // `a` is done, and its name stands in the condition; that says nothing about the value.
     let stage = workflow("tasks:\n  - { id: a, params: { value: { score: 3 } } }\n  - { id: b, depends_on: a, when: a.score > 10 }\n");
@@ -358,6 +399,13 @@ async fn defect_of_003_dependencies_timeouts_and_retries_were_declared_and_unuse
 }
 
 #[tokio::test(start_paused = true)]
+async fn defect_of_003_the_agent_of_the_highest_priority_was_the_first_one_registered() {
+    let agents = "agents:\n  a-first: { use: probe, capabilities: [sell], priority: 1 }\n  b-best: { use: probe, capabilities: [sell], priority: 9 }\n";
+    let stage = stage(&[("agents/sales.yaml", agents), ("workflows/w.yaml", "tasks: [{ id: sell, capability: sell }]\n")]);
+    assert_eq!(&*stage.run().await.task("sell").unwrap().agent().unwrap().id, "b-best");
+}
+
+#[tokio::test(start_paused = true)]
 async fn defect_of_003_two_tasks_of_one_agent_shared_their_result() {
     let stage = workflow(
         "tasks: [{ id: a, agent: worker, params: { value: 1 } }, { id: b, agent: worker, params: { value: 2 } }]\noutput: { a: \"{{ a }}\", b: \"{{ b }}\" }\n",
@@ -366,6 +414,12 @@ async fn defect_of_003_two_tasks_of_one_agent_shared_their_result() {
 }
 
 // -- document 002: workflows with approvals and rollback
+
+/// Ann says yes.
+fn approval(task: &str) -> Input {
+    let by = Person { name: "ann".into(), groups: Vec::new() };
+    Input::Answered { task: task.into(), by, choice: "approve".to_owned(), note: String::new(), evidence: None, output: None }
+}
 
 const ADVISORY: &str = "
 id: advisory_workflow
@@ -386,15 +440,7 @@ async fn the_advisory_workflow_asks_after_analysis_and_forecasting() {
     for step in ["analysis", "forecasting"] {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(stage.ran().last().unwrap(), step, "nothing goes on before somebody has answered");
-        let answer = quorate::Input::Answered {
-            task: format!("approve-{step}").into(),
-            by: Person { name: "ann".into(), groups: Vec::new() },
-            choice: "approve".to_owned(),
-            note: String::new(),
-            evidence: None,
-            output: None,
-        };
-        stage.engine.input(id, answer).await.unwrap();
+        stage.engine.input(id, approval(&format!("approve-{step}"))).await.unwrap();
     }
     assert_eq!(running.ended().await.unwrap().status, RunStatus::Succeeded);
     assert_eq!(stage.ran(), ["data_sync", "analysis", "forecasting", "reporting"]);
@@ -430,6 +476,64 @@ async fn defect_of_002_a_step_without_its_agent_was_skipped_without_a_trace() {
     assert!(stage.engine.registry().unregister("worker"));
     let run = stage.run().await;
     assert!(run.task("a").unwrap().cause().unwrap().to_string().starts_with("unavailable: no agent is called `worker`"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_the_run_can_do_without_is_skipped_where_its_agent_is_missing() {
+    let text = "steps: [{ name: sync, agent: worker }, { name: risk, agent: nobody, optional: true }, { name: report, agent: worker }]\n";
+    let stage = workflow(text);
+    let warned: Vec<&str> = stage.host.checked.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
+    assert_eq!(warned, ["there is no agent `nobody`, and the task will be skipped: it is optional"]);
+    let run = stage.run().await;
+    let cause = run.task("risk").unwrap().cause().unwrap().to_string();
+    assert_eq!((run.status(), status(&run, "risk")), (RunStatus::Succeeded, TaskStatus::Skipped));
+    assert!(cause.starts_with("unavailable: no agent is called `nobody`"), "{cause}");
+    assert_eq!(stage.ran(), ["sync", "report"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn defect_of_002_timeouts_of_steps_were_declared_and_not_enforced() {
+    let stage = workflow("steps: [{ name: sync, timeout: 5m, params: { ms: 3600000 } }, { name: report }]\n");
+    let begun = Instant::now();
+    let run = stage.run().await;
+    assert_eq!((run.status(), status(&run, "sync"), begun.elapsed().as_secs()), (RunStatus::Failed, TaskStatus::TimedOut, 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn defect_of_002_an_empty_list_of_approvers_counted_as_approved() {
+    let found = mistakes("tasks: [{ id: pay, approval: { question: 'Pay?', by: [] } }]\n");
+    assert_eq!(found, ["this names nobody who may answer"]);
+}
+
+#[tokio::test]
+async fn defect_of_002_approvals_were_lost_on_restart() {
+    let folder =
+        folder(&[("workflows/w.yaml", "tasks: [{ id: pay, approval: { question: 'Pay?', by: [ann] } }, { id: book, depends_on: pay }]\n")]);
+    let host = Host::read(folder.path(), &["probe"]).unwrap();
+    let log = Log::default();
+    let open = || async {
+        let journal = open_journal(&folder.path().join(".quorate")).unwrap();
+        let registry = host.registry(|_, id| Some(probe(id, &log, Instant::now())));
+        Engine::open(journal, Arc::new(registry), host.options()).await.unwrap().engine
+    };
+    let engine = open().await;
+    let plan = host.project().workflows["w"].plan.clone();
+    let id = engine.start(Order::new(plan, Payload::null())).unwrap().id();
+    let asks = |run: &Run| run.task("pay").unwrap().asks().map(|asks| asks.question.text.clone());
+    while engine.look(id, asks).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    engine.stop().await.unwrap();
+    drop(engine);
+    let engine = open().await;
+    assert_eq!(engine.look(id, asks).await.unwrap().unwrap(), "Pay?");
+    let mut following = engine.follow_run(id, 0);
+    engine.input(id, approval("pay")).await.unwrap();
+    while following.next().await.unwrap().is_some() {}
+    let kept = engine.journal().load(vec![id]).await.unwrap();
+    assert_eq!(kept[0].entries.last().unwrap().event.name(), "run_ended");
+    assert_eq!(log.lock().unwrap().len(), 1, "what was approved is done");
+    engine.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

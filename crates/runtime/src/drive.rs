@@ -430,7 +430,7 @@ impl Driver {
             let found = self.find(asker);
             match self.prepare(found, lane, priority) {
                 Prepared::Full => full.push(lane),
-                Prepared::Unfit(failure) => self.advance(Input::Unfit { task, failure }),
+                Prepared::Nobody(failure) => self.advance(Input::Nobody { task, failure }),
                 Prepared::Call(agent, permits) => match self.run.request(&task) {
                     Err(failure) => self.advance(Input::Unfit { task, failure }),
                     Ok(mut request) => {
@@ -469,7 +469,7 @@ impl Driver {
     fn prepare(&mut self, found: Found, lane: u32, priority: u8) -> Prepared {
         let agent = match found {
             Found::Workflow(plan) => return Prepared::Child(plan),
-            Found::Nobody(failure) => return Prepared::Unfit(failure),
+            Found::Nobody(failure) => return Prepared::Nobody(failure),
             Found::Agent(agent) => agent,
         };
         let limits = agent.limit().map(|limit| self.engine.slots_of(&agent.identity().id, limit));
@@ -869,7 +869,7 @@ enum Found {
 
 enum Prepared {
     Full,
-    Unfit(Failure),
+    Nobody(Failure),
     Call(Arc<Agent>, Vec<Permit>),
     Child(Digest),
 }

@@ -149,6 +149,11 @@ impl<'d> World<'d> {
                 continue;
             }
             let task = offer.task;
+            if self.chance.percent(2) {
+                let failure = Failure::new(FailureClass::Unavailable, "its agent has gone home");
+                drop(self.step(Input::Nobody { task, failure })?);
+                continue;
+            }
             match self.run.request(&task) {
                 Err(failure) => drop(self.step(Input::Unfit { task, failure })?),
                 Ok(request) => {
