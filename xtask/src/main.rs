@@ -13,7 +13,7 @@ usage: cargo xtask COMMAND
   ci                formatting, lints, test, tidy, and more seeds of the simulator
   tidy              the layering, the purity of the pure crates, stray files
   sim [ARGUMENTS]   the simulator: --seeds N --from S, and with --engine the whole engine in a storm
-  bench [ARGUMENTS] the benchmark, built for release; --peers runs the Rust peers of ../shared beside it
+  bench [ARGUMENTS] the benchmark, built for release; --peers DIR runs the benchmarks in that folder as well (its run_all.sh)
   fuzz [SECONDS]    the fuzz targets, each for so long (60 where it is not given); needs cargo-fuzz and a nightly toolchain";
 
 /// Seeds that ci plays besides those in the tests: runs, and engines.
@@ -110,7 +110,7 @@ fn pure_crates_build_for_the_browser() -> anyhow::Result<()> {
         say(&format!("skipped: the pure crates are not built for {TARGET}, which is not installed here"));
         return Ok(());
     }
-    run("cargo", &["build", "--target", TARGET, "-p", "quorate-expr", "-p", "quorate-core"])
+    run("cargo", &["build", "--target", TARGET, "-p", "quorate-expr", "-p", "quorate-core", "-p", "quorate-project"])
 }
 
 fn sim(arguments: &[String]) -> anyhow::Result<()> {
@@ -120,21 +120,22 @@ fn sim(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn bench(arguments: &[String]) -> anyhow::Result<()> {
-    let own: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| *argument != "--peers").collect();
+    let mut own: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let peers = match own.iter().position(|argument| *argument == "--peers") {
+        Some(position) if position + 1 < own.len() => own.drain(position..position + 2).next_back(),
+        Some(_) => bail!("--peers takes the folder of the peers"),
+        None => None,
+    };
     let mut all = vec!["run", "--quiet", "--release", "-p", "quorate", "--", "bench"];
     all.extend(&own);
     run("cargo", &all)?;
-    if own.len() == arguments.len() {
-        return Ok(());
-    }
-    let peers = root().join("../shared/bench/peers/rs");
-    if !peers.is_dir() {
-        say(&format!("skipped: the peers are not at {}", peers.display()));
-        return Ok(());
+    let Some(peers) = peers else { return Ok(()) };
+    let script = std::path::absolute(peers)?.join("run_all.sh");
+    if !script.is_file() {
+        bail!("there is no {}", script.display());
     }
     // Their folder is not ours to write into.
     let target = root().join("target/peers");
-    let script = peers.join("run_all.sh");
     let scratch = target.join("scratch");
     let environment =
         [("CARGO_TARGET_DIR", target.to_string_lossy()), ("BENCH_DIR", scratch.to_string_lossy()), ("BENCH_TIMEOUT", PEER_SECONDS.into())];
@@ -146,9 +147,17 @@ fn fuzz(seconds: &str) -> anyhow::Result<()> {
     if !has("cargo", &["fuzz", "--version"]) {
         bail!("cargo-fuzz is not installed: cargo install cargo-fuzz --locked");
     }
-    for target in ["condition", "entries"] {
-        let limit = format!("-max_total_time={seconds}");
-        run("cargo", &["+nightly", "fuzz", "run", target, "--", &limit, "-timeout=10", "-rss_limit_mb=4096", "-max_len=600"])?;
+    let limit = format!("-max_total_time={seconds}");
+    let projects = ["examples/delivery/workflows", "examples/finance/workflows", "examples/tickets/workflows", "crates/quorate/templates"];
+    for (target, longest, seeds) in [("condition", "600", &[][..]), ("entries", "600", &[]), ("project", "2000", &projects)] {
+        let corpus = root().join("fuzz/corpus").join(target);
+        std::fs::create_dir_all(&corpus)?;
+        let corpus = corpus.to_string_lossy().into_owned();
+        let longest = format!("-max_len={longest}");
+        let mut arguments = vec!["+nightly", "fuzz", "run", target, corpus.as_str()];
+        arguments.extend(seeds);
+        arguments.extend(["--", limit.as_str(), "-timeout=10", "-rss_limit_mb=4096", longest.as_str()]);
+        run("cargo", &arguments)?;
     }
     Ok(())
 }

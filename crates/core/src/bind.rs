@@ -1,6 +1,6 @@
 //! Conditions and templates tied to the tasks and values that they read.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -201,7 +201,10 @@ pub(crate) struct Names<'a> {
     pub(crate) draft: &'a Draft,
     pub(crate) by_id: &'a HashMap<Arc<str>, u32>,
     pub(crate) deps: &'a [Box<[u32]>],
+    pub(crate) succ: &'a [Vec<u32>],
     pub(crate) sections: &'a BTreeMap<u32, Box<[u32]>>,
+    /// What comes after a task, as a bit for every one, for those that were asked about.
+    pub(crate) later: RefCell<HashMap<u32, Box<[u64]>>>,
     /// How often it was asked for names to offer.
     pub(crate) asked: Cell<usize>,
 }
@@ -249,18 +252,35 @@ impl<'a> Names<'a> {
         if self.draft.one_at_a_time && earlier < later && (role(earlier), role(later)) == (Role::Main, Role::Main) {
             return true;
         }
-        let mut seen = vec![false; self.deps.len()];
-        let mut open: Vec<u32> = self.deps[later as usize].to_vec();
+        // Inside a repeated section, the time before counts: its later tasks have run once already.
+        self.leads_to(earlier, later) || self.sections.values().any(|section| section.contains(&earlier) && section.contains(&later))
+    }
+
+    /// Whether there is a way from one task to another. Many tasks may ask about the same one.
+    fn leads_to(&self, from: u32, to: u32) -> bool {
+        /// More than this is found out again each time.
+        const MAX_BYTES: usize = 64 << 20;
+        let bit = |ix: u32| (ix as usize / 64, 1 << (ix % 64));
+        let (word, mask) = bit(to);
+        if let Some(known) = self.later.borrow().get(&from) {
+            return known[word] & mask != 0;
+        }
+        let words = self.deps.len().div_ceil(64);
+        let mut seen = vec![0_u64; words].into_boxed_slice();
+        let mut open = self.succ[from as usize].clone();
         while let Some(ix) = open.pop() {
-            if ix == earlier {
-                return true;
-            }
-            if !std::mem::replace(&mut seen[ix as usize], true) {
-                open.extend(&self.deps[ix as usize]);
+            let (word, mask) = bit(ix);
+            if seen[word] & mask == 0 {
+                seen[word] |= mask;
+                open.extend(&self.succ[ix as usize]);
             }
         }
-        // Inside a repeated section, the time before counts: its later tasks have run once already.
-        self.sections.values().any(|section| section.contains(&earlier) && section.contains(&later))
+        let found = seen[word] & mask != 0;
+        let mut later = self.later.borrow_mut();
+        if (later.len() + 1) * words * 8 <= MAX_BYTES {
+            later.insert(from, seen);
+        }
+        found
     }
 }
 

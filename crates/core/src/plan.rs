@@ -1,7 +1,7 @@
 //! Plans that can run: checked, immutable, named by their content.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -384,7 +384,15 @@ impl Compiler<'_> {
         self.check_limits();
         self.check_roles(&deps);
         let sections = self.sections(&deps, &succ);
-        let names = Names { draft, by_id: &self.by_id.clone(), deps: &deps, sections: &sections, asked: Cell::new(0) };
+        let names = Names {
+            draft,
+            by_id: &self.by_id.clone(),
+            deps: &deps,
+            succ: &succ,
+            sections: &sections,
+            later: RefCell::default(),
+            asked: Cell::new(0),
+        };
         let mut nodes: Vec<Node> = Vec::with_capacity(draft.tasks.len());
         for (ix, task) in draft.tasks.iter().enumerate() {
             let node = self.node(&names, ix, task, &deps, &succ, &sections);

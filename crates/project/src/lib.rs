@@ -25,7 +25,7 @@ pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, Workflow};
 pub use quorate_expr::Severity;
 pub use report::{Diagnostic, Lines, Look, Source};
 pub use shape::read_duration;
-pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing};
+pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing, standing_with};
 pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
 
 /// Every field of every file, as Markdown: the tables of the book.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::{Conclusion, Decision, Entry, Event, Grower, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Work};
+use quorate_core::{Asker, Conclusion, Decision, Entry, Event, Grower, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Work};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -178,6 +178,12 @@ fn stages(run: &Run) -> Vec<Vec<&str>> {
 /// Where a run stands and why, in one sentence that begins with the run.
 #[must_use]
 pub fn standing(run: &Run) -> String {
+    standing_with(run, &|_| None)
+}
+
+/// The same, by somebody who knows which limit keeps an agent from being called.
+#[must_use]
+pub fn standing_with(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> String {
     match run.status() {
         RunStatus::Succeeded => match run.decision() {
             Some(decision) => format!("has ended: the decision is {}", decision.action),
@@ -185,7 +191,7 @@ pub fn standing(run: &Run) -> String {
         },
         RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => ending(run),
         RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => {
-            let waits = waits(run);
+            let waits = waits(run, limit);
             let all = if waits.is_empty() { "nothing that has a name".to_owned() } else { waits.join("; ") };
             let undoing = if run.status() == RunStatus::Compensating { "undoes what was done, and waits for" } else { "waits for" };
             format!("{undoing} {all}")
@@ -217,16 +223,18 @@ fn words(status: TaskStatus) -> &'static str {
 }
 
 /// What a run waits for, one by one.
-fn waits(run: &Run) -> Vec<String> {
+fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> {
     const SHOWN: usize = 5;
     let busy = run.tasks().filter(|task| task.status() == TaskStatus::Running).count();
     let full = run.plan().max_parallel().filter(|most| busy >= *most as usize);
-    let place = full
-        .map_or_else(|| "its agent has no free place".to_owned(), |most| format!("{most} at a time is the most that the workflow allows"));
+    let place = |asker| match full {
+        Some(most) => format!("{most} at a time is the most that the workflow allows"),
+        None => limit(asker).unwrap_or_else(|| "its agent, or the engine, is at its limit".to_owned()),
+    };
     let mut waits: Vec<String> = run
         .outstanding()
         .filter_map(|work| match work {
-            Work::Dispatch { task, .. } => Some(format!("a free place for {} ({place})", task.id())),
+            Work::Dispatch { task, asker } => Some(format!("a free place for {} ({})", task.id(), place(asker))),
             Work::Await { task, child: Some(child), .. } => Some(format!("{}, which is run {}", task.id(), child.short())),
             Work::Await { task, attempt: 1, .. } => Some(format!("{}, which is under way", task.id())),
             Work::Await { task, attempt, .. } => Some(format!("{}, which is under way in attempt {attempt}", task.id())),

@@ -1251,6 +1251,23 @@ fn who_waits_long_enough_leaves_and_who_comes_later_goes_on() {
 }
 
 #[test]
+fn who_explains_a_run_names_the_limit_that_it_waits_for() {
+    let house = house();
+    house.write("agents/bank.yaml", "agents: { bank: { use: std.sleep, max_concurrent: 1 }, post: { use: std.sleep } }\n");
+    house.write("quorate.yaml", "name: house\ngroups: { leads: [ann, bob, cid] }\nlimits: { max_concurrent_agents: 2 }\n");
+    let nap = "params: { ms: 60000 }";
+    house.write(
+        "workflows/naps.yaml",
+        &format!("tasks: [{{ id: first, agent: bank, {nap} }}, {{ id: second, agent: bank, {nap} }}, {{ id: a, agent: post, {nap} }}, {{ id: b, agent: post, {nap} }}]\n"),
+    );
+    let mut running = start(&house, "run naps");
+    until("two are under way", || house.type_in("runs show last").matches("running").count() == 3);
+    insta::assert_snapshot!(house.type_in("runs explain last").lines().next().unwrap(), @"Run <id> waits for first, which is under way; a free place for second (bank takes one call at a time, and is busy with <id>/first); a, which is under way; a free place for b (the project allows 2 calls at a time).");
+    house::send("TERM", &running);
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+}
+
+#[test]
 fn a_question_that_nobody_answers_expires_as_the_file_says() {
     let house = house();
     house.write(

@@ -1,16 +1,19 @@
 //! `quorate runs`: what has run, how it stands, why, and what to do about it.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use quorate::project::{Summary, millis_between, standing};
+use quorate::project::{AgentSpec, Project, Summary, millis_between, standing, standing_with};
 use quorate::{
-    Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, Stands, Timestamp, Wanted, Work, write_lines,
+    Asker, Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, Stands, TaskStatus, Timestamp, Wanted, Work,
+    write_lines,
 };
 use serde_json::json;
 
-use super::context::{Context, input, load};
+use super::context::{Context, counted, input, load};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Watch, now, start, watch, watch_from_afar};
 use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
@@ -329,21 +332,65 @@ fn show_events(context: &Context, wanted: &str, jsonl: bool) -> Outcome {
     Ok(Exit::Succeeded)
 }
 
+/// Most open runs that are looked at for who is busy.
+const MAX_LOOKED_AT: usize = 1_000;
+
+/// Who is at work by now: for every agent, the tasks that it does.
+fn busy(reader: &SqliteReader) -> BTreeMap<String, Vec<String>> {
+    let mut busy: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let open = Wanted { stands: Some(Stands::Open), ..Wanted::newest(MAX_LOOKED_AT) };
+    let open = reader.list(&open).unwrap_or_default();
+    for (run, _) in open.iter().filter_map(|info| load(reader, info.run).ok()) {
+        for task in run.tasks().filter(|task| task.status() == TaskStatus::Running) {
+            let place = format!("{}/{}", run.id().short(), task.id());
+            task.agent().into_iter().for_each(|agent| busy.entry(agent.id.to_string()).or_default().push(place.clone()));
+        }
+    }
+    busy
+}
+
+/// Which limit a task waits for, as far as the project and the journal tell.
+fn limit_of(project: &Project, busy: &BTreeMap<String, Vec<String>>, asker: Asker<'_>) -> Option<String> {
+    const SHOWN: usize = 3;
+    let wanted: Vec<&AgentSpec> = match asker {
+        Asker::Agent(id) => project.agents.get(&**id).into_iter().collect(),
+        Asker::Capabilities(names) => {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            project.agents.values().filter(|agent| agent.can(&names)).collect()
+        }
+        Asker::Workflow(_) => Vec::new(),
+    };
+    let full = wanted.iter().find_map(|agent| {
+        let (most, who) = (agent.max_concurrent?, busy.get(&agent.id)?);
+        let shown = who.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        (who.len() >= most).then(|| format!("{} takes {} at a time, and is busy with {shown}", agent.id, counted(most, "call")))
+    });
+    full.or_else(|| {
+        let all: usize = busy.values().map(Vec::len).sum();
+        let most = project.max_concurrent_agents.filter(|most| all >= *most)?;
+        Some(format!("the project allows {} at a time", counted(most, "call")))
+    })
+}
+
 fn explain(context: &Context, wanted: &str) -> Outcome {
-    let (_, run, entries) = loaded(context, wanted, None)?;
+    let (reader, run, entries) = loaded(context, wanted, None)?;
     let screen = &context.screen;
+    // The data may lie where there is no project.
+    let host = context.folder().and_then(|folder| context.read(&folder)).ok();
+    let at_work = OnceCell::new();
+    let standing = standing_with(&run, &|asker| limit_of(host.as_ref()?.project(), at_work.get_or_init(|| busy(&reader)), asker));
     if context.global.json {
         let facts: Vec<_> = entries
             .iter()
             .filter_map(|entry| Some(json!({ "seq": entry.seq, "at": entry.at, "what": events::line(&entry.event)? })))
             .collect();
         let told = json!({
-            "schema": "quorate.explain/1", "run_id": run.id().to_string(), "status": run.status(), "standing": standing(&run), "facts": facts,
+            "schema": "quorate.explain/1", "run_id": run.id().to_string(), "status": run.status(), "standing": standing, "facts": facts,
         });
         screen.out(&told.to_string());
         return Ok(Exit::Succeeded);
     }
-    screen.out(&format!("Run {} {}.", run.id().short(), one_line(&standing(&run))));
+    screen.out(&format!("Run {} {}.", run.id().short(), one_line(&standing)));
     if let Some(decision) = run.decision() {
         screen.out("");
         screen.out(&format!("The decision is {}:", decision.action));
