@@ -17,17 +17,21 @@ pub(crate) static PROJECT: Object = Object {
         field("description", Shape::Text, "What it is for."),
         field("default", Shape::Text, "The workflow that `quorate run .` starts."),
         field("default_agent", Shape::Text, "The agent of tasks that name neither an agent nor a capability."),
+        field("default_retry", Shape::Object(&RETRY), "How failures are retried, where neither the task nor its workflow says.")
+            .or(&["default_retry_config"]),
+        field("enable_parallel_execution", Shape::Bool, "Whether tasks of a run stand side by side at all; true where it is not given."),
         field("limits", Shape::Object(&LIMITS), "How much may happen at once, and for how long."),
         field("groups", Shape::Map(&NAMES), "Groups of people: a name, and who is in it."),
     ],
 };
 
-static LIMITS: Object = Object {
+pub(crate) static LIMITS: Object = Object {
     title: "limits",
     what: "the limits",
     fields: &[
         field("max_concurrent_agents", Shape::Whole(1, MAX), "How many agents are called at once, all runs together."),
-        field("run_timeout", Shape::Duration, "How long a run may take, where its workflow does not say.").or(&["workflow_timeout"]),
+        field("run_timeout", Shape::Duration, "How long a run may take, where its workflow does not say.")
+            .or(&["workflow_timeout", "max_workflow_duration"]),
         field("grace", Shape::Duration, "How long a call that is told to stop has for it."),
     ],
 };

@@ -106,6 +106,29 @@ impl Graph {
         self.nodes.is_empty()
     }
 
+    /// How many tasks the longest way through it has.
+    #[must_use]
+    pub fn stage_count(&self) -> usize {
+        self.layers().iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// The tasks as a list to be ticked off, in Markdown.
+    #[must_use]
+    pub fn todo(&self) -> String {
+        let mut stages: Vec<(usize, &Node)> = self.layers().into_iter().zip(&self.nodes).collect();
+        stages.sort_by_key(|(stage, _)| *stage);
+        let mut text = format!("## {}\n\n", self.name);
+        for (_, node) in stages {
+            let done = if node.status == Some(TaskStatus::Succeeded) { 'x' } else { ' ' };
+            let stands = match node.status {
+                None | Some(TaskStatus::Succeeded | TaskStatus::Waiting) => String::new(),
+                Some(status) => format!(" ({status})"),
+            };
+            let _ = writeln!(text, "- [{done}] {}{stands}", node.id);
+        }
+        text
+    }
+
     /// The graph in a few lines: how many stages there are, and how many tasks in each.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -11,11 +11,32 @@ use quorate_expr::Type;
 use serde_json::Value as Json;
 
 use crate::agents::AgentSpec;
-use crate::files::{APPROVAL, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, REPEAT, RETRY, TASK, WAIT, WORKFLOW};
+use crate::files::{APPROVAL, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, LIMITS, PROJECT, REPEAT, RETRY, TASK, WAIT, WORKFLOW};
 use crate::report::Diagnostic;
 use crate::shape::{Object, duration, json, number, truth};
 use crate::types;
 use crate::yaml::{Kind, Node};
+
+/// What the project says for all of its workflows.
+#[derive(Default)]
+pub(crate) struct Usual<'a> {
+    pub(crate) agent: Option<String>,
+    pub(crate) timeout: Option<Millis>,
+    pub(crate) retry: Option<&'a Node>,
+    pub(crate) one_at_a_time: bool,
+}
+
+impl<'a> Usual<'a> {
+    pub(crate) fn of(project: &'a Node) -> Usual<'a> {
+        let fields = Fields::of(project, &PROJECT);
+        Usual {
+            agent: fields.text("default_agent"),
+            timeout: fields.get("limits").and_then(|limits| LIMITS.get(limits, "run_timeout")).and_then(duration),
+            retry: fields.get("default_retry"),
+            one_at_a_time: fields.get("enable_parallel_execution").and_then(truth) == Some(false),
+        }
+    }
+}
 
 /// What lies around a workflow: what it takes where it says nothing, and what its names mean.
 pub(crate) struct Around<'a> {
@@ -23,8 +44,8 @@ pub(crate) struct Around<'a> {
     pub(crate) agents: &'a BTreeMap<String, AgentSpec>,
     /// The plans of other workflows.
     pub(crate) plans: &'a BTreeMap<String, Digest>,
-    pub(crate) default_agent: Option<String>,
-    pub(crate) timeout: Option<Millis>,
+    /// What it takes where it says nothing.
+    pub(crate) usual: &'a Usual<'a>,
     /// The groups of people that there are.
     pub(crate) groups: &'a BTreeMap<String, Vec<String>>,
 }
@@ -118,7 +139,7 @@ pub(crate) fn workflow<'a>(id: &str, node: &'a Node, around: &Around<'_>, proble
     let checkpoints = fields.get("checkpoints").map(Node::items).unwrap_or_default();
     let checkpoints = checkpoints.iter().filter_map(|node| lowering.checkpoint(node)).collect();
     let input = fields.get("input").map_or(Type::Any, |node| types::read(node, lowering.problems));
-    if let Some(limit) = fields.duration("timeout").or(around.timeout) {
+    if let Some(limit) = fields.duration("timeout").or(around.usual.timeout) {
         lowering.check_patience(limit);
     }
     let Lowering { tasks, origins, .. } = lowering;
@@ -129,10 +150,10 @@ pub(crate) fn workflow<'a>(id: &str, node: &'a Node, around: &Around<'_>, proble
         otherwise: fields.text("otherwise"),
         on_unknown: fields.text("on_unknown"),
         no_early_exit: fields.get("early_exit").and_then(truth) == Some(false),
-        max_parallel: fields.whole("max_parallel_tasks"),
+        max_parallel: if around.usual.one_at_a_time { Some(1) } else { fields.whole("max_parallel_tasks") },
         one_at_a_time: strategy.name == "sequential",
         continue_on_failure: fields.truth("continue_on_failure"),
-        timeout: fields.duration("timeout").or(around.timeout),
+        timeout: fields.duration("timeout").or(around.usual.timeout),
         input,
         output: fields.json("output"),
         ..Draft::default()
@@ -221,7 +242,7 @@ impl<'a> Lowering<'a, '_> {
         let by_itself = compensate.filter(|node| !node.entries().is_empty());
         let own_id = by_itself.map(|node| TASK.get(node, "id").and_then(Node::text).map_or_else(|| format!("undo-{id}"), str::to_owned));
         let calls = matches!(work, WorkDraft::Agent { .. } | WorkDraft::Workflow { .. });
-        let workflow = self.fields;
+        let (workflow, usual) = (self.fields, self.around.usual);
         let defaults = |name| workflow.get(name).filter(|_| calls);
         let task = TaskDraft {
             id,
@@ -234,7 +255,7 @@ impl<'a> Lowering<'a, '_> {
                 let text = fields.text("description").filter(|_| calls)?;
                 Some(serde_json::json!({ "task": text }))
             }),
-            retry: fields.get("retry").or_else(|| defaults("default_retry")).map(retry),
+            retry: fields.get("retry").or_else(|| defaults("default_retry")).or_else(|| usual.retry.filter(|_| calls)).map(retry),
             timeout: fields.duration("timeout").or_else(|| defaults("default_timeout").and_then(duration)),
             optional: fields.truth("optional"),
             priority: fields.whole("priority"),
@@ -290,7 +311,7 @@ impl<'a> Lowering<'a, '_> {
             _ => {
                 let capabilities = fields.texts("capabilities");
                 let agent = fields.text("agent").or_else(|| {
-                    let default = self.fields.text("default_agent").or_else(|| self.around.default_agent.clone());
+                    let default = self.fields.text("default_agent").or_else(|| self.around.usual.agent.clone());
                     default.filter(|_| capabilities.is_empty())
                 });
                 WorkDraft::Agent { id: agent, capabilities }

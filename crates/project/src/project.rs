@@ -8,7 +8,7 @@ use quorate_expr::{Severity, closest};
 
 use crate::agents::{self, AgentSpec};
 use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
-use crate::lower::{self, Around, Lowered, Strategy, texts};
+use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
 use crate::report::{Diagnostic, Source};
 use crate::shape::{duration, number, truth};
 use crate::yaml::{self, Node};
@@ -79,16 +79,13 @@ impl Project {
     pub fn read(files: Vec<Source>, functions: &[&str]) -> Checked {
         let mut reading = Reading { functions, problems: Vec::new(), project: Project::default() };
         let trees: Vec<Option<Node>> = files.iter().enumerate().map(|(file, source)| reading.tree(file, source)).collect();
-        let mut default_agent = None;
-        let mut timeout = None;
+        let mut usual = Usual::default();
         let mut written = BTreeMap::new();
         for (file, (source, tree)) in files.iter().zip(&trees).enumerate() {
             let Some(tree) = tree else { continue };
             match &*source.path {
                 PROJECT_FILE => {
-                    default_agent = PROJECT.get(tree, "default_agent").and_then(Node::text).map(str::to_owned);
-                    timeout =
-                        PROJECT.get(tree, "limits").and_then(|limits| limits.get("run_timeout").or_else(|| limits.get("workflow_timeout")));
+                    usual = Usual::of(tree);
                     reading.settings(tree);
                 }
                 path if path.starts_with("agents/") => reading.agents(file, tree),
@@ -96,15 +93,8 @@ impl Project {
                 _ => {}
             }
         }
-        let timeout = timeout.and_then(duration);
-        let mut compiling = Compiling {
-            files: &files,
-            written: &written,
-            default_agent,
-            timeout,
-            groups: reading.project.groups.clone(),
-            plans: BTreeMap::new(),
-        };
+        let mut compiling =
+            Compiling { files: &files, written: &written, usual, groups: reading.project.groups.clone(), plans: BTreeMap::new() };
         for id in written.keys() {
             compiling.compile(id, &mut Vec::new(), &mut reading);
         }
@@ -243,8 +233,7 @@ fn is_one_workflow(tree: &Node) -> bool {
 struct Compiling<'a> {
     files: &'a [Source],
     written: &'a BTreeMap<String, Written<'a>>,
-    default_agent: Option<String>,
-    timeout: Option<Millis>,
+    usual: Usual<'a>,
     groups: BTreeMap<String, Vec<String>>,
     plans: BTreeMap<String, Option<Digest>>,
 }
@@ -260,13 +249,7 @@ impl Compiling<'_> {
         above.push(id.to_owned());
         let mut problems = Vec::new();
         let called = self.called(node, above, &mut problems, reading);
-        let around = Around {
-            agents: &reading.project.agents,
-            plans: &called.plans,
-            default_agent: self.default_agent.clone(),
-            timeout: self.timeout,
-            groups: &self.groups,
-        };
+        let around = Around { agents: &reading.project.agents, plans: &called.plans, usual: &self.usual, groups: &self.groups };
         let Lowered { draft, strategy, origins } = lower::workflow(id, node, &around, &mut problems);
         self.check_agents(&origins, &mut problems, reading);
         if let Some(node) = WORKFLOW.get(node, "default_agent") {

@@ -151,25 +151,29 @@ fn growers(entries: &[Entry]) -> BTreeMap<&str, String> {
     growers
 }
 
-/// The tasks that were worked on, by how far down the plan they lie.
+/// The tasks that were worked on, by how far down the plan they lie; where they ran one at a time, by when they began.
 fn stages(run: &Run) -> Vec<Vec<&str>> {
-    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
-    let worked: BTreeMap<&str, TaskView<'_>> =
-        run.tasks().filter(|task| task.attempts() > 0 || task.started().is_some()).map(|task| (task.id(), task)).collect();
+    let began = |task: &TaskView<'_>| task.attempts() > 0 || task.started().is_some();
+    let worked: Vec<TaskView<'_>> = run.tasks().filter(|task| began(task) && task.id() == task.plan_id()).collect();
+    if run.plan().max_parallel() == Some(1) {
+        let mut worked = worked;
+        worked.sort_by_key(|task| task.started());
+        return worked.iter().map(|task| vec![task.id()]).collect();
+    }
+    let counts: BTreeSet<&str> = worked.iter().map(|task| task.id()).collect();
     let plan: BTreeMap<&str, Vec<&str>> = run.plan().tasks().map(|(id, deps)| (id, deps.collect())).collect();
-    let mut stages: Vec<Vec<&str>> = Vec::new();
+    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
     for task in run.plan().in_order() {
         let deps = plan.get(task).map(Vec::as_slice).unwrap_or_default();
         let above = deps.iter().filter_map(|dep| depths.get(dep)).max().copied().unwrap_or(0);
-        let depth = above + usize::from(worked.contains_key(task));
-        depths.insert(task, depth);
+        depths.insert(task, above + usize::from(counts.contains(task)));
     }
-    for task in run.tasks().filter(|task| worked.contains_key(task.id()) && task.id() == task.plan_id()) {
-        let depth = depths.get(task.plan_id()).copied().unwrap_or(1).max(1);
-        if stages.len() < depth {
-            stages.resize(depth, Vec::new());
-        }
-        stages[depth - 1].push(task.id());
+    let deepest = depths.values().max().copied().unwrap_or(0);
+    let mut stages: Vec<Vec<&str>> = vec![Vec::new(); 2 * deepest + 1];
+    for task in worked {
+        let depth = depths.get(task.id()).copied().unwrap_or(1).max(1) - 1;
+        // What belongs to the end comes after all else.
+        stages[if task.role() == Role::Finally { deepest + depth } else { depth }].push(task.id());
     }
     stages.retain(|stage| !stage.is_empty());
     stages

@@ -224,6 +224,54 @@ async fn a_strategy_that_is_left_open_is_chosen_and_explained() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_tasks_take_as_long_as_their_strategy_makes_them() {
+    // Six tasks of 100 ms: one, then four that need it, then one that needs those.
+    let needs = ["", "a", "a", "a", "a", "b, c, d, e"];
+    let tasks = |with_needs: bool| -> String {
+        let task = |(id, needs): (char, &&str)| match with_needs {
+            true => format!("  - {{ id: {id}, depends_on: [{needs}] }}\n"),
+            false => format!("  - {{ id: {id} }}\n"),
+        };
+        ('a'..).zip(&needs).map(task).collect()
+    };
+    for (head, with_needs, takes) in [
+        ("strategy: sequential", true, 600),
+        ("strategy: dag", true, 300),
+        ("strategy: dag\nmax_parallel_tasks: 2", true, 400),
+        ("strategy: parallel", false, 100),
+        ("strategy: parallel\nmax_parallel_tasks: 4", false, 200),
+    ] {
+        let stage = workflow(&format!("{head}\ntasks:\n{}", tasks(with_needs)));
+        let begun = Instant::now();
+        assert_eq!(stage.run().await.status(), RunStatus::Succeeded);
+        assert_eq!(begun.elapsed().as_millis(), takes, "{head}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_project_says_goes_for_every_workflow() {
+    let project = "default_agent: worker\nenable_parallel_execution: false\ndefault_retry_config: { max_retries: 2, initial_delay: 1s, multiplier: 1 }\n\
+                   limits: { max_workflow_duration: 1h }\n";
+    let stage =
+        stage(&[("quorate.yaml", project), ("workflows/w.yaml", "tasks: [{ id: a }, { id: b }, { id: c, params: { fail: yes } }]\n")]);
+    let begun = Instant::now();
+    let run = stage.run().await;
+    assert_eq!((stage.overlap(), run.task("c").unwrap().attempts(), begun.elapsed().as_millis()), (1, 3, 2_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_path_of_a_run_says_what_stood_side_by_side() {
+    let tasks = "tasks: [{ id: a }, { id: b }, { id: c, depends_on: [a, b] }, { id: d, depends_on: [c], when: never }, { id: end, finally: true }]\n";
+    for (strategy, path, side_by_side) in [("dag", "[a || b] -> c -> end", 2), ("sequential", "a -> b -> c -> end", 0)] {
+        let stage = workflow(&format!("strategy: {strategy}\n{tasks}"));
+        let run = stage.run().await;
+        let loaded = stage.engine.journal().load(vec![run.id()]).await.unwrap().pop().unwrap();
+        let summary = Summary::of(&run, &loaded.entries);
+        assert_eq!((summary.execution_path.as_str(), summary.parallel_steps), (path, side_by_side));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn defect_of_004_a_retried_task_ran_twice_at_once() {
     let stage = workflow(
         "tasks:\n  - { id: failing, params: { ms: 300, fail: yes }, retry: { max_retries: 3, initial_delay: 50ms } }\n\

@@ -1,6 +1,6 @@
 //! `quorate check`: everything that is wrong with a project, at once.
 
-use quorate::project::Source;
+use quorate::project::{Graph, Source, Workflow};
 use serde_json::json;
 
 use super::context::{Context, counted};
@@ -14,6 +14,13 @@ pub(crate) struct Arguments {
     /// Warnings are mistakes as well.
     #[arg(long)]
     strict: bool,
+}
+
+/// What another strategy would make of a workflow, where that is worth a thought.
+fn advice(workflow: &Workflow) -> String {
+    let (stages, tasks) = (Graph::of(&workflow.plan, None).stage_count(), workflow.plan.task_count());
+    let chosen = workflow.strategy.name == "sequential" && workflow.strategy.reason.is_none();
+    if chosen && stages < tasks { format!("; as a dag it would take {stages} stages") } else { String::new() }
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
@@ -54,7 +61,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             for (id, workflow) in &project.workflows {
                 let reason = workflow.strategy.reason.as_ref().map(|reason| format!(", because {reason}")).unwrap_or_default();
                 let tasks = counted(workflow.plan.task_count(), "task");
-                context.screen.out(&format!("  {id}: {tasks}, {}{reason}", workflow.strategy.name));
+                context.screen.out(&format!("  {id}: {tasks}, {}{reason}{}", workflow.strategy.name, advice(workflow)));
             }
         } else {
             context.screen.err(&format!("{} and {}", counted(errors, "mistake"), counted(warnings, "warning")));

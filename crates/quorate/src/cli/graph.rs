@@ -30,6 +30,8 @@ enum Format {
     Mermaid,
     Dot,
     Svg,
+    /// A list to be ticked off, in Markdown.
+    Todo,
     Json,
 }
 
@@ -57,6 +59,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             Format::Mermaid => graph.mermaid(),
             Format::Dot => graph.dot(),
             Format::Svg => graph.svg(),
+            Format::Todo => graph.todo(),
             Format::Json => graph.json(),
         }
     };
