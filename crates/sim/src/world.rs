@@ -149,22 +149,28 @@ impl<'d> World<'d> {
                 continue;
             }
             let task = offer.task;
-            if self.chance.percent(2) {
-                let failure = Failure::new(FailureClass::Unavailable, "its agent has gone home");
-                drop(self.step(Input::Nobody { task, failure })?);
-                continue;
-            }
-            match self.run.request(&task) {
-                Err(failure) => drop(self.step(Input::Unfit { task, failure })?),
+            let request = self.run.request(&task);
+            let stepped = match request {
+                _ if self.chance.percent(2) => {
+                    let failure = Failure::new(FailureClass::Unavailable, "its agent has gone home");
+                    self.step(Input::Nobody { task, failure })?
+                }
+                Err(failure) => self.step(Input::Unfit { task, failure })?,
                 Ok(request) => {
                     let effect = *self.chance.pick(&[Effect::None, Effect::Idempotent, Effect::Once]);
                     let identity = AgentRef { id: agent.into(), version: "1".into(), effect };
                     let timeout = self.chance.percent(20).then(|| Millis(1 + self.chance.below(3_000) as u64));
                     let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice: None };
-                    if self.step(input)?.is_ok() {
+                    let stepped = self.step(input)?;
+                    if stepped.is_ok() {
                         self.call(task, request.attempt, agent);
                     }
+                    stepped
                 }
+            };
+            if stepped.is_err() {
+                // Whoever was busy is not any more.
+                full.clear();
             }
         }
         Ok(())
