@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::engine::{Adopting, Engine, Live, ended, no_longer_awaited};
+use crate::engine::{Adopting, Engine, Live, Tap, ended, no_longer_awaited};
 use crate::slots::{Permit, Slots};
 use crate::{Durability, Ended, Error};
 
@@ -72,6 +72,8 @@ pub(crate) struct Takeover {
     pub(crate) durability: Durability,
     /// Who waits for its end.
     pub(crate) tell: Option<oneshot::Sender<Box<Result<Ended, Error>>>>,
+    /// Who hears of every entry, however long they take to listen: of a run that is not kept, nobody can read it later.
+    pub(crate) tap: Option<Tap>,
 }
 
 pub(crate) struct Driver {
@@ -82,6 +84,7 @@ pub(crate) struct Driver {
     mailbox: mpsc::UnboundedSender<Message>,
     inbox: mpsc::UnboundedReceiver<Message>,
     tell: Option<oneshot::Sender<Box<Result<Ended, Error>>>>,
+    tap: Option<Tap>,
     /// Decided, and not in the journal yet.
     entries: Vec<Entry>,
     texts: Vec<Text>,
@@ -193,7 +196,7 @@ impl Driver {
         mailbox: mpsc::UnboundedSender<Message>,
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Driver {
-        let Takeover { run, head, entries, texts, durability, tell } = takeover;
+        let Takeover { run, head, entries, texts, durability, tell, tap } = takeover;
         Driver {
             now: engine.0.options.clock.now(),
             engine,
@@ -204,6 +207,7 @@ impl Driver {
             mailbox,
             inbox,
             tell,
+            tap,
             entries,
             texts,
             owed: Vec::new(),
@@ -673,7 +677,7 @@ impl Driver {
     async fn record(&mut self) -> Result<(), AppendError> {
         let kept = self.durability != Durability::Memory;
         let asked = !self.owed.is_empty() || !self.questions.is_empty();
-        if !kept && !asked && self.engine.0.live.receiver_count() == 0 {
+        if !kept && !asked && self.tap.is_none() && self.engine.0.live.receiver_count() == 0 {
             self.entries = Vec::new();
             return Ok(());
         }
@@ -716,13 +720,19 @@ impl Driver {
         if shared.committed.receiver_count() > 0 {
             shared.committed.send_modify(|count| *count += 1);
         }
-        if shared.live.receiver_count() == 0 {
+        let heard = shared.live.receiver_count() > 0;
+        if !heard && self.tap.is_none() {
             self.unpublished = Vec::new();
             return;
         }
-        let entries = std::mem::take(&mut self.unpublished).into();
-        // Nobody may be listening any more.
-        let _ = shared.live.send(Live { run: self.run.id(), entries });
+        let entries: Arc<[Entry]> = std::mem::take(&mut self.unpublished).into();
+        if self.tap.as_ref().is_some_and(|tap| tap.unbounded_send(entries.clone()).is_err()) {
+            self.tap = None;
+        }
+        if heard {
+            // Nobody may be listening any more.
+            let _ = shared.live.send(Live { run: self.run.id(), entries });
+        }
     }
 
     /// The journal did not take what was decided, so the run is ahead of it. Whatever is under way is stopped, and the

@@ -79,6 +79,9 @@ pub(crate) struct Live {
     pub(crate) entries: Arc<[quorate_core::Entry]>,
 }
 
+/// Hears of every entry of one run.
+pub(crate) type Tap = mpsc::UnboundedSender<Arc<[quorate_core::Entry]>>;
+
 const SHARDS: usize = 16;
 
 /// What is to be run.
@@ -213,7 +216,7 @@ impl Engine {
                 // It was about to be told when the engine stopped.
                 run.advance_onto(now, no_longer_awaited(), &mut entries)?;
             }
-            engine.drive(Takeover { run, head, entries, texts: Vec::new(), durability: Durability::Strict, tell: None })?;
+            engine.drive(Takeover { run, head, entries, texts: Vec::new(), durability: Durability::Strict, tell: None, tap: None })?;
         }
         Ok(Opened { engine, left })
     }
@@ -290,7 +293,7 @@ impl Engine {
     /// the same id is open. One that has ended is found by the
     /// journal, and its [`RunHandle::ended`] says so.
     pub fn start(&self, order: Order) -> Result<RunHandle, Error> {
-        self.start_as(order.id.unwrap_or_else(|| self.new_id()), order, None)
+        self.start_as(order.id.unwrap_or_else(|| self.new_id()), order, None, None)
     }
 
     pub(crate) fn new_id(&self) -> RunId {
@@ -299,7 +302,7 @@ impl Engine {
         RunId::at(self.0.options.clock.now(), (u128::from(chance) << 64) | u128::from(more))
     }
 
-    pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>) -> Result<RunHandle, Error> {
+    pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>, tap: Option<Tap>) -> Result<RunHandle, Error> {
         let Order { plan, input, profile, session, by, durability, id: _ } = order;
         let bad = |why| Error::BadStart { plan: plan.name().clone(), why };
         plan.check_start(&input, profile.as_ref()).map_err(bad)?;
@@ -307,7 +310,7 @@ impl Engine {
         let start = Start { plan: plan.digest(), name: plan.name().clone(), input, profile, session, by, parent, deadline: None };
         let (state, entries) = Run::start(&plan, run, self.0.options.clock.now(), start);
         let (tell, ended) = oneshot::channel();
-        self.drive(Takeover { run: state, head: Head::START, entries, texts, durability, tell: Some(tell) })?;
+        self.drive(Takeover { run: state, head: Head::START, entries, texts, durability, tell: Some(tell), tap })?;
         Ok(RunHandle { run, ended })
     }
 
@@ -518,7 +521,7 @@ impl Engine {
         if known.is_none_or(|loaded| loaded.entries.is_empty()) {
             let plan = self.plan(child, plan).await?;
             let order = Order { plan, input, profile: None, session, by, durability, id: None };
-            return match self.start_as(child, order, Some(parent)) {
+            return match self.start_as(child, order, Some(parent), None) {
                 // Somebody else adopted it meanwhile.
                 Err(Error::Exists(_)) => Ok(()),
                 other => other.map(drop),

@@ -57,6 +57,14 @@ pub enum Error {
     /// A run of this id is open.
     #[error("run {0} is open already")]
     Exists(RunId),
+    /// Entries of a run that is not kept went by before anybody listened: see [`Engine::start_followed`].
+    #[error("entry {seq} of run {run} is gone: the run is not kept, and has to be followed from its start")]
+    NotKept {
+        /// The run.
+        run: RunId,
+        /// The first entry that is gone.
+        seq: u64,
+    },
     /// What the run is to be about is not what its plan says.
     #[error("the plan `{plan}` cannot begin: {why}")]
     BadStart {

@@ -1,13 +1,16 @@
 //! Following journals as they grow.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use futures_channel::mpsc;
+use futures_util::StreamExt as _;
 use quorate_core::{Entry, Event, RunId};
 use quorate_journal::Record;
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::Live;
-use crate::{Engine, Error, Order, RunHandle};
+use crate::{Durability, Engine, Error, Order, RunHandle};
 
 /// Records that are read at a time.
 const PAGE: usize = 256;
@@ -29,10 +32,16 @@ pub struct FollowRun {
     run: RunId,
     seq: u64,
     page: VecDeque<Entry>,
-    live: broadcast::Receiver<Live>,
-    stopped: watch::Receiver<bool>,
-    read_journal: bool,
+    source: Source,
     over: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// What all followers hear; whoever is too slow reads the journal.
+    Live { live: broadcast::Receiver<Live>, stopped: watch::Receiver<bool>, read_journal: bool },
+    /// A channel of its own, for a run that is not kept.
+    Tap(mpsc::UnboundedReceiver<Arc<[Entry]>>),
 }
 
 impl Engine {
@@ -46,8 +55,11 @@ impl Engine {
     /// Follows one run after an entry; 0 is its beginning.
     #[must_use]
     pub fn follow_run(&self, run: RunId, after: u64) -> FollowRun {
-        let (live, stopped) = (self.0.live.subscribe(), self.0.stopped.subscribe());
-        FollowRun { engine: self.clone(), run, seq: after, page: VecDeque::new(), live, stopped, read_journal: true, over: false }
+        FollowRun::new(self, run, after, self.live(true))
+    }
+
+    fn live(&self, read_journal: bool) -> Source {
+        Source::Live { live: self.0.live.subscribe(), stopped: self.0.stopped.subscribe(), read_journal }
     }
 }
 
@@ -59,7 +71,12 @@ impl Engine {
     /// Those of [`Engine::start`].
     pub fn start_followed(&self, order: Order) -> Result<(RunHandle, FollowRun), Error> {
         let id = order.id.unwrap_or_else(|| self.new_id());
-        let following = FollowRun { read_journal: false, ..self.follow_run(id, 0) };
+        if order.durability == Durability::Memory {
+            let (tap, told) = mpsc::unbounded();
+            let running = self.start_as(id, order, None, Some(tap))?;
+            return Ok((running, FollowRun::new(self, id, 0, Source::Tap(told))));
+        }
+        let following = FollowRun::new(self, id, 0, self.live(false));
         Ok((self.start(order.id(id))?, following))
     }
 }
@@ -94,15 +111,23 @@ impl Follow {
 }
 
 impl FollowRun {
+    fn new(engine: &Engine, run: RunId, after: u64, source: Source) -> FollowRun {
+        FollowRun { engine: engine.clone(), run, seq: after, page: VecDeque::new(), source, over: false }
+    }
+
     /// The next entry, once there is one; `None` after the last entry of a run that has ended.
     ///
     /// # Errors
-    /// [`Error::Read`] where the journal cannot be read: ask again. [`Error::NoRun`] where there is no such run, and
-    /// [`Error::Stopping`] once the engine has stopped.
+    /// [`Error::Read`] where the journal cannot be read: ask again. [`Error::NoRun`] where there is no such run,
+    /// [`Error::NotKept`] where entries are gone because the run is not kept, and [`Error::Stopping`] once the engine has
+    /// stopped.
     pub async fn next(&mut self) -> Result<Option<Entry>, Error> {
         loop {
             while let Some(entry) = self.page.pop_front() {
                 // What was read from the journal may come again from the live entries.
+                if entry.seq > self.seq + 1 {
+                    return Err(Error::NotKept { run: self.run, seq: self.seq + 1 });
+                }
                 if entry.seq > self.seq {
                     self.seq = entry.seq;
                     self.over = matches!(entry.event, Event::RunEnded { .. });
@@ -112,19 +137,29 @@ impl FollowRun {
             if self.over {
                 return Ok(None);
             }
-            if self.read_journal {
-                self.read_all().await?;
-                continue;
+            match &mut self.source {
+                Source::Tap(told) => match told.next().await {
+                    Some(entries) => self.page.extend(entries.iter().cloned()),
+                    None => return Err(Error::Stopping),
+                },
+                Source::Live { read_journal: true, .. } => self.read_all().await?,
+                Source::Live { live, stopped, read_journal } => {
+                    if *stopped.borrow() {
+                        return Err(Error::Stopping);
+                    }
+                    let heard = tokio::select! {
+                        heard = live.recv() => heard.ok(),
+                        // What became durable before it stopped is in the journal.
+                        _ = async { stopped.wait_for(|stopped| *stopped).await.is_ok() } => None,
+                    };
+                    match heard {
+                        Some(live) if live.run == self.run => self.page.extend(live.entries.iter().cloned()),
+                        Some(_) => {}
+                        // It was too slow, or nobody sends any more: the journal has it all.
+                        None => *read_journal = true,
+                    }
+                }
             }
-            if *self.stopped.borrow() {
-                return Err(Error::Stopping);
-            }
-            let live = tokio::select! {
-                live = self.live.recv() => live,
-                // What became durable before it stopped is in the journal.
-                _ = async { self.stopped.wait_for(|stopped| *stopped).await.is_ok() } => Err(broadcast::error::RecvError::Closed),
-            };
-            self.heard(live);
         }
     }
 
@@ -138,17 +173,10 @@ impl FollowRun {
             None if open => {}
             None => return Err(Error::NoRun(self.run)),
         }
-        self.read_journal = false;
+        if let Source::Live { read_journal, .. } = &mut self.source {
+            *read_journal = false;
+        }
         self.page = entries;
         Ok(())
-    }
-
-    fn heard(&mut self, live: Result<Live, broadcast::error::RecvError>) {
-        match live {
-            Ok(live) if live.run == self.run => self.page.extend(live.entries.iter().cloned()),
-            Ok(_) => {}
-            // It was too slow, or nobody sends any more: the journal has it all.
-            Err(_) => self.read_journal = true,
-        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{compiled, counting, draft};
 use quorate_agents::{Agent, Registry};
-use quorate_core::draft::{ApprovalDraft, RetryDraft, TaskDraft, WaitDraft, WorkDraft};
+use quorate_core::draft::{ApprovalDraft, Level, RetryDraft, TaskDraft, WaitDraft, WorkDraft};
 use quorate_core::{
     Effect, Event, Failure, FailureClass, Input, Millis, Payload, Person, Reply, Role, Run, RunId, RunStatus, Signal, TaskStatus, Timestamp,
 };
@@ -397,6 +397,33 @@ async fn a_run_that_is_not_kept_is_heard_from_its_first_entry() {
         let last = running.ended().await.unwrap().seq;
         assert_eq!(heard, (1..=last).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn who_is_slow_to_listen_hears_all_of_a_run_that_is_not_kept_and_who_comes_late_learns_that_it_is_gone() {
+    // More steps than any shared channel holds.
+    let chain = (0..3_000).fold(quorate_core::Draft::new("chain"), |draft, ix| {
+        let task = TaskDraft::call(&format!("t{ix}"), "a");
+        draft.task(if ix == 0 { task } else { task.after([format!("t{}", ix - 1).as_str()]) })
+    });
+    let plan = compiled(&chain.task(TaskDraft::ask("ask", "Go?", Level::default()).after(["t2999"])));
+    let engine = engine(registry(&["a"]));
+    let order = Order::new(plan, Payload::null()).durability(Durability::Memory);
+    let (running, mut following) = engine.start_followed(order).unwrap();
+    while engine.status(running.id()).await.unwrap() != RunStatus::Waiting {
+        tokio::task::yield_now().await;
+    }
+    let mut late = engine.follow_run(running.id(), 0);
+    let late = tokio::spawn(async move { late.next().await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    engine.cancel(running.id(), "ann", "enough", false).await.unwrap();
+    let gone = late.await.unwrap().unwrap_err();
+    assert!(matches!(gone, Error::NotKept { seq: 1, .. }), "{gone}");
+    let mut heard = Vec::new();
+    while let Some(entry) = following.next().await.unwrap() {
+        heard.push(entry.seq);
+    }
+    assert_eq!(heard, (1..=running.ended().await.unwrap().seq).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
