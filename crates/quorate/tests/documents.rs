@@ -272,6 +272,55 @@ async fn the_path_of_a_run_says_what_stood_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn fields_may_be_written_as_the_documents_write_them() {
+    let of_004 = "
+id: ci-pipeline
+name: Continuous Integration Pipeline
+description: As the document has it.
+execution_strategy: DAG
+default_timeout_seconds: 60
+max_parallel_tasks: 5
+continue_on_failure: false
+metadata: { owner: platform, reviewed: 2026-11-20 }
+tasks:
+  - id: setup
+    description: Prepare the sources
+    task_type: preparation
+  - id: analyze-code
+    description: Analyze the codebase for potential issues
+    required_capabilities: [work]
+    depends_on: [setup]
+    priority: 8
+    timeout_seconds: 2.5
+    retry_config: { max_retries: 3, backoff_multiplier: 2.0, initial_delay: 1.0, max_delay: 60.0 }
+    parameters: { focus: security, value: fine }
+    expected_output_type: markdown
+  - id: fix
+    agent_type: worker
+    depends_on: [analyze-code]
+    condition: analyze-code
+";
+    let of_003 = "
+id: purchase
+tasks:
+  - { id: ticketing, agent_id: worker, input_data: { messages: [{ role: user, content: Book 10 tickets }] } }
+  - { id: finance, agent_id: worker, depends_on: [ticketing], input_data: { amount: 10000, requires_approval: true } }
+";
+    let of_002 = "
+name: advice
+steps: [{ name: data_sync, agent: worker }, { name: analysis, agent: worker }]
+approval_points: [data_sync]
+approval: { by: [ann] }
+";
+    let stage = stage(&[("workflows/ci.yaml", of_004), ("workflows/purchase.yaml", of_003), ("workflows/advice.yaml", of_002)]);
+    let run = stage.run_of("ci-pipeline", "null").await;
+    assert_eq!((run.status(), stage.ran().join(" ")), (RunStatus::Succeeded, "setup analyze-code fix".to_owned()));
+    assert_eq!(run.task("analyze-code").unwrap().output().unwrap().json(), r#""fine""#);
+    assert_eq!(stage.run_of("purchase", "null").await.status(), RunStatus::Succeeded);
+    assert!(stage.host.project().workflows.contains_key("advice"), "the name of the file stands in for the id");
+}
+
+#[tokio::test(start_paused = true)]
 async fn defect_of_004_a_retried_task_ran_twice_at_once() {
     let stage = workflow(
         "tasks:\n  - { id: failing, params: { ms: 300, fail: yes }, retry: { max_retries: 3, initial_delay: 50ms } }\n\
