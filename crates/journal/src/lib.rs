@@ -166,7 +166,7 @@ impl RunInfo {
 }
 
 /// Which runs are listed. What is not said is all the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Wanted {
     /// How many at the most.
     pub limit: usize,
@@ -195,7 +195,7 @@ impl Wanted {
     /// The newest runs.
     #[must_use]
     pub fn newest(limit: usize) -> Wanted {
-        Wanted { limit, ..Wanted::default() }
+        Wanted { limit, name: None, stands: None, since: None, after: None, roots: false }
     }
 
     /// Whether this run is among them, were there no limit.

@@ -50,28 +50,53 @@ impl SqliteReader {
     /// The entries of a run; none where it is not there.
     ///
     /// # Errors
-    /// [`ReadError::Damaged`] at the first entry that is not what was written.
+    /// [`ReadError::Damaged`] at the first entry that is not what was written; [`ReadError::Storage`] where the file cannot be
+    /// read at the moment.
     pub fn load(&self, run: RunId) -> Result<Loaded, ReadError> {
-        let mut loaded = Loaded { run, entries: Vec::new(), head: Head::START };
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT seq, body FROM appends WHERE run = ?1 ORDER BY seq")
-            .map_err(|wrong| storage("looking up a run", wrong))?;
-        let mut rows = statement.query([bytes_of(run)]).map_err(|wrong| storage("looking up a run", wrong))?;
-        loop {
-            let row = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => break,
-                Err(wrong) => return Err(in_run(run, loaded.head.seq + 1, &wrong)),
-            };
-            let body = row
-                .get_ref(1)
-                .and_then(|body| body.as_bytes().map_err(Into::into))
-                .map_err(|wrong| in_run(run, loaded.head.seq + 1, &wrong))?;
-            codec::read(run, body, &mut loaded).map_err(ReadError::Damaged)?;
-        }
+        self.load_after(run, Head::START)
+    }
+
+    /// The entries of a run after a head of it that is known.
+    ///
+    /// # Errors
+    /// Those of [`SqliteReader::load`].
+    pub fn load_after(&self, run: RunId, head: Head) -> Result<Loaded, ReadError> {
+        let mut loaded = Loaded { run, entries: Vec::new(), head };
+        self.each_append(run, head.seq, |body| codec::read(run, body, &mut loaded).map_err(ReadError::Damaged))?;
         self.fill(run, &mut loaded.entries)?;
         Ok(loaded)
+    }
+
+    /// The entries of a run as they were written: each a line of JSON with the digest of the line before.
+    ///
+    /// # Errors
+    /// [`ReadError`] where they cannot be read. Nothing is checked.
+    pub fn lines(&self, run: RunId) -> Result<String, ReadError> {
+        let mut lines = Vec::new();
+        self.each_append(run, 0, |body| {
+            lines.extend_from_slice(body);
+            lines.push(b'\n');
+            Ok(())
+        })?;
+        let unreadable =
+            |wrong: std::string::FromUtf8Error| Damage { run: Some(run), seq: None, flaw: Flaw::Unreadable(wrong.to_string()) };
+        String::from_utf8(lines).map_err(|wrong| ReadError::Damaged(unreadable(wrong)))
+    }
+
+    /// Shows what was appended to a run after an entry, append by append.
+    fn each_append(&self, run: RunId, after: u64, mut show: impl FnMut(&[u8]) -> Result<(), ReadError>) -> Result<(), ReadError> {
+        let doing = "looking up a run";
+        let sql = "SELECT seq, body FROM appends WHERE run = ?1 AND seq > ?2 ORDER BY seq";
+        let mut statement = self.connection.prepare_cached(sql).map_err(|wrong| storage(doing, wrong))?;
+        let limits = params![bytes_of(run), i64::try_from(after).unwrap_or(i64::MAX)];
+        let mut rows = statement.query(limits).map_err(|wrong| storage(doing, wrong))?;
+        let mut seq = after + 1;
+        while let Some(row) = rows.next().map_err(|wrong| in_run(run, seq, wrong))? {
+            seq = row.get::<_, i64>(0).map_err(|wrong| in_run(run, seq, wrong))?.unsigned_abs();
+            let body = row.get_ref(1).and_then(|body| body.as_bytes().map_err(Into::into));
+            show(body.map_err(|wrong| in_run(run, seq, wrong))?)?;
+        }
+        Ok(())
     }
 
     /// Puts long values back in their places.
@@ -88,7 +113,8 @@ impl SqliteReader {
                             Ok(_) | Err(_) => outcome = Err(damage(Flaw::ValueChanged(digest))),
                         },
                         Ok(None) => outcome = Err(damage(Flaw::ValueGone(digest))),
-                        Err(wrong) => outcome = Err(damage(Flaw::File(wrong.to_string()))),
+                        Err(ReadError::Damaged(inner)) => outcome = Err(damage(inner.flaw)),
+                        Err(passing) => outcome = Err(passing),
                     }
                 }
             });
@@ -437,8 +463,15 @@ pub(crate) fn storage(doing: &'static str, wrong: rusqlite::Error) -> ReadError 
     ReadError::Storage { doing, source: Arc::new(wrong) }
 }
 
-fn in_run(run: RunId, seq: u64, wrong: &rusqlite::Error) -> ReadError {
-    ReadError::Damaged(Damage { run: Some(run), seq: Some(seq), flaw: Flaw::File(wrong.to_string()) })
+/// What went wrong while the entries of a run were read. What the disk could not give may be there a moment later.
+fn in_run(run: RunId, seq: u64, wrong: rusqlite::Error) -> ReadError {
+    // A file that is shorter than it says stays so.
+    let short = wrong.sqlite_error().is_some_and(|wrong| wrong.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
+    let of_the_file = wrong.sqlite_error_code().is_none() || is_corrupt(&wrong) || short;
+    if of_the_file {
+        return ReadError::Damaged(Damage { run: Some(run), seq: Some(seq), flaw: Flaw::File(wrong.to_string()) });
+    }
+    storage("reading a run", wrong)
 }
 
 fn is_corrupt(wrong: &rusqlite::Error) -> bool {

@@ -6,7 +6,7 @@ use std::path::Path;
 use quorate_core::{Payload, RunId};
 use quorate_journal::conformance::{carrying, check, ended, plan, started};
 use quorate_journal::{
-    AppendError, Head, Journal, MemoryJournal, OpenError, ReadError, SqliteJournal, SqliteOptions, SqliteReader, Wanted,
+    AppendError, Head, Journal, MemoryJournal, OpenError, ReadError, SqliteJournal, SqliteOptions, SqliteReader, Wanted, write_lines,
 };
 use tempfile::TempDir;
 
@@ -295,4 +295,19 @@ async fn a_folder_whose_maker_was_killed_can_be_used() {
     drop(connection);
     assert!(std::fs::metadata(folder.path().join("journal.db")).unwrap().len() > 0);
     check(&open(folder.path())).await;
+}
+
+#[tokio::test]
+async fn a_run_is_read_from_where_it_is_known_and_as_it_was_written() {
+    let folder = written().await;
+    let reader = SqliteReader::open(folder.path()).unwrap();
+    let whole = reader.load(RunId(1)).unwrap();
+    let lines = reader.lines(RunId(1)).unwrap();
+    assert_eq!(lines.trim_end(), write_lines(Head::START, &whole.entries).0);
+    let first = write_lines(Head::START, &whole.entries[..1]).1;
+    let rest = reader.load_after(RunId(1), first).unwrap();
+    assert_eq!((rest.entries.as_slice(), rest.head), (&whole.entries[1..], whole.head));
+    let elsewhere = Head { digest: whole.head.digest, ..first };
+    assert!(matches!(reader.load_after(RunId(1), elsewhere), Err(ReadError::Damaged(_))), "the chain is checked from there on");
+    assert!(reader.load_after(RunId(1), whole.head).unwrap().entries.is_empty());
 }

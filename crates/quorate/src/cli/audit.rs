@@ -1,7 +1,7 @@
 //! `quorate audit`: whether the journal is what was written.
 
 use clap::Subcommand;
-use quorate::{Head, Wanted, write_lines};
+use quorate::Wanted;
 use serde_json::json;
 
 use super::context::{Context, counted};
@@ -57,9 +57,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         }
         Verb::Export => {
             for info in reader.list(&Wanted::newest(usize::MAX))?.iter().rev() {
-                let loaded = reader.load(info.run)?;
-                let (lines, _) = write_lines(Head::START, &loaded.entries);
-                for line in lines.lines() {
+                for line in reader.lines(info.run)?.lines() {
                     context.screen.out(&format!("{{\"run\":\"{}\",\"line\":{line}}}", info.run));
                 }
             }

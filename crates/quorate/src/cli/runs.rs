@@ -8,8 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use quorate::project::{AgentSpec, Project, Summary, millis_between, standing, standing_with};
 use quorate::{
-    Asker, Durability, Entry, Event, Head, Input, Order, Run, RunStatus, Signal, SqliteReader, Stands, TaskStatus, Timestamp, Wanted, Work,
-    write_lines,
+    Asker, Durability, Entry, Event, Input, Order, Run, RunStatus, Signal, SqliteReader, Stands, TaskStatus, Timestamp, Wanted, Work,
 };
 use serde_json::json;
 
@@ -505,8 +504,12 @@ fn retry(context: &Context, wanted: &str) -> Outcome {
 }
 
 fn export(context: &Context, wanted: &str) -> Outcome {
-    let (_, _, entries) = loaded(context, wanted, None)?;
-    let (lines, _) = write_lines(Head::START, &entries);
+    let reader = context.reader()?;
+    let id = context.find_run(&reader, wanted)?;
+    let lines = reader.lines(id)?;
+    if lines.is_empty() {
+        return Err(Problem::new(Exit::NotFound, format!("there is no run {id}")).hint("`quorate runs list` shows them"));
+    }
     context.screen.out(lines.trim_end());
     Ok(Exit::Succeeded)
 }
