@@ -197,6 +197,8 @@ fn strategy(fields: Fields<'_>, problems: &mut Vec<Diagnostic>) -> Strategy {
                 ("dag", format!("{dependent} of {count} tasks wait for others"))
             } else if count > 1 {
                 ("parallel", format!("none of the {count} tasks waits for another"))
+            } else if tasks.iter().any(|task| has(task, "for_each")) {
+                ("parallel", "its one task is done for each item".to_owned())
             } else {
                 ("sequential", "there is one task".to_owned())
             };

@@ -1212,6 +1212,88 @@ fn a_run_that_waits_for_people_in_a_run_of_its_own_does_not_hold_the_data() {
 }
 
 #[test]
+fn a_task_in_line_behind_a_run_that_waits_for_people_does_not_hold_the_data() {
+    let house = house();
+    house.write("workflows/outer.yaml", "strategy: sequential\ntasks: [{ id: first, workflow: release }, { id: then, agent: std.echo }]\n");
+    assert!(house.type_in("run outer -i '{\"version\": 1}'").ends_with("exit 5"));
+    for (who, exit) in [("ann", 0), ("bob", 0)] {
+        assert!(house.type_in(&format!("approvals approve last --as {who}")).ends_with(&format!("exit {exit}")));
+    }
+    assert_eq!(house.type_in("runs list --all").matches("succeeded").count(), 2);
+}
+
+#[test]
+fn runs_of_one_run_that_ask_the_same_are_told_apart() {
+    let house = house();
+    house.write("workflows/many.yaml", "tasks: [{ id: each, workflow: release, for_each: { items: input } }]\n");
+    assert!(house.type_in("run many -i '[{\"version\": 1}, {\"version\": 2}]'").ends_with("exit 5"));
+    let asked = house.type_in("approvals approve last/sign_off --as ann");
+    assert!(asked.contains("asks 2 questions") && asked.ends_with("exit 2"), "{asked}");
+}
+
+#[test]
+fn a_run_that_waits_for_a_certain_time_does_not_hold_up_other_commands() {
+    let house = house();
+    house.write("workflows/later.yaml", "tasks: [{ id: later, wait: { for: 1h } }]\n");
+    assert!(house.type_in("run later --timeout 100ms -q").ends_with("exit 6"));
+    let begun = std::time::Instant::now();
+    assert!(house.type_in("run greet -i '{\"name\": \"Ann\"}' -q").ends_with("exit 0"));
+    assert!(begun.elapsed().as_secs() < 10, "nobody waits an hour for somebody else's run");
+    assert!(house.type_in("run later --memory --timeout 100ms -q").ends_with("exit 6"), "it was left, and did not fail");
+}
+
+#[test]
+fn who_watches_a_run_goes_on_with_it_when_its_owner_is_gone() {
+    let house = house();
+    house.write("workflows/slow.yaml", "tasks: [{ id: slow, agent: std.sleep, params: { ms: 1500 } }]\n");
+    let mut owner = start(&house, "run slow");
+    until("it is under way", || house.type_in("runs list --status running").contains("slow"));
+    let mut watcher = start(&house, "runs watch last");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    assert_eq!(watcher.wait().unwrap().code(), Some(0));
+    assert!(house.type_in("runs list").contains("succeeded"));
+}
+
+#[test]
+fn who_does_not_get_the_data_destroys_no_results() {
+    let house = house();
+    house.write("workflows/slow.yaml", "tasks: [{ id: slow, agent: std.sleep, params: { ms: 60000 } }]\n");
+    house.write("one.jsonl", "{\"name\": \"Ann\"}\n");
+    house.write("out.jsonl", "what somebody else writes\n");
+    let mut owner = start(&house, "run slow");
+    until("it is under way", || house.type_in("runs list --status running").contains("slow"));
+    assert!(house.type_in("run greet --each one.jsonl --out out.jsonl").ends_with("exit 9"));
+    assert_eq!(std::fs::read_to_string(house.path().join("out.jsonl")).unwrap(), "what somebody else writes\n");
+    house::send("TERM", &owner);
+    owner.wait().unwrap();
+}
+
+#[test]
+fn a_run_that_cannot_be_read_does_not_hide_the_others() {
+    let house = house();
+    for version in [1, 2] {
+        assert!(house.type_in(&format!("run release -i '{{\"version\": {version}}}'")).ends_with("exit 5"));
+    }
+    let journal = rusqlite::Connection::open(house.path().join(".quorate/journal.db")).unwrap();
+    let damage = "UPDATE appends SET body = replace(body, 'task_started', 'task_startled') WHERE run = (SELECT min(run) FROM runs)";
+    assert!(journal.execute(damage, []).unwrap() > 0);
+    drop(journal);
+    let listed = house.type_in("runs list");
+    assert!(listed.contains("unreadable") && listed.contains("waiting") && listed.ends_with("exit 0"), "{listed}");
+    let asked = house.type_in("approvals list");
+    assert!(asked.contains("Ship 2?") && asked.contains("cannot be read") && asked.ends_with("exit 0"), "{asked}");
+}
+
+#[test]
+fn a_folder_does_not_hide_a_workflow_of_its_name() {
+    let house = house();
+    std::fs::create_dir(house.path().join("greet")).unwrap();
+    assert!(house.type_in("run greet -i '{\"name\": \"Ann\"}' -q").ends_with("exit 0"));
+}
+
+#[test]
 fn records_whose_runs_wait_for_people_do_not_hold_up_the_others() {
     let house = house();
     house.write("workflows/ask.yaml", "strategy: dag\ntasks: [{ id: ask, approval: { question: Go?, by: [ann] } }, { id: work, agent: std.sleep, params: { ms: 100 } }]\n");

@@ -260,6 +260,15 @@ async fn what_the_project_says_goes_for_every_workflow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_items_of_a_single_task_are_done_side_by_side() {
+    let stage = workflow("tasks: [{ id: each, for_each: { items: input, max_parallel: 3 } }]\n");
+    let strategy = &stage.host.project().workflows["w"].strategy;
+    assert_eq!((strategy.name, strategy.reason.as_deref()), ("parallel", Some("its one task is done for each item")));
+    assert_eq!(stage.run_of("w", "[1, 2, 3, 4, 5, 6]").await.status(), RunStatus::Succeeded);
+    assert_eq!(stage.overlap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_path_of_a_run_says_what_stood_side_by_side() {
     let tasks = "tasks: [{ id: a }, { id: b }, { id: c, depends_on: [a, b] }, { id: d, depends_on: [c], when: never }, { id: end, finally: true }]\n";
     for (strategy, path, side_by_side) in [("dag", "[a || b] -> c -> end", 2), ("sequential", "a -> b -> c -> end", 0)] {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, counted, input};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{View, Watch, start};
+use super::follow::{View, Watch, start, stop};
 use super::run;
 use super::screen::Table;
 
@@ -159,11 +159,15 @@ fn call(context: &Context, agent: &str, input: Payload, params: Option<Payload>)
         let order = Order { by: context.me(host.project()).name, ..Order::new(plan.clone(), input) };
         let how = Watch { view: View::Nothing, at_most: None, known: 0, by: None };
         let watched = start(&engine, order.durability(Durability::Memory), how, &context.screen).await;
-        engine.stop().await?;
+        stop(&engine).await?;
         let watched = watched?;
         let summary = Summary::of(&watched.run, &watched.entries);
         match (&summary.output, summary.tasks.first().and_then(|task| task.cause.clone())) {
             (Some(output), _) => context.screen.out(&run::pretty(output.get())),
+            (None, _) if watched.left.is_some() => {
+                context.screen.err("the call was given up, and nothing of it was kept");
+                return Ok(watched.left.map_or(Exit::Failed, Exit::left));
+            }
             (None, cause) => return Err(Problem::new(Exit::Failed, cause.unwrap_or_else(|| "it did not answer".to_owned()))),
         }
         Ok(Exit::of(summary.status))

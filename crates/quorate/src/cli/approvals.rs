@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use quorate::{Asks, Input, Run, RunId, SqliteReader, TaskView};
+use quorate::{Asks, Input, Run, RunId, TaskView};
 use serde_json::json;
 
-use super::context::{Context, load, person};
+use super::context::{Context, Reader, load, person};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Watch, watch};
 use super::screen::{Table, one_line};
@@ -131,12 +131,20 @@ fn approval_id(run: RunId, task: TaskView<'_>) -> String {
     format!("{run}/{}", task.id())
 }
 
-fn open_runs(reader: &SqliteReader) -> Result<Vec<Run>, Problem> {
-    reader.open_runs()?.into_iter().map(|id| Ok(load(reader, id)?.0)).collect()
+/// The runs that have not ended. One that cannot be read does not hide the others.
+fn open_runs(context: &Context, reader: &Reader) -> Result<Vec<Run>, Problem> {
+    let mut runs = Vec::new();
+    for id in reader.open_runs()? {
+        match load(reader, id) {
+            Ok((run, _)) => runs.push(run),
+            Err(problem) => context.screen.err(&format!("warning: run {} cannot be read: {}", id.short(), problem.message)),
+        }
+    }
+    Ok(runs)
 }
 
 fn list(context: &Context, mine: bool) -> Outcome {
-    let runs = if context.data()?.exists() { open_runs(&context.reader()?)? } else { Vec::new() };
+    let runs = if context.data()?.exists() { open_runs(context, &context.reader()?)? } else { Vec::new() };
     let mut open: Vec<(&Run, TaskView<'_>, Asks<'_>)> =
         runs.iter().flat_map(|run| run.tasks().filter_map(move |task| Some((run, task, task.asks()?)))).collect();
     if mine {
@@ -191,7 +199,7 @@ fn told(run: &Run, task: TaskView<'_>, asks: Asks<'_>) -> serde_json::Value {
 }
 
 /// A run, and the runs that it waits for.
-fn family(reader: &SqliteReader, id: RunId) -> Result<Vec<Run>, Problem> {
+fn family(reader: &Reader, id: RunId) -> Result<Vec<Run>, Problem> {
     let mut runs = vec![load(reader, id)?.0];
     let mut next = 0;
     while next < runs.len() {
@@ -217,15 +225,14 @@ fn find<T>(context: &Context, wanted: &str, then: impl FnOnce(&Run, TaskView<'_>
     let run = &runs[0];
     let open: Vec<(&Run, TaskView<'_>, Asks<'_>)> =
         runs.iter().flat_map(|run| run.tasks().filter_map(move |view| Some((run, view, view.asks()?)))).collect();
-    let found = match task {
-        None => open.as_slice(),
-        Some(task) => match open.iter().position(|(_, view, _)| view.id() == task) {
-            Some(position) => &open[position..=position],
-            None => &[],
-        },
+    let own = |task: &str| open.iter().copied().find(|(run, view, _)| run.id() == id && view.id() == task);
+    let found: Vec<(&Run, TaskView<'_>, Asks<'_>)> = match task {
+        None => open.clone(),
+        // The runs of a run may ask under the same name.
+        Some(task) => own(task).map_or_else(|| open.iter().copied().filter(|(_, view, _)| view.id() == task).collect(), |own| vec![own]),
     };
-    match found {
-        [(run, view, asks)] => then(run, *view, *asks),
+    match found[..] {
+        [(run, view, asks)] => then(run, view, asks),
         [] => {
             let answered = task.and_then(|task| run.task(task)).filter(|view| view.status().is_end());
             Err(match (task, answered) {
@@ -239,7 +246,7 @@ fn find<T>(context: &Context, wanted: &str, then: impl FnOnce(&Run, TaskView<'_>
                 (None, _) => Problem::new(Exit::NotFound, format!("run {} asks nothing", id.short())),
             })
         }
-        several => {
+        ref several => {
             let names: Vec<String> = several.iter().map(|(run, view, _)| format!("{}/{}", run.id().short(), view.id())).collect();
             Err(Problem::new(Exit::Usage, format!("run {} asks {} questions", id.short(), several.len()))
                 .hint(format!("name one: {}", names.join(", "))))

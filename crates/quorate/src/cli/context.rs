@@ -1,5 +1,7 @@
 //! What every command needs: the project, its data, and who acts.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,12 +10,12 @@ use std::time::{Duration, Instant};
 use quorate::host::{DATA_FOLDER, Host, open_journal};
 use quorate::project::{Look, PROJECT_FILE, Project, standing};
 use quorate::{
-    Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Opened, Payload, Person, Plan, Refusal, Run,
-    RunId, SqliteJournal, SqliteReader, Wanted,
+    Digest, Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Opened, Payload, Person, Plan, Refusal,
+    Run, RunId, SqliteJournal, SqliteReader, Wanted,
 };
 
 use super::exit::{Exit, Problem};
-use super::follow::{finish, now};
+use super::follow::{finish, now, stop};
 use super::launch::launcher;
 use super::screen::{Color, Screen};
 
@@ -81,6 +83,20 @@ async fn give(journal: &SqliteJournal, id: RunId, input: Input) -> Result<(), Pr
         Refusal::Ended(_) => Problem::new(Exit::Conflict, format!("it comes too late: run {} {}", id.short(), standing(&run))),
         other => quorate::Error::from(other).into(),
     })
+}
+
+/// The journal, and the plans that were read from it: many runs follow the same one.
+pub(crate) struct Reader {
+    journal: SqliteReader,
+    plans: RefCell<HashMap<Digest, Arc<Plan>>>,
+}
+
+impl std::ops::Deref for Reader {
+    type Target = SqliteReader;
+
+    fn deref(&self) -> &SqliteReader {
+        &self.journal
+    }
 }
 
 /// A command's surroundings.
@@ -158,13 +174,13 @@ impl Context {
     }
 
     /// The journal, to look at only: whoever owns it goes on meanwhile.
-    pub(crate) fn reader(&self) -> Result<SqliteReader, Problem> {
+    pub(crate) fn reader(&self) -> Result<Reader, Problem> {
         let data = self.data()?;
         if !data.exists() {
             let problem = Problem::new(Exit::NotFound, format!("nothing has run here yet: there is no folder {}", data.display()));
             return Err(problem.hint("start something with `quorate run`"));
         }
-        Ok(SqliteReader::open(&data)?)
+        Ok(Reader { journal: SqliteReader::open(&data)?, plans: RefCell::default() })
     }
 
     /// Whoever acts.
@@ -213,11 +229,11 @@ impl Context {
         if !others.is_empty() && busy > 0 {
             finish(&owned.engine, &others, || self.screen.note("going on with what else was open here; Ctrl-C leaves it")).await;
         }
-        Ok(owned.engine.stop().await?)
+        stop(&owned.engine).await
     }
 
     /// The run that is meant by an id, the beginning or the end of one, or `last`.
-    pub(crate) fn find_run(&self, reader: &SqliteReader, wanted: &str) -> Result<RunId, Problem> {
+    pub(crate) fn find_run(&self, reader: &Reader, wanted: &str) -> Result<RunId, Problem> {
         if let Ok(run) = wanted.parse::<RunId>() {
             return Ok(run);
         }
@@ -259,7 +275,7 @@ pub(crate) fn person(name: &str, project: &Project) -> Person {
 }
 
 /// A run as the journal has it, with its entries.
-pub(crate) fn load(reader: &SqliteReader, run: RunId) -> Result<(Run, Vec<Entry>), Problem> {
+pub(crate) fn load(reader: &Reader, run: RunId) -> Result<(Run, Vec<Entry>), Problem> {
     let Loaded { entries, .. } = reader.load(run)?;
     let plan = plan_of(reader, run, &entries)?;
     let loaded = Run::load(run, plan, &entries).map_err(|wrong| Problem::new(Exit::Failed, wrong.to_string()))?;
@@ -267,14 +283,19 @@ pub(crate) fn load(reader: &SqliteReader, run: RunId) -> Result<(Run, Vec<Entry>
 }
 
 /// The plan that a run follows.
-pub(crate) fn plan_of(reader: &SqliteReader, run: RunId, entries: &[Entry]) -> Result<Arc<Plan>, Problem> {
+pub(crate) fn plan_of(reader: &Reader, run: RunId, entries: &[Entry]) -> Result<Arc<Plan>, Problem> {
     let Some(quorate::Event::RunStarted(start)) = entries.first().map(|entry| &entry.event) else {
         return Err(Problem::new(Exit::NotFound, format!("there is no run {run}")).hint("`quorate runs list` shows them"));
     };
+    if let Some(plan) = reader.plans.borrow().get(&start.plan) {
+        return Ok(plan.clone());
+    }
     let lost = |why: String| Problem::new(Exit::Failed, format!("the plan of run {run} cannot be read: {why}"));
     let text = reader.kept(start.plan)?.ok_or_else(|| lost("it is not in the journal".to_owned()))?;
     let plan = Plan::read(&text).map_err(|problems| lost(problems.first().map(ToString::to_string).unwrap_or_default()))?;
-    Ok(Arc::new(plan))
+    let plan = Arc::new(plan);
+    reader.plans.borrow_mut().insert(start.plan, plan.clone());
+    Ok(plan)
 }
 
 pub(crate) fn counted(count: usize, thing: &str) -> String {

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use quorate::host::Host;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::context::{Context, counted};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{View, Watch, start, told_to_stop};
+use super::follow::{View, Watch, start, stop, told_to_stop};
 use super::records;
 use super::screen::Screen;
 
@@ -55,28 +56,23 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
     let same = |path: &Path| {
         path.canonicalize().ok().is_some_and(|path| Path::new(batch.records).canonicalize().is_ok_and(|records| records == path))
     };
-    let mut out: Box<dyn Write> = match batch.out {
-        Some(path) if same(path) => {
-            return Err(Problem::new(Exit::Usage, format!("{} holds the records; the results need a file of their own", path.display())));
-        }
-        Some(path) => {
-            let file = std::fs::File::create(path);
-            Box::new(file.map_err(|wrong| Problem::new(Exit::Failed, format!("could not write {}: {wrong}", path.display())))?)
-        }
-        None => Box::new(std::io::stdout()),
-    };
+    if let Some(path) = batch.out.filter(|path| same(path)) {
+        return Err(Problem::new(Exit::Usage, format!("{} holds the records; the results need a file of their own", path.display())));
+    }
     let bar = bar(&context.screen, records.len() as u64);
     let count = records.len();
-    let mut counts = [0_usize; 3];
     super::runtime()?.block_on(async {
-        let owned = if batch.durability == Durability::Memory { Context::fleeting(host) } else { context.own(host, None).await? };
+        let kept = batch.durability != Durability::Memory;
+        let owned = if kept { context.own(host, None).await? } else { Context::fleeting(host) };
+        // Whoever does not get the data leaves the results of others alone.
+        let mut results = Results { out: open(batch.out)?, kept, counts: [0; 3] };
         let engine = &owned.engine;
         let by = context.me(host.project()).name;
         let (plan, durability) = (workflow.plan.clone(), batch.durability);
         let order = move |payload: Payload| Order { by: by.clone(), ..Order::new(plan.clone(), payload) }.durability(durability);
         let (tell, mut done) = mpsc::channel(batch.jobs.max(1));
         let orders = (1..).zip(records).map(move |(record, found)| (Place { record, line: found.line }, order(found.payload)));
-        let queue = Arc::new(std::sync::Mutex::new(orders));
+        let queue = Arc::new(Queue { orders: Mutex::new(orders), closed: AtomicBool::new(false) });
         for _ in 0..batch.jobs.max(1) {
             tokio::spawn(work(engine.clone(), queue.clone(), tell.clone(), context.screen));
         }
@@ -88,18 +84,13 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
             tokio::select! {
                 next = done.recv() => match next {
                     Some(next) => {
-                        let slot = match &next.run {
-                            Some(run) if run.status() == RunStatus::Succeeded => 0,
-                            Some(run) if !run.has_ended() => 2,
-                            _ => 1,
-                        };
-                        counts[slot] += 1;
-                        bar.set_message(if counts[1] == 0 { String::new() } else { format!("{} failed", counts[1]) });
-                        bar.inc(1);
-                        if let Err(wrong) = writeln!(out, "{}", told(&next)) {
+                        if let Err(wrong) = results.add(&next) {
                             unwritten = Some(wrong);
                             break;
                         }
+                        let failed = results.counts[1];
+                        bar.set_message(if failed == 0 { String::new() } else { format!("{failed} failed") });
+                        bar.inc(1);
                     }
                     None => break,
                 },
@@ -110,15 +101,22 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
             }
         }
         bar.finish_and_clear();
+        queue.closed.store(true, Ordering::Relaxed);
         if interrupted || unwritten.is_some() {
-            engine.stop().await?;
+            stop(engine).await?;
+            // What had ended before it stopped has a line as well.
+            while let (None, Ok(next)) = (&unwritten, done.try_recv()) {
+                if next.run.as_ref().is_some_and(Run::has_ended) {
+                    unwritten = results.add(&next).err();
+                }
+            }
         } else {
             context.leave(&owned, None).await?;
         }
         if let Some(wrong) = unwritten {
             return Err(Problem::new(Exit::Failed, format!("could not write a result: {wrong}")));
         }
-        let [well, failed, waiting] = counts;
+        let [well, failed, waiting] = results.counts;
         let mut said = format!("{} of {}: {well} succeeded", workflow.plan.name(), counted(count, "record"));
         for (count, what) in [(failed, "failed"), (waiting, "wait for people"), (count - well - failed - waiting, "were not ended")] {
             if count > 0 {
@@ -135,14 +133,49 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
     })
 }
 
+fn open(out: Option<&Path>) -> Result<Box<dyn Write>, Problem> {
+    let Some(path) = out else { return Ok(Box::new(std::io::stdout())) };
+    match std::fs::File::create(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(wrong) => Err(Problem::new(Exit::Failed, format!("could not write {}: {wrong}", path.display()))),
+    }
+}
+
+/// The lines that come out, and how many records went well, failed, and wait.
+struct Results {
+    out: Box<dyn Write>,
+    /// Whether a run that waits is still there afterwards.
+    kept: bool,
+    counts: [usize; 3],
+}
+
+impl Results {
+    fn add(&mut self, done: &Done) -> std::io::Result<()> {
+        let slot = match &done.run {
+            Some(run) if run.status() == RunStatus::Succeeded => 0,
+            Some(run) if !run.has_ended() && self.kept => 2,
+            _ => 1,
+        };
+        self.counts[slot] += 1;
+        writeln!(self.out, "{}", told(done, self.kept))
+    }
+}
+
+/// What is still to be run.
+struct Queue<Q> {
+    orders: Mutex<Q>,
+    /// Nothing more is to begin.
+    closed: AtomicBool,
+}
+
 /// Starts one run after another, as long as there are records.
-async fn work<Q>(engine: Engine, queue: Arc<std::sync::Mutex<Q>>, tell: mpsc::Sender<Done>, screen: Screen)
+async fn work<Q>(engine: Engine, queue: Arc<Queue<Q>>, tell: mpsc::Sender<Done>, screen: Screen)
 where
     Q: Iterator<Item = (Place, Order)> + Send,
 {
     loop {
-        let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-        let Some((place, order)) = next else { return };
+        let next = queue.orders.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let Some((place, order)) = next.filter(|_| !queue.closed.load(Ordering::Relaxed)) else { return };
         let how = Watch { view: View::Nothing, at_most: None, known: 0, by: None };
         let done = match start(&engine, order, how, &screen).await {
             Ok(watched) => Done { place, run: Some(watched.run), wrong: None },
@@ -154,7 +187,7 @@ where
     }
 }
 
-fn told(done: &Done) -> Value {
+fn told(done: &Done, kept: bool) -> Value {
     let Place { record, line } = done.place;
     let Some(run) = &done.run else {
         return json!({ "schema": SCHEMA, "record": record, "line": line, "run_id": null, "status": "refused", "error": done.wrong });
@@ -165,6 +198,7 @@ fn told(done: &Done) -> Value {
         (RunStatus::Succeeded, Ok(output)) => told["output"] = output.decode().unwrap_or_default(),
         (RunStatus::Succeeded, Err(wrong)) => told["error"] = wrong.to_string().into(),
         _ if run.has_ended() => told["error"] = standing(run).into(),
+        _ if !kept => told["error"] = format!("{}, and is gone: nothing of it was kept", standing(run)).into(),
         _ => told["waits"] = standing(run).into(),
     }
     if let Some(decision) = run.decision() {

@@ -3,6 +3,8 @@
 use quorate::host::HostError;
 use quorate::{AppendError, Error, OpenError, ReadError, Refusal, RunStatus};
 
+use super::follow::Left;
+
 /// Exit codes; `quorate exit-codes` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -39,6 +41,16 @@ impl Exit {
             RunStatus::Succeeded => Exit::Succeeded,
             RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => Exit::Failed,
             RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => Exit::Waiting,
+        }
+    }
+}
+
+impl Exit {
+    /// How a command ends that left a run alone.
+    pub(crate) fn left(why: Left) -> Exit {
+        match why {
+            Left::Interrupted | Left::Ended => Exit::Interrupted,
+            Left::TimedOut => Exit::TimedOut,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Watching a run until it has ended, or waits for somebody.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::{
-    Engine, Entry, Error, Event, FollowRun, Order, Plan, Run, RunHandle, RunId, RunStatus, SqliteReader, TaskStatus, TaskView, Timestamp,
-    Work,
+    Engine, Entry, Error, Event, FolderLock, FollowRun, Head, Order, Plan, Run, RunHandle, RunId, RunStatus, TaskStatus, TaskView,
+    Timestamp, Work,
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::context::{Reader, load};
 use super::exit::Problem;
 use super::screen::{Screen, Style, lasting, one_line};
 use super::{events, tree};
@@ -18,6 +20,9 @@ use super::{events, tree};
 const SECOND_THOUGHTS: Duration = Duration::from_millis(1_500);
 /// How often a terminal shows that something is under way.
 const FRAME: Duration = Duration::from_millis(100);
+
+/// After so many looks at which nothing had happened, whoever drives a run may have gone.
+const QUIET: usize = 10;
 
 /// How a run is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +72,24 @@ pub(crate) async fn watch(engine: &Engine, id: RunId, plan: Arc<Plan>, watch: Wa
     listen(engine, engine.follow_run(id, 0), id, plan, watch, screen).await
 }
 
+/// What came of watching a run that another process drives.
+pub(crate) enum Afar {
+    Watched(Watched),
+    /// That process has gone. So many entries were told.
+    Alone {
+        seen: u64,
+    },
+}
+
 /// Watches a run that another process drives: its journal says how far it has come.
 pub(crate) async fn watch_from_afar(
-    reader: &SqliteReader,
+    reader: &Reader,
+    data: &Path,
     id: RunId,
     plan: Arc<Plan>,
     watch: Watch<'_>,
     screen: &Screen,
-) -> Result<Watched, Problem> {
+) -> Result<Afar, Problem> {
     let mut watching = Watching {
         id,
         plan,
@@ -87,7 +102,7 @@ pub(crate) async fn watch_from_afar(
         tree: tree::Drawn::default(),
     };
     let mut looks = tokio::time::interval(FRAME);
-    let mut seen = None;
+    let (mut seen, mut head, mut quiet) = (None, Head::START, 0);
     let enough = enough(watch.at_most);
     tokio::pin!(enough);
     let left = loop {
@@ -96,12 +111,20 @@ pub(crate) async fn watch_from_afar(
             _ = looks.tick() => {
                 let version = reader.version()?;
                 if seen.replace(version) != Some(version) {
-                    for entry in reader.load(id)?.entries.into_iter().skip(watching.entries.len()) {
+                    quiet = 0;
+                    let loaded = reader.load_after(id, head)?;
+                    head = loaded.head;
+                    for entry in loaded.entries {
                         watching.take(entry)?;
                     }
+                    if watching.run.as_ref().is_none_or(|run| rests_afar(reader, run)) {
+                        break None;
+                    }
                 }
-                if watching.run.as_ref().is_none_or(is_at_rest) {
-                    break None;
+                quiet += 1;
+                if quiet % QUIET == 0 && FolderLock::take(data).is_ok() {
+                    watching.finish();
+                    return Ok(Afar::Alone { seen: head.seq.max(watch.known) });
                 }
                 if watch.view == View::Tree {
                     watching.draw();
@@ -112,7 +135,7 @@ pub(crate) async fn watch_from_afar(
     };
     watching.finish();
     let Watching { run, entries, .. } = watching;
-    Ok(Watched { run: run.ok_or(Error::NoRun(id))?, entries, left })
+    Ok(Afar::Watched(Watched { run: run.ok_or(Error::NoRun(id))?, entries, left }))
 }
 
 /// Somebody presses Ctrl-C, or ends the process politely, or its terminal is gone.
@@ -136,7 +159,7 @@ async fn comes(signal: std::io::Result<Signal>) {
 /// Somebody who has pressed Ctrl-C presses it again: what was to be left is to be cancelled.
 async fn pressed_again(screen: &Screen) -> bool {
     screen.note("Ctrl-C again cancels the run; otherwise it is left as it is");
-    tokio::time::timeout(SECOND_THOUGHTS, comes(signal(SignalKind::interrupt()))).await.is_ok()
+    tokio::time::timeout(SECOND_THOUGHTS, told_to_stop()).await.is_ok_and(|kind| kind == SignalKind::interrupt())
 }
 
 /// Somebody presses Ctrl-C, or the time is up.
@@ -264,8 +287,8 @@ impl Watching<'_> {
         }
         let rests = match stand(run) {
             Stand::Ended | Stand::AtRest => true,
-            Stand::Children(_) => at_rest(engine, self.id).await,
-            Stand::Busy => false,
+            Stand::Children { timed: false, .. } => at_rest(engine, self.id, Patience::ForTime).await,
+            Stand::Children { .. } | Stand::Timed | Stand::Busy => false,
         };
         if !rests {
             return false;
@@ -305,70 +328,99 @@ impl Watching<'_> {
 enum Stand {
     /// For nothing any more.
     Ended,
-    /// For people, or for signals: time does not bring it on.
-    AtRest,
-    /// For these runs, and nothing else.
-    Children(Vec<RunId>),
-    /// For something that happens by itself.
+    /// For something that is under way, or may begin.
     Busy,
+    /// For runs of its own, and whether for a certain time as well.
+    Children { runs: Vec<RunId>, timed: bool },
+    /// For a certain time, and nothing else.
+    Timed,
+    /// For people, or for signals.
+    AtRest,
 }
 
 fn stand(run: &Run) -> Stand {
     if run.has_ended() {
         return Stand::Ended;
     }
-    let timed = |task: TaskView<'_>| matches!(task.status(), TaskStatus::Sleeping | TaskStatus::Retrying) && task.due().is_some();
-    let asks = || run.tasks().any(|task| task.status() == TaskStatus::Asking);
-    if run.status() == RunStatus::Waiting && (asks() || !run.tasks().any(timed)) {
-        return Stand::AtRest;
-    }
-    let mut children = Vec::new();
+    let mut runs = Vec::new();
+    let mut ready = false;
     for work in run.outstanding() {
         match work {
-            Work::Await { child: Some(child), .. } => children.push(child),
-            Work::Await { .. } | Work::Dispatch { .. } => return Stand::Busy,
+            Work::Await { child: Some(child), .. } => runs.push(child),
+            Work::Await { .. } => return Stand::Busy,
+            Work::Dispatch { .. } => ready = true,
             Work::Ask { .. } | Work::Listen { .. } | Work::WakeAt(_) => {}
         }
     }
-    if children.is_empty() || run.tasks().any(timed) { Stand::Busy } else { Stand::Children(children) }
-}
-
-fn is_at_rest(run: &Run) -> bool {
-    matches!(stand(run), Stand::Ended | Stand::AtRest)
-}
-
-/// Whether nothing brings a run on but people. One that is not open is brought on by nothing.
-async fn at_rest(engine: &Engine, id: RunId) -> bool {
-    match engine.look(id, stand).await {
-        Err(_) | Ok(Stand::Ended | Stand::AtRest) => true,
-        Ok(Stand::Busy) => false,
-        Ok(Stand::Children(children)) => all_ask(engine, children).await,
+    // A task may stand in line behind what waits for people.
+    if ready && run.next_ready().is_some() {
+        return Stand::Busy;
+    }
+    let waits = |task: TaskView<'_>| matches!(task.status(), TaskStatus::Sleeping | TaskStatus::Retrying) && task.due().is_some();
+    let timed = run.tasks().any(waits);
+    match () {
+        () if !runs.is_empty() => Stand::Children { runs, timed },
+        () if run.tasks().any(|task| task.status() == TaskStatus::Asking) || !timed => Stand::AtRest,
+        () => Stand::Timed,
     }
 }
 
-/// Whether these runs, for which another one waits, wait for people. One that has yet to begin does not, nor does one whose
-/// end is on its way to the run that waits for it.
-async fn all_ask(engine: &Engine, children: Vec<RunId>) -> bool {
-    for child in children {
-        let asks = match engine.look(child, stand).await {
+/// How long somebody waits for a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Until nothing but people can bring it on.
+    ForTime,
+    /// Until nothing of it is under way: what waits for a certain time goes on later as well as now.
+    ForWork,
+}
+
+/// Whether a run need not be waited for any more. One that is not open is brought on by nothing.
+async fn at_rest(engine: &Engine, id: RunId, patience: Patience) -> bool {
+    match engine.look(id, stand).await {
+        Err(_) | Ok(Stand::Ended | Stand::AtRest) => true,
+        Ok(Stand::Busy) => false,
+        Ok(Stand::Timed) => patience == Patience::ForWork,
+        Ok(Stand::Children { timed: true, .. }) if patience == Patience::ForTime => false,
+        Ok(Stand::Children { runs, .. }) => all_rest(engine, runs, patience).await,
+    }
+}
+
+/// Whether these runs, for which another one waits, are at rest. One that has yet to begin is not, nor is one whose end is on
+/// its way to the run that waits for it.
+async fn all_rest(engine: &Engine, runs: Vec<RunId>, patience: Patience) -> bool {
+    for run in runs {
+        let rests = match engine.look(run, stand).await {
             Err(_) | Ok(Stand::Ended | Stand::Busy) => false,
             Ok(Stand::AtRest) => true,
-            Ok(Stand::Children(children)) => Box::pin(all_ask(engine, children)).await,
+            Ok(Stand::Timed) => patience == Patience::ForWork,
+            Ok(Stand::Children { timed: true, .. }) if patience == Patience::ForTime => false,
+            Ok(Stand::Children { runs, .. }) => Box::pin(all_rest(engine, runs, patience)).await,
         };
-        if !asks {
+        if !rests {
             return false;
         }
     }
     true
 }
 
-/// Waits until all these runs are at rest, or somebody has seen enough.
+/// The same for a run that another process drives, as far as the journal tells.
+fn rests_afar(reader: &Reader, run: &Run) -> bool {
+    match stand(run) {
+        Stand::Ended | Stand::AtRest => true,
+        Stand::Busy | Stand::Timed | Stand::Children { timed: true, .. } => false,
+        Stand::Children { runs, .. } => {
+            runs.into_iter().all(|child| load(reader, child).is_ok_and(|(child, _)| !child.has_ended() && rests_afar(reader, &child)))
+        }
+    }
+}
+
+/// Waits until nothing of these runs is under way, or somebody has seen enough.
 pub(crate) async fn finish(engine: &Engine, others: &[RunId], mut say: impl FnMut()) {
     let mut said = false;
     let enough = enough(None);
     tokio::pin!(enough);
     for id in others {
-        while !at_rest(engine, *id).await {
+        while !at_rest(engine, *id, Patience::ForWork).await {
             if !std::mem::replace(&mut said, true) {
                 say();
             }
@@ -377,6 +429,14 @@ pub(crate) async fn finish(engine: &Engine, others: &[RunId], mut say: impl FnMu
                 _ = &mut enough => return,
             }
         }
+    }
+}
+
+/// Stops an engine. Who cannot wait for what it still has under way presses Ctrl-C again: it is begun again later.
+pub(crate) async fn stop(engine: &Engine) -> Result<(), Problem> {
+    tokio::select! {
+        stopped = engine.stop() => Ok(stopped?),
+        _ = told_to_stop() => Ok(()),
     }
 }
 

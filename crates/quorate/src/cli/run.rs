@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate::host::Host;
-use quorate::project::{Summary, Workflow, standing};
+use quorate::project::{PROJECT_FILE, Summary, Workflow, standing};
 use quorate::{Durability, Entry, Order, Run, RunStatus, TaskStatus};
 
 use super::context::{Context, Owned, input};
 use super::each;
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{Left, View, Watch, Watched, start};
+use super::follow::{View, Watch, Watched, start, stop};
 use super::screen::{Style, lasting, one_line};
 
 /// Starts a workflow, watches it, and prints what it returned.
@@ -69,9 +69,10 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0, by: Some(&by) };
         let watched = start(&owned.engine, order, how, &context.screen).await;
         if arguments.memory && watched.as_ref().is_ok_and(|watched| !watched.run.has_ended()) {
-            owned.engine.stop().await?;
-            let waits = watched.map(|watched| standing(&watched.run))?;
-            let problem = Problem::new(Exit::Failed, format!("the run {waits}, and is gone: nothing of it was kept"));
+            stop(&owned.engine).await?;
+            let watched = watched?;
+            let exit = watched.left.map_or(Exit::Failed, Exit::left);
+            let problem = Problem::new(exit, format!("the run {}, and is gone: nothing of it was kept", standing(&watched.run)));
             return Err(problem.hint("run it without --memory"));
         }
         leave(&context, &owned, watched, arguments.jsonl).await
@@ -81,7 +82,9 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
 /// A target that is a folder is the project; otherwise it is a workflow of the project at hand.
 pub(crate) fn target(context: &mut Context, target: &str) -> Result<Option<String>, Problem> {
     let path = Path::new(target);
-    if target == "." || ((target.contains('/') || path.is_dir()) && context.global.project.is_none()) {
+    // A bare word is a workflow, unless it can only be a project.
+    let names_folder = target.contains('/') || path.join(PROJECT_FILE).is_file();
+    if target == "." || (names_folder && context.global.project.is_none()) {
         if target != "." || context.global.project.is_none() {
             if !path.is_dir() {
                 return Err(Problem::new(Exit::NotFound, format!("there is no folder {target}")));
@@ -125,13 +128,13 @@ pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watc
     let watched = match watched {
         Ok(watched) => watched,
         Err(wrong) => {
-            owned.engine.stop().await?;
+            stop(&owned.engine).await?;
             return Err(wrong);
         }
     };
     let exit = tell_watched(context, &watched, jsonl);
     if watched.left.is_some() {
-        owned.engine.stop().await?;
+        stop(&owned.engine).await?;
     } else {
         context.leave(owned, Some(watched.run.id())).await?;
     }
@@ -141,11 +144,7 @@ pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watc
 /// Tells how a run that was watched stands.
 pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool) -> Exit {
     tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some());
-    match watched.left {
-        Some(Left::Interrupted | Left::Ended) => Exit::Interrupted,
-        Some(Left::TimedOut) => Exit::TimedOut,
-        None => Exit::of(watched.run.status()),
-    }
+    watched.left.map_or_else(|| Exit::of(watched.run.status()), Exit::left)
 }
 
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
@@ -182,10 +181,12 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
             screen.note(&format!("left run {id}, which {stands}"));
             screen.note(&format!("hint: `quorate runs watch {id}` goes on with it"));
         }
-        RunStatus::Waiting => {
+        RunStatus::Waiting | RunStatus::Running | RunStatus::Compensating => {
             screen.note(&format!("run {id} {stands}"));
             screen.note(&if run.tasks().any(|task| task.status() == TaskStatus::Asking) {
                 format!("hint: `quorate approvals show {id}` shows what is asked, `quorate approvals approve {id} --as NAME` answers it")
+            } else if run.children().next().is_some() {
+                "hint: `quorate approvals list` shows what the runs that it waits for ask".to_owned()
             } else {
                 format!("hint: `quorate runs signal {id} NAME` sends a signal, `quorate runs cancel {id}` ends it")
             });

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use quorate::project::{AgentSpec, Project, Summary, millis_between, standing, standing_with};
-use quorate::{
-    Asker, Durability, Entry, Event, Input, Order, Run, RunStatus, Signal, SqliteReader, Stands, TaskStatus, Timestamp, Wanted, Work,
-};
+use quorate::{Asker, Durability, Entry, Event, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work};
 use serde_json::json;
 
-use super::context::{Context, counted, input, load};
+use super::context::{Context, Reader, counted, input, load};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{Watch, now, start, watch, watch_from_afar};
+use super::follow::{Afar, Watch, now, start, watch, watch_from_afar};
 use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
 use super::{events, run, tree};
 
@@ -174,10 +172,18 @@ fn list(context: &Context, which: &Which) -> Outcome {
             let page = reader.list(&wanted)?;
             for info in &page {
                 let stands = match info.ended {
-                    Some((status, _)) => status,
-                    None => load(&reader, info.run)?.0.status(),
+                    Some((status, _)) => Ok(status),
+                    None => load(&reader, info.run).map(|(run, _)| run.status()),
                 };
-                if which.status.is_some_and(|status| status != stands) {
+                // One that cannot be read does not hide the others.
+                let (stands, word) = match stands {
+                    Ok(stands) => (Some(stands), stands.to_string()),
+                    Err(problem) => {
+                        context.screen.err(&format!("warning: run {} cannot be read: {}", info.run.short(), problem.message));
+                        (None, "unreadable".to_owned())
+                    }
+                };
+                if which.status.is_some() && which.status != stands {
                     continue;
                 }
                 let ended = info.ended.map(|(_, at)| at);
@@ -188,13 +194,13 @@ fn list(context: &Context, which: &Which) -> Outcome {
                 table.row([
                     info.run.short().into(),
                     info.name.as_str().into(),
-                    Cell::styled(stands.to_string(), Style::of_run(stands)),
+                    Cell::styled(word.clone(), stands.map_or(Style::Bad, Style::of_run)),
                     moment(info.started).into(),
                     lasting(millis_between(info.started, ended.unwrap_or_else(now))).into(),
                     by.into(),
                 ]);
                 listed.push(json!({
-                    "run_id": info.run.to_string(), "target": info.name, "status": stands, "by": info.by,
+                    "run_id": info.run.to_string(), "target": info.name, "status": word, "by": info.by,
                     "parent": info.parent.map(|parent| parent.to_string()), "started_at": info.started, "ended_at": ended,
                 }));
                 if listed.len() == which.limit {
@@ -223,7 +229,7 @@ fn list(context: &Context, which: &Which) -> Outcome {
 }
 
 impl Which {
-    fn wanted(&self, context: &Context, reader: &SqliteReader) -> Result<Wanted, Problem> {
+    fn wanted(&self, context: &Context, reader: &Reader) -> Result<Wanted, Problem> {
         let after = match &self.after {
             None => None,
             Some(after) => {
@@ -260,7 +266,7 @@ pub(crate) fn moment(at: quorate::Timestamp) -> String {
 }
 
 /// A run as it stood after an entry; as it stands, where none is given.
-fn loaded(context: &Context, wanted: &str, at: Option<u64>) -> Result<(SqliteReader, Run, Vec<Entry>), Problem> {
+fn loaded(context: &Context, wanted: &str, at: Option<u64>) -> Result<(Reader, Run, Vec<Entry>), Problem> {
     let reader = context.reader()?;
     let id = context.find_run(&reader, wanted)?;
     let (mut run, mut entries) = load(&reader, id)?;
@@ -335,7 +341,7 @@ fn show_events(context: &Context, wanted: &str, jsonl: bool) -> Outcome {
 const MAX_LOOKED_AT: usize = 1_000;
 
 /// Who is at work by now: for every agent, the tasks that it does.
-fn busy(reader: &SqliteReader) -> BTreeMap<String, Vec<String>> {
+fn busy(reader: &Reader) -> BTreeMap<String, Vec<String>> {
     let mut busy: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let open = Wanted { stands: Some(Stands::Open), ..Wanted::newest(MAX_LOOKED_AT) };
     let open = reader.list(&open).unwrap_or_default();
@@ -445,15 +451,21 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
     if let Some(Input::Signal(signal)) = &given {
         note_unexpected(context, &known, &signal.name);
     }
-    let how = Watch { view: run::view(context, jsonl), at_most, known: known.seq(), by: Some(&me) };
+    let mut how = Watch { view: run::view(context, jsonl), at_most, known: known.seq(), by: Some(&me) };
     super::runtime()?.block_on(async {
-        let owned = match context.own(&host, given.map(|given| (id, given))).await {
-            // Another process drives it, which can be watched from here.
-            Err(problem) if problem.exit == Exit::Conflict && give.is_none() => {
-                let watched = watch_from_afar(&reader, id, known.plan().clone(), how, &context.screen).await?;
-                return Ok(run::tell_watched(context, &watched, jsonl));
+        let given = given.map(|given| (id, given));
+        let owned = loop {
+            match context.own(&host, given.clone()).await {
+                // Another process drives it, which can be watched from here; if it goes, this one goes on.
+                Err(problem) if problem.exit == Exit::Conflict && give.is_none() => {
+                    let (data, plan) = (context.data()?, known.plan().clone());
+                    match watch_from_afar(&reader, &data, id, plan, how, &context.screen).await? {
+                        Afar::Watched(watched) => return Ok(run::tell_watched(context, &watched, jsonl)),
+                        Afar::Alone { seen } => how.known = seen,
+                    }
+                }
+                other => break other?,
             }
-            other => other?,
         };
         drop(reader);
         let watched = watch(&owned.engine, id, known.plan().clone(), how, &context.screen).await;
