@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use quorate_core::{Failure, FailureClass, MAX_VALUE_BYTES};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wire::{answer, invalid, question};
+use crate::wire::{answer, envelope, invalid, question, without_mark};
 use crate::{Agent, Call, Outcome};
 
 /// How much of what a program writes to its standard error is kept: the end of it.
@@ -331,26 +330,29 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
     let mut answers = spawn_reader(&mut child, program.max_output.unwrap_or(MAX_VALUE_BYTES));
     let complaint = tokio::spawn(read_end(child.stderr.take()));
     let mut last = 0;
+    let mut ask = |call: &Call, tell: oneshot::Sender<Heard>, open: &mut HashMap<u64, oneshot::Sender<Heard>>| {
+        last += 1;
+        match question(&call.request, Some(last)) {
+            Ok(line) => {
+                open.insert(last, tell);
+                // A writer that is gone says that the program is: its status follows.
+                let _ = lines.send(line);
+            }
+            // Nobody may be waiting any more.
+            Err(wrong) => drop(tell.send(Heard::Answer(Err(wrong)))),
+        }
+    };
     // The call that it was started for is asked in any case: otherwise one that ends at once would be started for ever.
-    let mut first = mailbox.recv().await;
+    if let Some(Message::Ask(call, tell)) = mailbox.recv().await {
+        ask(&call, tell, &mut open);
+    }
     let ended = loop {
         tokio::select! {
-            message = async { if first.is_some() { first.take() } else { mailbox.recv().await } } => match message {
-                Some(Message::Ask(call, tell)) => {
-                    last += 1;
-                    match question(&call.request, Some(last)) {
-                        Ok(line) => {
-                            open.insert(last, tell);
-                            // A writer that is gone says that the program is: its status follows.
-                            let _ = lines.send(line);
-                        }
-                        // Nobody may be waiting any more.
-                        Err(wrong) => drop(tell.send(Heard::Answer(Err(wrong)))),
-                    }
-                }
+            message = mailbox.recv() => match message {
+                Some(Message::Ask(call, tell)) => ask(&call, tell, &mut open),
                 // Its answer may have come in the meantime. Otherwise the program is stuck.
                 Some(Message::GivenUp) => if open.values().any(oneshot::Sender::is_closed) {
-                    stop(&mut child, &group).await;
+                    stop(&mut child, &mut group).await;
                     let stuck = format!("`{}` did not stop, and was ended for it", program.name());
                     break Failure::new(FailureClass::Unavailable, stuck);
                 },
@@ -365,7 +367,7 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
                 Some(Err(too_long)) => break too_long,
                 // It says nothing any more: it has ended, or is about to.
                 None => {
-                    let status = stop(&mut child, &group).await;
+                    let status = stop(&mut child, &mut group).await;
                     break gone(&program, status, complaint).await;
                 }
             },
@@ -380,7 +382,7 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
             }
             // It takes no questions any more.
             () = lines.closed(), if !lines.is_closed() || !open.is_empty() => {
-                let status = stop(&mut child, &group).await;
+                let status = stop(&mut child, &mut group).await;
                 break gone(&program, status, complaint).await;
             }
         }
@@ -399,10 +401,13 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
     }
 }
 
-/// Tells a program to end, and says how it did.
-async fn stop(child: &mut Child, group: &Group) -> Option<ExitStatus> {
+/// Ends a program, politely first, and says how it ended.
+async fn stop(child: &mut Child, group: &mut Group) -> Option<ExitStatus> {
     group.send(Signal::TERM);
-    tokio::time::timeout(LINGER, child.wait()).await.ok().and_then(Result::ok)
+    let status = tokio::time::timeout(LINGER, child.wait()).await.ok().and_then(Result::ok);
+    // Its successor finds nothing of it.
+    group.finish();
+    status
 }
 
 fn silent(program: &Program) -> Failure {
@@ -427,15 +432,9 @@ fn deliver(line: &[u8], open: &mut HashMap<u64, oneshot::Sender<Heard>>) -> Resu
     struct Id {
         id: u64,
     }
-    #[derive(serde::Deserialize)]
-    struct Says<'a> {
-        #[serde(borrow)]
-        output: Option<&'a RawValue>,
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
-    }
     let Ok(text) = std::str::from_utf8(line) else { return Err(invalid("it wrote a line that is not UTF-8".to_owned())) };
-    if text.trim().is_empty() {
+    let text = without_mark(text);
+    if text.is_empty() {
         return Ok(());
     }
     let Ok(Id { id }) = serde_json::from_str(text) else {
@@ -446,11 +445,8 @@ fn deliver(line: &[u8], open: &mut HashMap<u64, oneshot::Sender<Heard>>) -> Resu
         )));
     };
     if let Some(tell) = open.remove(&id) {
-        let says: Result<Says<'_>, _> = serde_json::from_str(text);
-        let said = says.is_ok_and(|says| says.output.is_some() || says.error.is_some());
-        let outcome = if said { answer(text) } else { Err(invalid("its answer has neither `output` nor `error`".to_owned())) };
         // Nobody may be waiting any more.
-        let _ = tell.send(Heard::Answer(outcome));
+        let _ = tell.send(Heard::Answer(envelope(text)));
     }
     Ok(())
 }

@@ -98,25 +98,48 @@ fn decimal(name: &str, written: &RawValue) -> Result<Decimal, Failure> {
     text.parse().or_else(|_| Decimal::from_scientific(text)).map_err(|_| invalid(format!("its `{name}` is not a number: {text}")))
 }
 
+/// What an agent wrote, without what surrounds it: some systems begin every text with a mark of its byte order.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
+}
+
+/// What may stand beside an answer.
+const BESIDE: [&str; 5] = ["id", "confidence", "usage", "log", "grow"];
+
+type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
 /// What an agent answered: `{"output": …}` with what else it has to say, `{"error": …}`, or the output as it is.
 pub(crate) fn answer(text: &str) -> Outcome {
-    // Some systems begin every text with a mark of its byte order.
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = without_mark(text);
     if text.is_empty() {
         return Ok(Reply::new(Payload::null()));
     }
-    let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else { return output(text).map(Reply::new) };
-    let only = |known: &[&str]| fields.keys().all(|name| known.contains(&name.as_str()));
-    if let Some(error) = fields.get("error").filter(|_| only(&["error", "id"])) {
+    let Ok(fields) = serde_json::from_str::<Fields<'_>>(text) else { return output(text).map(Reply::new) };
+    let known = |name: &String| matches!(name.as_str(), "output" | "error") || BESIDE.contains(&name.as_str());
+    let is_envelope = fields.keys().all(known) && (fields.contains_key("output") || fields.contains_key("error"));
+    if is_envelope { opened(text, &fields) } else { output(text).map(Reply::new) }
+}
+
+/// What is always an answer with its `output` or its `error`.
+pub(crate) fn envelope(text: &str) -> Outcome {
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|wrong| invalid(format!("its answer cannot be read: {wrong}")))?;
+    let odd = fields.keys().find(|name| !matches!(name.as_str(), "output" | "error") && !BESIDE.contains(&name.as_str()));
+    match odd {
+        Some(odd) => Err(invalid(format!("its answer has a field `{odd}`, which means nothing; its output goes into `output`"))),
+        None => opened(text, &fields),
+    }
+}
+
+fn opened(text: &str, fields: &Fields<'_>) -> Outcome {
+    // Who writes both says by null which of them it is not.
+    if let Some(error) = fields.get("error").filter(|error| error.get() != "null") {
         let refused: Refused = serde_json::from_str(error.get()).map_err(|wrong| {
             let classes = "invalid, unavailable, timeout, rate_limited, internal or refused";
             invalid(format!("it answered with an error that cannot be read: {wrong}; its class is {classes}"))
         })?;
         return Err(Failure { class: refused.class, message: refused.message, retry_after: refused.retry_after });
     }
-    let Some(found) = fields.get("output").filter(|_| only(&["id", "output", "confidence", "usage", "log", "grow"])) else {
-        return output(text).map(Reply::new);
-    };
+    let Some(found) = fields.get("output") else { return Err(invalid("its answer has neither `output` nor `error`".to_owned())) };
     let said: Beside<'_> =
         serde_json::from_str(text).map_err(|wrong| invalid(format!("what it said beside its output cannot be read: {wrong}")))?;
     let said = said.read()?;

@@ -53,6 +53,9 @@ async fn a_program_is_asked_in_json_and_answers_in_json() {
     insta::assert_snapshot!(run(r#"echo '{"within_tolerance": true}'"#).await, @r#"{"within_tolerance": true}"#);
     insta::assert_snapshot!(run(r#"echo '{"output": 3, "confidence": 0.75, "log": "looked twice"}'"#).await, @r#"3 {"confidence":"0.75","log":"looked twice"}"#);
     insta::assert_snapshot!(run(r#"echo '{"error": {"class": "rate_limited", "message": "later"}}'"#).await, @"rate_limited: later");
+    insta::assert_snapshot!(run(r#"echo '{"output": {"ok": true}, "error": null}'"#).await, @r#"{"ok": true}"#);
+    insta::assert_snapshot!(run(r#"echo '{"output": null, "error": {"class": "refused"}}'"#).await, @"refused");
+    insta::assert_snapshot!(run(r#"echo '{"output": 1, "score": 2}'"#).await, @r#"{"output": 1, "score": 2}"#);
     insta::assert_snapshot!(run("exit 0").await, @"null");
     insta::assert_snapshot!(run(r"printf '\357\273\2771\r\n'").await, @"1");
 }
@@ -158,6 +161,9 @@ const SERVER: &str = r#"while read -r line; do
         *'"amount":1}'*) sleep 1000 ;;
         *'"amount":2}'*) echo "{\"id\": $id}" ;;
         *'"amount":3}'*) echo "not an answer" ;;
+        *'"amount":4}'*) printf '\357\273\277{"id": %s, "output": null}\n' "$id" ;;
+        *'"amount":5}'*) echo "{\"id\": $id, \"output\": null, \"error\": {\"class\": \"refused\", \"message\": \"no\"}}" ;;
+        *'"amount":6}'*) echo "{\"id\": $id, \"result\": 3}" ;;
         *) echo "{\"id\": $id, \"output\": {\"pid\": $$}}" ;;
     esac
 done"#;
@@ -174,10 +180,13 @@ async fn a_program_that_is_kept_alive_serves_many_calls_and_is_started_again() {
     let first = told(ask(&agent, asking(100)).await);
     assert_eq!(told(ask(&agent, asking(101)).await), first, "one process serves both");
     insta::assert_snapshot!(told(ask(&agent, asking(2)).await), @"invalid: its answer has neither `output` nor `error`");
+    assert_eq!(told(ask(&agent, asking(4)).await), "null", "a mark before an answer is no mistake, and null is an output");
+    assert_eq!(told(ask(&agent, asking(5)).await), "refused: no", "an error is an error, whatever stands beside it");
+    insta::assert_snapshot!(told(ask(&agent, asking(6)).await), @"invalid: its answer has a field `result`, which means nothing; its output goes into `output`");
     insta::assert_snapshot!(told(ask(&agent, asking(0)).await), @"unavailable: `/bin/sh` ended with code 9");
     let second = told(ask(&agent, asking(102)).await);
     assert!(second != first && second.starts_with("{\"pid\""), "it was started again: {second}");
-    insta::assert_snapshot!(told(ask(&agent, asking(3)).await), @r"invalid: it wrote a line that is no answer: not an answer\n; an answer is JSON with the `id` of its call");
+    insta::assert_snapshot!(told(ask(&agent, asking(3)).await), @"invalid: it wrote a line that is no answer: not an answer; an answer is JSON with the `id` of its call");
     // One that is stuck is ended by whoever gives its call up.
     let stuck = tokio::time::timeout(Duration::from_millis(300), ask(&agent, asking(1))).await;
     assert!(stuck.is_err());
@@ -206,7 +215,7 @@ async fn a_call_that_a_program_did_not_see_is_asked_of_the_next_one() {
 async fn where_several_calls_are_open_a_line_that_is_no_answer_lets_all_of_them_try_again() {
     let agent = Agent::from_server("rules", shell("read -r one; read -r two; echo loading the model"));
     let (one, two) = tokio::join!(ask(&agent, asking(1)), ask(&agent, asking(2)));
-    let expected = r"unavailable: it wrote a line that is no answer: loading the model\n; an answer is JSON with the `id` of its call";
+    let expected = r"unavailable: it wrote a line that is no answer: loading the model; an answer is JSON with the `id` of its call";
     assert_eq!([told(one), told(two)], [expected; 2]);
 }
 

@@ -532,7 +532,7 @@ pub struct Usage {
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{class}: {message}")]
+#[error("{class}{}{message}", if message.is_empty() { "" } else { ": " })]
 pub struct Failure {
     /// What kind of failure it is.
     pub class: FailureClass,

@@ -915,16 +915,14 @@ impl Run {
     }
 
     /// Who stands first in a lane.
-    pub(crate) fn first_in(&self, lane: u32, held: &[u32]) -> Option<Ready> {
+    pub(crate) fn first_in(&self, lane: u32, held: &HashSet<u32>) -> Option<Ready> {
         let line = self.lanes.get(lane as usize)?;
-        match held {
-            [] => line.peek().copied(),
-            // Behind the first one stand also some who left.
-            held => {
-                let waits = |ready: &&Ready| matches!(self.state(ready.task()), State::Ready) && !held.contains(&ready.task());
-                line.iter().filter(waits).max().copied()
-            }
+        if held.is_empty() {
+            return line.peek().copied();
         }
+        // Behind the first one stand also some who left.
+        let waits = |ready: &&Ready| matches!(self.state(ready.task()), State::Ready) && !held.contains(&ready.task());
+        line.iter().filter(waits).max().copied()
     }
 
     fn begin(&mut self, ix: u32) {

@@ -1,5 +1,6 @@
 //! What a run is waiting for, derived from its state.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::event::{Failure, Question, TaskRef};
@@ -142,13 +143,13 @@ impl Run {
     /// The most urgent task that may start now, if the limits of the run let one start.
     #[must_use]
     pub fn next_ready(&self) -> Option<Offer<'_>> {
-        self.next_ready_except(&[], &[])
+        self.next_ready_except(&[], &HashSet::new())
     }
 
     /// The same, leaving out lanes for which there is no free agent at the moment, and tasks, by position, that cannot
     /// start yet for reasons of the caller's own.
     #[must_use]
-    pub fn next_ready_except(&self, full: &[u32], held: &[u32]) -> Option<Offer<'_>> {
+    pub fn next_ready_except(&self, full: &[u32], held: &HashSet<u32>) -> Option<Offer<'_>> {
         if self.count.running >= self.plan.max_parallel {
             return None;
         }
@@ -165,7 +166,7 @@ impl Run {
     /// How urgent the first task in a lane is, if there is one.
     #[must_use]
     pub fn urgency_of(&self, lane: u32) -> Option<u8> {
-        self.first_in(lane, &[]).map(Ready::priority)
+        self.first_in(lane, &HashSet::new()).map(Ready::priority)
     }
 
     /// Whether a plan that runs one task at a time has come to this one.
@@ -175,8 +176,9 @@ impl Run {
         }
         let busy = self.count.running + self.count.retrying + self.count.asking + self.count.sleeping;
         let item = matches!(self.tasks[ix as usize].origin, Origin::Item { .. });
+        let none = HashSet::new();
         let before = |first: Option<Ready>| first.is_some_and(|first| first.task() < ix);
-        let others = self.open_lanes.iter().map(|lane| self.first_in(*lane, &[])).chain([self.ready_inside.peek().copied()]);
+        let others = self.open_lanes.iter().map(|lane| self.first_in(*lane, &none)).chain([self.ready_inside.peek().copied()]);
         busy == 0 && (item || (self.count.mapping == 0 && !others.into_iter().any(before)))
     }
 

@@ -1,6 +1,6 @@
 //! The task that drives one run.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -413,12 +413,17 @@ impl Driver {
         // Who stands in line does so for the most urgent task of the lane; for a more urgent one, once more.
         let stands = |(lane, priority): &(u32, u8)| self.run.urgency_of(*lane).is_none_or(|now| now <= *priority).then_some(*lane);
         let mut full: Vec<u32> = self.queued.iter().filter_map(stands).collect();
-        let mut held = Vec::new();
-        while let Some(Offer { task, lane, priority, asker }) = self.run.next_ready_except(&full, &held) {
+        // The attempts before these have not stopped yet, and two must not overlap.
+        let mut held: HashSet<u32> = match self.landing {
+            0 => HashSet::new(),
+            _ => self.flights.iter().filter(|(_, flight)| flight.is_landing()).map(|(position, _)| *position).collect(),
+        };
+        while self.broken.is_none()
+            && let Some(Offer { task, lane, priority, asker }) = self.run.next_ready_except(&full, &held)
+        {
             match self.flights.get(&task.position()).map(|flight| flight.stage) {
-                // The attempt before has not stopped yet, and two must not overlap.
                 Some(Stage::Awaited | Stage::Told(_) | Stage::Forced(_)) => {
-                    held.push(task.position());
+                    held.insert(task.position());
                     continue;
                 }
                 Some(Stage::GivenUp) => {
@@ -447,7 +452,7 @@ impl Driver {
                                 launches.push(Launch::Call { task, request: Box::new(request), agent, permits });
                             }
                             // What is not in the journal is not called.
-                            _ => held.push(task.position()),
+                            _ => drop(held.insert(task.position())),
                         }
                     }
                 },

@@ -209,13 +209,23 @@ impl Engine {
             }
         }
         let awaited: HashSet<RunId> = loaded.iter().flat_map(|(run, _)| run.children()).map(|child| child.run).collect();
-        for (mut run, head) in loaded {
-            let now = engine.0.options.clock.now();
+        let now = engine.0.options.clock.now();
+        let restart = |run: &mut Run| -> Result<Vec<quorate_core::Entry>, Error> {
             let mut entries = run.advance(now, Input::Restarted)?;
             if run.begun().is_some_and(|start| start.parent.is_some()) && !awaited.contains(&run.id()) {
                 // It was about to be told when the engine stopped.
                 run.advance_onto(now, no_longer_awaited(), &mut entries)?;
             }
+            Ok(entries)
+        };
+        for (mut run, head) in loaded {
+            let entries = match restart(&mut run) {
+                Ok(entries) => entries,
+                Err(wrong) => {
+                    left.push((run.id(), wrong));
+                    continue;
+                }
+            };
             engine.drive(Takeover { run, head, entries, texts: Vec::new(), durability: Durability::Strict, tell: None, tap: None })?;
         }
         Ok(Opened { engine, left })

@@ -1,12 +1,14 @@
 //! Following journals as they grow.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use futures_channel::mpsc;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use quorate_core::{Entry, Event, RunId};
-use quorate_journal::Record;
+use quorate_journal::{Loaded, ReadError, Record};
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::Live;
@@ -36,12 +38,29 @@ pub struct FollowRun {
     over: bool,
 }
 
-#[derive(Debug)]
 enum Source {
     /// What all followers hear; whoever is too slow reads the journal.
-    Live { live: broadcast::Receiver<Live>, stopped: watch::Receiver<bool>, read_journal: bool },
+    Live {
+        live: broadcast::Receiver<Live>,
+        stopped: watch::Receiver<bool>,
+        read_journal: bool,
+        /// A read that is under way, and whether the run was open when it began. Whoever gives up waiting for the next entry
+        /// and asks again does not begin it anew.
+        reading: Option<(bool, Reading)>,
+    },
     /// A channel of its own, for a run that is not kept.
     Tap(mpsc::UnboundedReceiver<Arc<[Entry]>>),
+}
+
+type Reading = BoxFuture<'static, Result<Vec<Loaded>, ReadError>>;
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Live { .. } => "Live",
+            Source::Tap(_) => "Tap",
+        })
+    }
 }
 
 impl Engine {
@@ -59,7 +78,7 @@ impl Engine {
     }
 
     fn live(&self, read_journal: bool) -> Source {
-        Source::Live { live: self.0.live.subscribe(), stopped: self.0.stopped.subscribe(), read_journal }
+        Source::Live { live: self.0.live.subscribe(), stopped: self.0.stopped.subscribe(), read_journal, reading: None }
     }
 }
 
@@ -115,7 +134,8 @@ impl FollowRun {
         FollowRun { engine: engine.clone(), run, seq: after, page: VecDeque::new(), source, over: false }
     }
 
-    /// The next entry, once there is one; `None` after the last entry of a run that has ended.
+    /// The next entry, once there is one; `None` after the last entry of a run that has ended. Nothing is lost where the
+    /// future is dropped before it is done.
     ///
     /// # Errors
     /// [`Error::Read`] where the journal cannot be read: ask again. [`Error::NoRun`] where there is no such run,
@@ -143,7 +163,7 @@ impl FollowRun {
                     None => return Err(Error::Stopping),
                 },
                 Source::Live { read_journal: true, .. } => self.read_all().await?,
-                Source::Live { live, stopped, read_journal } => {
+                Source::Live { live, stopped, read_journal, .. } => {
                     if *stopped.borrow() {
                         return Err(Error::Stopping);
                     }
@@ -164,18 +184,22 @@ impl FollowRun {
     }
 
     async fn read_all(&mut self) -> Result<(), Error> {
-        let open = self.engine.is_open(self.run);
-        let loaded = self.engine.0.journal.load(vec![self.run]).await?;
-        let entries: VecDeque<Entry> = loaded.into_iter().flat_map(|loaded| loaded.entries).collect();
+        let Source::Live { read_journal, reading, .. } = &mut self.source else { return Ok(()) };
+        let (open, under_way) = reading.get_or_insert_with(|| {
+            let (journal, run) = (self.engine.0.journal.clone(), self.run);
+            (self.engine.is_open(run), Box::pin(async move { journal.load(vec![run]).await }))
+        });
+        let loaded = under_way.await;
+        let open = *open;
+        *reading = None;
+        let entries: VecDeque<Entry> = loaded?.into_iter().flat_map(|loaded| loaded.entries).collect();
         match entries.back() {
             Some(last) => self.over = matches!(last.event, Event::RunEnded { .. }) && last.seq <= self.seq,
             // One that is open and not in the journal is not kept at all, or not yet.
             None if open => {}
             None => return Err(Error::NoRun(self.run)),
         }
-        if let Source::Live { read_journal, .. } = &mut self.source {
-            *read_journal = false;
-        }
+        *read_journal = false;
         self.page = entries;
         Ok(())
     }

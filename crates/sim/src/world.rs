@@ -1,6 +1,6 @@
 //! A world around a run: agents, people, time, and an engine that dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -141,7 +141,7 @@ impl<'d> World<'d> {
 
     fn dispatch(&mut self) -> Result<(), String> {
         let mut full = Vec::new();
-        while let Some(offer) = self.run.next_ready_except(&full, &[]) {
+        while let Some(offer) = self.run.next_ready_except(&full, &HashSet::new()) {
             let Asker::Agent(id) = offer.asker else { return Err("a plan asks for something that is not there".to_owned()) };
             let (agent, limit) = *AGENTS.iter().find(|(name, _)| **name == **id).ok_or("an agent that is not there")?;
             if self.busy.get(agent).copied().unwrap_or(0) >= limit {
