@@ -172,9 +172,18 @@ impl Graph {
         json!({ "schema": "quorate.graph/1", "target": self.name, "tasks": tasks, "edges": edges }).to_string()
     }
 
-    /// For each node the length of the longest way to it.
+    /// For each node the stage that it stands in. What belongs to the end stands behind all else.
     fn layers(&self) -> Vec<usize> {
-        let mut layers = vec![0; self.nodes.len()];
+        let at_end = |node: &Node| matches!(node.role, Role::Finally | Role::Review);
+        let first = self.longest_ways(vec![0; self.nodes.len()]);
+        let main = self.nodes.iter().zip(&first).filter(|(node, _)| !at_end(node));
+        let Some(deepest) = main.map(|(_, layer)| *layer).max() else { return first };
+        self.longest_ways(self.nodes.iter().map(|node| if at_end(node) { deepest + 1 } else { 0 }).collect())
+    }
+
+    /// For each node the length of the longest way to it, where some begin further down.
+    fn longest_ways(&self, begin: Vec<usize>) -> Vec<usize> {
+        let mut layers = begin;
         let mut open = vec![0; self.nodes.len()];
         let mut next = vec![Vec::new(); self.nodes.len()];
         for edge in self.edges.iter().filter(|edge| edge.line != Line::Again) {
@@ -189,13 +198,6 @@ impl Graph {
                 if open[*to] == 0 {
                     free.push(*to);
                 }
-            }
-        }
-        // What belongs to the end stands at the end.
-        let last = layers.iter().max().copied().unwrap_or(0);
-        for (ix, node) in self.nodes.iter().enumerate() {
-            if matches!(node.role, Role::Finally | Role::Review) && layers[ix] == 0 && self.nodes.len() > 1 {
-                layers[ix] = last + 1;
             }
         }
         layers

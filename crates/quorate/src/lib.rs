@@ -15,6 +15,9 @@ pub use quorate_agents::{
 };
 pub use quorate_core::*;
 pub use quorate_expr as expr;
-pub use quorate_journal::*;
+pub use quorate_journal::{
+    Append, AppendError, Appended, Asked, Counters, Damage, Flaw, FolderLock, Head, Journal, Line, Loaded, MemoryJournal, OpenError,
+    ReadError, Record, Report, RunInfo, SqliteJournal, SqliteOptions, SqliteReader, Stands, Text, Wanted, read_line, write_lines,
+};
 pub use quorate_project as project;
 pub use quorate_runtime::{Clock, Durability, Ended, Engine, Error, Follow, FollowRun, Opened, Options, Order, RunHandle, Stats};

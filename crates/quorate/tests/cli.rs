@@ -1118,7 +1118,7 @@ agents:
 fn who_waits_long_enough_leaves_and_who_comes_later_goes_on() {
     let house = house();
     house.write("workflows/slow.yaml", "tasks: [{ id: sleep, agent: std.sleep, params: { ms: 5000 } }]\n");
-    insta::assert_snapshot!(house.type_in("run slow --timeout 100ms"), @"
+    insta::assert_snapshot!(house.type_in("run slow --timeout 1s"), @"
     err:   <took>  run <id> of slow started
     err:   <took>  sleep started: std.sleep 1
     err: left run <id>, which waits for sleep, which is under way
@@ -1167,17 +1167,17 @@ fn a_question_that_nobody_answers_expires_as_the_file_says() {
     let house = house();
     house.write(
         "workflows/ask.yaml",
-        "tasks:\n  - { id: ask, approval: { question: Go?, within: 50ms, by: [ann], then: [{ users: [bob], within: 50ms }] } }\n",
+        "tasks:\n  - { id: ask, approval: { question: Go?, within: 1s, by: [ann], then: [{ users: [bob], within: 1s }] } }\n",
     );
     assert!(house.type_in("run ask --quiet").ends_with("exit 5"));
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
     insta::assert_snapshot!(house.type_in("runs watch last"), @"
     err:   <took>  ask asks the next ones, level 2
     err: run <id> waits for an answer to ask (“Go?”) until <time>
     err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
     exit 5
     ");
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
     insta::assert_snapshot!(house.type_in("approvals approve last --as ann"), @"
     err: error: it comes too late: run <id> failed: ask timed out (nobody answered in time)
     exit 9
@@ -1235,11 +1235,11 @@ fn runs_of_one_run_that_ask_the_same_are_told_apart() {
 fn a_run_that_waits_for_a_certain_time_does_not_hold_up_other_commands() {
     let house = house();
     house.write("workflows/later.yaml", "tasks: [{ id: later, wait: { for: 1h } }]\n");
-    assert!(house.type_in("run later --timeout 100ms -q").ends_with("exit 6"));
+    assert!(house.type_in("run later --timeout 1s -q").ends_with("exit 6"));
     let begun = std::time::Instant::now();
     assert!(house.type_in("run greet -i '{\"name\": \"Ann\"}' -q").ends_with("exit 0"));
     assert!(begun.elapsed().as_secs() < 10, "nobody waits an hour for somebody else's run");
-    assert!(house.type_in("run later --memory --timeout 100ms -q").ends_with("exit 6"), "it was left, and did not fail");
+    assert!(house.type_in("run later --memory --timeout 1s -q").ends_with("exit 6"), "it was left, and did not fail");
 }
 
 #[test]

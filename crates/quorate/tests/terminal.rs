@@ -143,6 +143,19 @@ fn a_list_is_a_table() {
 }
 
 #[test]
+fn what_others_wrote_does_not_steer_the_terminal() {
+    let house = house();
+    let evil = "tasks: [{ id: say, agent: std.set, params: { value: \"1\\u202E000 \\u009B2J\" } }]\n";
+    house.write("workflows/evil.yaml", evil);
+    assert!(house.run(&["run", "evil", "-q", "--as", "mallory\u{1b}[2J\u{202e}"], "").status.success());
+    for line in ["runs show last", "runs explain last", "runs list"] {
+        let shown = Terminal::type_in(&house, line).ended();
+        assert!(shown.contains("mallory [2J"), "nothing was wiped away: {shown}");
+        assert!(!shown.contains('\u{202e}') && !shown.contains('\u{9b}'), "{shown}");
+    }
+}
+
+#[test]
 fn many_records_have_a_bar_with_a_rate_and_the_time_that_is_left() {
     let house = house();
     house.write("workflows/nap.yaml", "tasks: [{ id: nap, agent: std.sleep, params: { ms: 120 } }]\n");

@@ -74,6 +74,9 @@ struct Gate {
     inner: MemoryJournal,
     shut: AtomicBool,
     refusing: AtomicUsize,
+    /// How many milliseconds a load takes, and how many were begun.
+    slow: AtomicUsize,
+    loads: AtomicUsize,
     held: Mutex<VecDeque<Held>>,
 }
 
@@ -133,7 +136,12 @@ impl Journal for Gate {
     }
 
     fn load(&self, runs: Vec<RunId>) -> Asked<'_, Result<Vec<Loaded>, ReadError>> {
-        self.inner.load(runs)
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        let (loading, slow) = (self.inner.load(runs), self.slow.load(Ordering::SeqCst));
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(slow as u64)).await;
+            loading.await
+        })
     }
 
     fn open_runs(&self) -> Asked<'_, Result<Vec<RunId>, ReadError>> {
@@ -159,6 +167,26 @@ impl Journal for Gate {
     fn flush(&self) -> Asked<'_, Result<(), AppendError>> {
         self.inner.flush()
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_is_asked_again_and_again_goes_on_with_what_it_has_begun() {
+    let (gate, engine) = gated(quick(&["a", "b"]));
+    let ended = engine.start(order(&compiled(&draft("a; b < a")))).unwrap().ended().await.unwrap();
+    gate.slow.store(1_000, Ordering::SeqCst);
+    gate.loads.store(0, Ordering::SeqCst);
+    let mut following = engine.follow_run(ended.run, 0);
+    let mut heard = 0;
+    // Whoever draws a picture every tenth of a second gives up waiting each time.
+    for _ in 0..100 {
+        if let Ok(next) = timeout(Duration::from_millis(100), following.next()).await {
+            match next.unwrap() {
+                Some(_) => heard += 1,
+                None => break,
+            }
+        }
+    }
+    assert_eq!((heard, gate.loads.load(Ordering::SeqCst)), (ended.seq, 1));
 }
 
 // -- the disk

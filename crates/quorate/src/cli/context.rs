@@ -157,7 +157,7 @@ impl Context {
         let wanted = host.checked.diagnostics.iter().filter(|diagnostic| !errors_only || diagnostic.is_error());
         let (shown, more): (Vec<_>, Vec<_>) = wanted.enumerate().partition(|(position, _)| *position < SHOWN);
         for (_, diagnostic) in shown {
-            self.screen.err(&diagnostic.render(&host.checked.files, &look));
+            self.screen.picture(&diagnostic.render(&host.checked.files, &look));
             self.screen.err("");
         }
         if !more.is_empty() {

@@ -74,7 +74,7 @@ pub(crate) async fn watch(engine: &Engine, id: RunId, plan: Arc<Plan>, watch: Wa
 
 /// What came of watching a run that another process drives.
 pub(crate) enum Afar {
-    Watched(Watched),
+    Watched(Box<Watched>),
     /// That process has gone. So many entries were told.
     Alone {
         seen: u64,
@@ -135,7 +135,7 @@ pub(crate) async fn watch_from_afar(
     };
     watching.finish();
     let Watching { run, entries, .. } = watching;
-    Ok(Afar::Watched(Watched { run: run.ok_or(Error::NoRun(id))?, entries, left }))
+    Ok(Afar::Watched(Box::new(Watched { run: run.ok_or(Error::NoRun(id))?, entries, left })))
 }
 
 /// Somebody presses Ctrl-C, or ends the process politely, or its terminal is gone.

@@ -127,16 +127,16 @@ pub(crate) fn main() -> ExitCode {
             screen.err(&error.to_string());
             return exit;
         }
-        screen.err(&format!("{}: {}", screen.paint(screen::Style::Bad, "error", true), screen::harmless(&message)));
+        screen.err(&format!("{}: {}", screen.paint(screen::Style::Bad, "error", true), message));
         if let Some(hint) = hint {
-            screen.err(&format!("hint: {}", screen::harmless(&hint)));
+            screen.err(&format!("hint: {hint}"));
         }
         exit
     });
     ExitCode::from(if screen::all_is_written() { exit as u8 } else { Exit::Failed as u8 })
 }
 
-/// What drives async code. Two threads: agents have their own.
+/// What drives async code: a thread for each core.
 fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     built.map_err(|wrong| Problem::new(Exit::Failed, format!("could not start the threads: {wrong}")))

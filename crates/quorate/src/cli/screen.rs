@@ -1,5 +1,6 @@
 //! What is written where: data on standard output, everything else on standard error, colour only where somebody looks.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -65,8 +66,9 @@ impl Screen {
         }
     }
 
-    /// A line of what was asked for.
+    /// A line of what was asked for. A program gets it as it is, a terminal without what would steer it.
     pub(crate) fn out(&self, text: &str) {
+        let text = if self.out_is_terminal { harmless(text) } else { text.into() };
         let written = writeln!(std::io::stdout().lock(), "{text}");
         match written.map_err(|wrong| wrong.kind()) {
             // Whoever reads it may have heard enough; that is no failure of the command.
@@ -88,12 +90,17 @@ impl Screen {
 
     /// A line about what went wrong.
     pub(crate) fn err(&self, text: &str) {
+        complain(&harmless(text));
+    }
+
+    /// A picture of a mistake, with the colours of whoever drew it.
+    pub(crate) fn picture(&self, text: &str) {
         complain(text);
     }
 
     pub(crate) fn paint(&self, style: Style, text: &str, err: bool) -> String {
         let color = if err { self.err_color } else { self.out_color };
-        if color { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_owned() }
+        if color { format!("{}{text}{}", style.begins(), COLOURS[COLOURS.len() - 1]) } else { text.to_owned() }
     }
 }
 
@@ -113,15 +120,12 @@ pub(crate) enum Style {
     Asking,
 }
 
+/// How each of them begins on a terminal, and how all of them end.
+const COLOURS: [&str; 6] = ["\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[34m", "\x1b[35m", "\x1b[0m"];
+
 impl Style {
-    fn code(self) -> &'static str {
-        match self {
-            Style::Dim => "2",
-            Style::Good => "32",
-            Style::Bad => "31",
-            Style::Busy => "34",
-            Style::Asking => "35",
-        }
+    fn begins(self) -> &'static str {
+        COLOURS[self as usize]
     }
 
     pub(crate) fn of_task(status: TaskStatus) -> Style {
@@ -259,17 +263,33 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// What agents and people wrote goes to a terminal without whatever would steer it.
+/// What agents and people wrote, in one line, and without whatever would steer a terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    harmless(text).replace('\n', " ")
+    text.chars().map(|next| if steers(next) || next == '\n' { ' ' } else { next }).collect()
 }
 
-/// The same for texts of several lines. Characters that turn the direction of writing are no text either.
-pub(crate) fn harmless(text: &str) -> String {
-    let steers = |next: char| {
-        (next.is_control() && next != '\n') || ('\u{202a}'..='\u{202e}').contains(&next) || ('\u{2066}'..='\u{2069}').contains(&next)
-    };
-    text.chars().map(|next| if steers(next) { ' ' } else { next }).collect()
+/// Whether a character moves the cursor, begins a command to the terminal, or turns the direction of writing.
+fn steers(next: char) -> bool {
+    (next.is_control() && next != '\n') || matches!(next, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text without whatever would steer a terminal, except for the colours that are ours.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(steers) {
+        let (before, after) = rest.split_at(at);
+        shown.push_str(before);
+        let own = COLOURS.iter().find_map(|code| after.starts_with(code).then_some(code.len()));
+        let taken = own.unwrap_or_else(|| after.chars().next().map_or(0, char::len_utf8));
+        shown.push_str(if own.is_some() { &after[..taken] } else { " " });
+        rest = &after[taken..];
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
 }
 
 /// A length of time, as people say it.
