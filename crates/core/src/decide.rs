@@ -766,7 +766,7 @@ impl Deciding<'_> {
         let node = self.run.node(ix);
         let Some(repeat) = &node.repeat else { return };
         let done = match self.run.tasks[ix as usize].origin {
-            Origin::Iteration(iteration) => iteration,
+            Origin::Iteration { turn, .. } => turn,
             _ => 1,
         };
         let (truth, operands) = self.run.explain(&repeat.again, Some(ix));

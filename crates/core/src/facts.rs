@@ -41,7 +41,7 @@ impl Run {
 
     fn read(&self, read: &Read, reader: Option<u32>) -> Value<'_> {
         match read {
-            Read::Status(node, status) => self.task_answer(*node, *status),
+            Read::Status(node, status) => self.task_answer(*node, *status, reader),
             Read::Index => match self.item_origin(reader) {
                 Some(Origin::Item { index, .. }) => Value::Number(index.into()),
                 _ => Value::Unknown(Why::Missing),
@@ -84,11 +84,29 @@ impl Run {
         self.tasks[task as usize].aside.as_ref()?.item.as_ref()
     }
 
-    /// The instance of a task that is meant: the newest, and for what undoes one of them that one.
+    /// The instance of a task that is meant: the newest, and for what undoes one of them that one. Inside of a repeated
+    /// section, of what does not come before the reader, the one of the turn before: it does not matter what has ended
+    /// by now.
     fn instance_of(&self, node: u32, reader: Option<u32>) -> u32 {
-        match reader.map(|reader| self.tasks[reader as usize].origin) {
-            Some(Origin::Undoes(done)) if self.tasks[done as usize].node == node => done,
-            _ => self.latest[node as usize],
+        let latest = self.latest[node as usize];
+        let Some(reader) = reader else { return latest };
+        let reader = match self.tasks[reader as usize].origin {
+            Origin::Undoes(done) if self.tasks[done as usize].node == node => return done,
+            Origin::Item { map, .. } => map,
+            _ => reader,
+        };
+        let own = self.tasks[reader as usize].node;
+        let section = self.node(reader).section;
+        if section == NONE || self.plan.nodes[node as usize].section != section {
+            return latest;
+        }
+        let come = if own == node { self.state(reader).is_end() } else { self.plan.comes_before(node, own) };
+        match (come, latest) {
+            (true, _) | (_, NONE) => latest,
+            (false, latest) => match self.tasks[latest as usize].origin {
+                Origin::Iteration { before, .. } => before,
+                _ => NONE,
+            },
         }
     }
 
@@ -145,8 +163,8 @@ impl Run {
         }
     }
 
-    fn task_answer(&self, node: u32, status: Status) -> Value<'_> {
-        let ix = self.latest[node as usize];
+    fn task_answer(&self, node: u32, status: Status, reader: Option<u32>) -> Value<'_> {
+        let ix = self.instance_of(node, reader);
         if ix == NONE {
             return Value::Unknown(Why::NotYet);
         }

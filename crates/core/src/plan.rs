@@ -13,6 +13,7 @@ use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW};
 use crate::draft::{
     ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, WaitDraft, WorkDraft,
 };
+use crate::run::NONE;
 use crate::{Digest, FailureClass, Millis, Payload, Timestamp};
 
 /// Most tasks of one plan.
@@ -74,6 +75,8 @@ pub(crate) struct Node {
     pub(crate) optional: bool,
     /// Whether every task after it counts successes only, so that its failure is theirs to judge.
     pub(crate) absorbed: bool,
+    /// The task at the end of the repeated section that it belongs to, or `NONE`.
+    pub(crate) section: u32,
     pub(crate) priority: u8,
     pub(crate) role: Role,
     pub(crate) compensate: Option<u32>,
@@ -195,7 +198,7 @@ impl Plan {
     pub fn compile(draft: &Draft) -> Result<Plan, Vec<Problem>> {
         let whole = with_reviews(draft);
         let undo_items = whole.tasks.iter().filter(|task| task.for_each.is_some()).filter_map(|task| task.compensate.as_deref()).collect();
-        let mut compiler = Compiler { draft: &whole, by_id: HashMap::new(), undo_items, problems: Vec::new() };
+        let mut compiler = Compiler { draft: &whole, by_id: HashMap::new(), undo_items, in_section: HashMap::new(), problems: Vec::new() };
         let plan = compiler.plan();
         match plan {
             Some(plan) if compiler.problems.iter().all(|problem| problem.severity == Severity::Warning) => {
@@ -260,6 +263,26 @@ impl Plan {
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// Whether one task of a section comes before another one of it.
+    pub(crate) fn comes_before(&self, earlier: u32, later: u32) -> bool {
+        let node = |ix: u32| &self.nodes[ix as usize];
+        if node(later).deps.contains(&earlier) || (self.one_at_a_time && earlier < later) {
+            return true;
+        }
+        let section = node(later).section;
+        let mut open: Vec<u32> = node(later).deps.to_vec();
+        let mut seen = HashSet::new();
+        while let Some(ix) = open.pop() {
+            if ix == earlier {
+                return true;
+            }
+            if node(ix).section == section && seen.insert(ix) {
+                open.extend(&node(ix).deps);
+            }
+        }
+        false
     }
 
     /// How many tasks it has, of every role.
@@ -344,6 +367,8 @@ struct Compiler<'a> {
     by_id: HashMap<Arc<str>, u32>,
     /// The tasks that undo what was done for the items of a list.
     undo_items: HashSet<&'a str>,
+    /// For each task of a repeated section, the task at its end.
+    in_section: HashMap<u32, u32>,
     problems: Vec<Problem>,
 }
 
@@ -384,6 +409,7 @@ impl Compiler<'_> {
         self.check_limits();
         self.check_roles(&deps);
         let sections = self.sections(&deps, &succ);
+        self.in_section = sections.iter().flat_map(|(end, section)| section.iter().map(|member| (*member, *end))).collect();
         let names = Names {
             draft,
             by_id: &self.by_id.clone(),
@@ -798,6 +824,7 @@ impl Compiler<'_> {
             timeout: task.timeout,
             optional: task.optional,
             absorbed,
+            section: self.in_section.get(&here).copied().unwrap_or(NONE),
             priority,
             role: task.role,
             compensate: task.compensate.as_ref().and_then(|id| self.by_id.get(id.as_str()).copied()),

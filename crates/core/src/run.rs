@@ -136,7 +136,11 @@ pub(crate) enum Origin {
     Plan,
     Grown,
     Item { map: u32, index: u32 },
-    Iteration(u32),
+    /// The instance of a later turn of a section, and that of the turn before.
+    Iteration {
+        turn: u32,
+        before: u32,
+    },
     Undoes(u32),
 }
 
@@ -260,7 +264,7 @@ impl State {
         }
     }
 
-    fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         matches!(self, State::Succeeded | State::Ended(..))
     }
 }
@@ -622,7 +626,7 @@ impl Run {
         TaskRef { ix, id: self.tasks[ix as usize].id.clone() }
     }
 
-    fn state(&self, ix: u32) -> &State {
+    pub(crate) fn state(&self, ix: u32) -> &State {
         &self.tasks[ix as usize].state
     }
 
@@ -1033,7 +1037,7 @@ impl Run {
         match task.origin {
             Origin::Item { map, .. } => return self.item_ended(map, ix),
             Origin::Undoes(_) => return self.undo_next(),
-            Origin::Plan | Origin::Grown | Origin::Iteration(_) => {}
+            Origin::Plan | Origin::Grown | Origin::Iteration { .. } => {}
         }
         let plan = self.plan.clone();
         let node = &plan.nodes[node_ix];
@@ -1200,7 +1204,7 @@ impl Run {
     fn instance(&mut self, id: Arc<str>, node: u32, origin: Origin) -> Result<u32, String> {
         match origin {
             // Their undoing has to find room as well.
-            Origin::Plan | Origin::Iteration(_) => self.reserved += usize::from(self.plan.nodes[node as usize].compensate.is_some()),
+            Origin::Plan | Origin::Iteration { .. } => self.reserved += usize::from(self.plan.nodes[node as usize].compensate.is_some()),
             Origin::Grown | Origin::Item { .. } | Origin::Undoes(_) => self.reserved = self.reserved.saturating_sub(1),
         }
         if self.tasks.len() >= MAX_INSTANCES {
@@ -1326,7 +1330,7 @@ impl Run {
             return Err(format!("task {} does not repeat anything", node.id));
         };
         let done = match self.tasks[ix as usize].origin {
-            Origin::Iteration(done) => done,
+            Origin::Iteration { turn, .. } => turn,
             _ => 1,
         };
         if iteration != done + 1 || iteration > repeat.max {
@@ -1348,7 +1352,8 @@ impl Run {
         // What was never added does not run again either.
         for member in repeat.section.iter().filter(|member| self.latest[**member as usize] != NONE).collect::<Vec<_>>() {
             let id = format!("{}#{iteration}", plan.nodes[*member as usize].id).into();
-            let new = self.instance(id, *member, Origin::Iteration(iteration))?;
+            let before = self.latest[*member as usize];
+            let new = self.instance(id, *member, Origin::Iteration { turn: iteration, before })?;
             self.latest[*member as usize] = new;
             grown.push(new);
         }

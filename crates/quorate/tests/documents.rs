@@ -260,6 +260,30 @@ async fn what_the_project_says_goes_for_every_workflow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_later_turn_of_a_section_reads_the_turn_before_it_and_never_the_luck_of_who_was_faster() {
+    // `slow` and `fast` stand side by side; each reads the other, which is that of the turn before whoever ends first.
+    let stage = workflow(
+        "
+strategy: dag
+output: [\"{{ fast }}\", \"{{ slow }}\", \"{{ judge }}\"]
+tasks:
+  - { id: write, params: { value: \"{{ default(judge, 0) + 1 }}\", ms: 10 } }
+  - { id: fast, depends_on: [write], params: { value: \"{{ default(slow, 0) * 10 + write }}\", ms: 10 } }
+  - { id: slow, depends_on: [write], params: { value: \"{{ default(fast, 0) * 10 + write }}\", ms: 500 } }
+  - { id: first, depends_on: [write], when: not defined(judge), params: { value: yes } }
+  - id: judge
+    depends_on: [fast, slow, first]
+    join: none_failed
+    params: { value: \"{{ write }}\" }
+    repeat: { from: write, while: judge < 3, max: 5 }
+",
+    );
+    let run = stage.run().await;
+    assert_eq!(run.output().unwrap().json(), "[123,123,3]");
+    assert_eq!(["first", "first#2", "first#3"].map(|task| status(&run, task)), [TaskStatus::Succeeded, TaskStatus::Skipped, TaskStatus::Skipped]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_items_of_a_single_task_are_done_side_by_side() {
     let stage = workflow("tasks: [{ id: each, for_each: { items: input, max_parallel: 3 } }]\n");
     let strategy = &stage.host.project().workflows["w"].strategy;
