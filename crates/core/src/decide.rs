@@ -13,7 +13,7 @@ use crate::event::{
     Start, TaskRef, Verdict,
 };
 use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
-use crate::run::{Agenda, Asking, Corrupt, JoinVerdict, NOBODY, NONE, Origin, Run, State, TaskStatus};
+use crate::run::{Agenda, Asking, Corrupt, Delegation, JoinVerdict, NOBODY, NONE, Origin, Run, State, TaskStatus};
 use crate::{Digest, MAX_ID_BYTES, MAX_TEXT_BYTES, Millis, Payload, Role, RunId, Timestamp};
 
 /// Most signals of one name that a run keeps for whoever will wait for them.
@@ -524,7 +524,7 @@ impl Deciding<'_> {
                 _ => return Err(bad("answer `succeeded`, `failed` or `again`".to_owned())),
             }
         } else if let Work::Approval(approval) = &self.run.node(ix).work {
-            levels = self.may_answer(ix, approval, asking, by)?;
+            levels = self.run.may_answer(ix, approval, asking, by)?;
             // Whoever agreed may still find out that it is wrong, but not agree twice, nor to two things.
             let rejects = approval.choices.iter().any(|known| known.name == answer.choice && known.rejects);
             if !rejects && asking.answers.iter().any(|given| given.by == by.name) {
@@ -542,39 +542,6 @@ impl Deciding<'_> {
         Ok(())
     }
 
-    /// The levels at which somebody is asked, or why they may not answer.
-    fn may_answer(&self, ix: u32, approval: &Approval, asking: &Asking, by: &Person) -> Result<Vec<u32>, Refusal> {
-        let refuse = |why: String| Err(Refusal::NotPermitted { task: self.run.tasks[ix as usize].id.clone(), by: by.name.clone(), why });
-        let starter = self.run.begun().is_some_and(|start| start.by == by.name);
-        if starter && !approval.starter_may_answer {
-            return refuse("they started the run".to_owned());
-        }
-        // Whoever proposed may not approve, also where they proposed through somebody else.
-        if let Some(node) = approval.not_by.iter().find(|node| self.run.acted.iter().any(|(in_, who)| in_ == *node && *who == by.name)) {
-            return refuse(format!("they acted in `{}`", self.run.plan.nodes[*node as usize].id));
-        }
-        let mut levels: Vec<u32> = (0..=asking.level).filter(|level| names(&approval.levels[*level as usize], by)).collect();
-        for (from, to, handed) in &asking.delegations {
-            if *from == by.name {
-                levels.clear();
-            } else if *to == by.name {
-                levels.extend(handed);
-            }
-        }
-        levels.sort_unstable();
-        levels.dedup();
-        if !levels.is_empty() {
-            return Ok(levels);
-        }
-        if let Some((_, to, _)) = asking.delegations.iter().rev().find(|(from, ..)| *from == by.name) {
-            return refuse(format!("they handed it on to {to}"));
-        }
-        let asked = &approval.levels[..=asking.level as usize];
-        let users = asked.iter().flat_map(|level| level.users.iter().cloned());
-        let groups = asked.iter().flat_map(|level| level.groups.iter().map(|group| format!("the group {group}")));
-        refuse(format!("it asks {}", users.chain(groups).collect::<Vec<_>>().join(", ")))
-    }
-
     /// Hands a question on: who does so is not asked any more, and the other one is in their place.
     fn delegated(&mut self, task: &Arc<str>, from: &Person, to: Arc<str>, note: String) -> Result<(), Refusal> {
         let ix = self.run.task_named(task)?;
@@ -584,7 +551,7 @@ impl Deciding<'_> {
             Work::Approval(approval) if !asking.outcome => approval,
             _ => return refuse(&from.name, "anybody who knows may answer this question, so there is nothing to hand on".to_owned()),
         };
-        let levels = self.may_answer(ix, approval, asking, from)?;
+        let levels = self.run.may_answer(ix, approval, asking, from)?;
         if asking.answers.iter().any(|answer| answer.by == from.name) {
             return refuse(&from.name, "they have answered already".to_owned());
         }
@@ -592,8 +559,9 @@ impl Deciding<'_> {
             return refuse(&to, "it is theirs already".to_owned());
         }
         let next = Person { name: to.clone(), groups: Vec::new() };
-        let handed = Asking { delegations: vec![(from.name.clone(), to.clone(), levels.clone())], ..asking.clone() };
-        self.may_answer(ix, approval, &handed, &next)?;
+        let handed = Delegation { from: from.name.clone(), to: to.clone(), levels: levels.clone() };
+        let handed = Asking { delegations: vec![handed], ..asking.clone() };
+        self.run.may_answer(ix, approval, &handed, &next)?;
         let task = self.run.reference(ix);
         self.record(Event::Delegated { task, from: from.name.clone(), to, note, levels });
         Ok(())
@@ -1159,4 +1127,39 @@ fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look]) -> NotTaken {
         },
     };
     NotTaken { action: action.to_string(), why }
+}
+
+impl Run {
+    /// The levels at which somebody is asked, or why they may not answer.
+    pub(crate) fn may_answer(&self, ix: u32, approval: &Approval, asking: &Asking, by: &Person) -> Result<Vec<u32>, Refusal> {
+        let refuse = |why: String| Err(Refusal::NotPermitted { task: self.tasks[ix as usize].id.clone(), by: by.name.clone(), why });
+        let starter = self.begun().is_some_and(|start| start.by == by.name);
+        if starter && !approval.starter_may_answer {
+            return refuse("they started the run".to_owned());
+        }
+        // Whoever proposed may not approve, also where they proposed through somebody else.
+        if let Some(node) = approval.not_by.iter().find(|node| self.acted.iter().any(|(in_, who)| in_ == *node && *who == by.name)) {
+            return refuse(format!("they acted in `{}`", self.plan.nodes[*node as usize].id));
+        }
+        let mut levels: Vec<u32> = (0..=asking.level).filter(|level| names(&approval.levels[*level as usize], by)).collect();
+        for Delegation { from, to, levels: handed } in &asking.delegations {
+            if *from == by.name {
+                levels.clear();
+            } else if *to == by.name {
+                levels.extend(handed);
+            }
+        }
+        levels.sort_unstable();
+        levels.dedup();
+        if !levels.is_empty() {
+            return Ok(levels);
+        }
+        if let Some(handed) = asking.delegations.iter().rev().find(|handed| handed.from == by.name) {
+            return refuse(format!("they handed it on to {}", handed.to));
+        }
+        let asked = &approval.levels[..=asking.level as usize];
+        let users = asked.iter().flat_map(|level| level.users.iter().cloned());
+        let groups = asked.iter().flat_map(|level| level.groups.iter().map(|group| format!("the group {group}")));
+        refuse(format!("it asks {}", users.chain(groups).collect::<Vec<_>>().join(", ")))
+    }
 }

@@ -35,5 +35,5 @@ pub use event::{
 pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};
 pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASKS, Plan, Problem};
-pub use run::{Asks, Corrupt, MAX_INSTANCES, NOBODY, Progress, Run, TaskStatus, TaskView};
+pub use run::{Asks, Corrupt, Delegation, MAX_INSTANCES, NOBODY, Progress, Run, TaskStatus, TaskView};
 pub use work::{Asker, Child, Offer, Request, Work};

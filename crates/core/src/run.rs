@@ -8,7 +8,7 @@ use crate::decision::Decision;
 use crate::draft::{Choice, Level, Needs, Role};
 use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Start, TaskRef, Verdict};
 use crate::plan::{Node, Plan, Work};
-use crate::{Failure, FailureClass, Payload, RunId, Timestamp};
+use crate::{Failure, FailureClass, Payload, Person, Refusal, RunId, Timestamp};
 
 /// Most tasks of one run, those included that it grew.
 pub const MAX_INSTANCES: usize = 1_000_000;
@@ -135,7 +135,10 @@ const _: () = assert!(size_of::<Task>() <= 152);
 pub(crate) enum Origin {
     Plan,
     Grown,
-    Item { map: u32, index: u32 },
+    Item {
+        map: u32,
+        index: u32,
+    },
     /// The instance of a later turn of a section, and that of the turn before.
     Iteration {
         turn: u32,
@@ -188,8 +191,18 @@ pub(crate) struct Asking {
     pub(crate) level: u32,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) answers: Vec<Answer>,
-    /// Who handed it on, to whom, and the levels at which they were asked.
-    pub(crate) delegations: Vec<(Arc<str>, Arc<str>, Vec<u32>)>,
+    pub(crate) delegations: Vec<Delegation>,
+}
+
+/// A question that somebody handed on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Delegation {
+    /// Who is not asked any more.
+    pub from: Arc<str>,
+    /// Who is, in their place.
+    pub to: Arc<str>,
+    /// The levels at which they were asked.
+    pub levels: Vec<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -339,6 +352,8 @@ pub struct Asks<'a> {
     pub deadline: Option<Timestamp>,
     /// Who has answered, where it takes several.
     pub answers: &'a [Answer],
+    /// Who handed it on.
+    pub delegations: &'a [Delegation],
 }
 
 /// A task as others see it.
@@ -456,7 +471,22 @@ impl<'a> TaskView<'a> {
             starter_may_answer: approval.is_none_or(|approval| approval.starter_may_answer),
             deadline: asking.deadline,
             answers: &asking.answers,
+            delegations: &asking.delegations,
         })
+    }
+
+    /// Whether somebody may answer the question that it asks, and if not, why.
+    ///
+    /// # Errors
+    /// [`Refusal::NotPermitted`]; [`Refusal::NotNow`] where it asks nothing.
+    pub fn may_be_answered_by(self, by: &Person) -> Result<(), Refusal> {
+        let State::Asking(asking) = &self.task().state else {
+            return Err(Refusal::NotNow { task: self.task().id.clone(), status: self.status(), action: "answered" });
+        };
+        match &self.run.node(self.ix).work {
+            Work::Approval(approval) if !asking.outcome => self.run.may_answer(self.ix, approval, asking, by).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the plan did not have it at the start.
@@ -789,7 +819,7 @@ impl Run {
                 let ix = self.expect(task, |state| matches!(state, State::Asking(_)))?;
                 self.acted.push((self.tasks[ix as usize].node, from.clone()));
                 if let State::Asking(asking) = &mut self.tasks[ix as usize].state {
-                    asking.delegations.push((from.clone(), to.clone(), levels.clone()));
+                    asking.delegations.push(Delegation { from: from.clone(), to: to.clone(), levels: levels.clone() });
                 }
             }
             Event::Answered { task, answer, verdict } => {

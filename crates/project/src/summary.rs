@@ -22,6 +22,9 @@ pub struct Summary<'a> {
     pub status: RunStatus,
     /// What it returned, once it has ended well.
     pub output: Option<Box<RawValue>>,
+    /// Why that cannot be put together, though it has ended well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_error: Option<String>,
     /// What it decided.
     pub decision: Option<&'a Decision>,
     /// Its tasks, in the order of the plan, then as they grew.
@@ -66,9 +69,12 @@ pub struct TaskSummary<'a> {
 }
 
 /// What a run returned, where it ended well.
-fn output(run: &Run) -> Option<Box<RawValue>> {
-    let output = (run.status() == RunStatus::Succeeded).then(|| run.output().ok())??;
-    RawValue::from_string(output.json().to_owned()).ok()
+fn output(run: &Run) -> Option<Result<Box<RawValue>, String>> {
+    let output = (run.status() == RunStatus::Succeeded).then(|| run.output())?;
+    let raw = output
+        .map_err(|failure| failure.message)
+        .and_then(|output| RawValue::from_string(output.json().to_owned()).map_err(|wrong| wrong.to_string()));
+    Some(raw)
 }
 
 /// Milliseconds from one point in time to another.
@@ -84,6 +90,11 @@ impl<'a> Summary<'a> {
         let growers = growers(entries);
         let tasks: Vec<TaskSummary<'a>> =
             run.tasks().filter(|task| is_told(*task)).map(|task| TaskSummary::of(task, growers.get(task.id()).cloned())).collect();
+        let (returned, output_error) = match output(run) {
+            Some(Ok(output)) => (Some(output), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        };
         let stages = stages(run);
         let path: Vec<String> = stages
             .iter()
@@ -95,7 +106,8 @@ impl<'a> Summary<'a> {
             run_id: run.id().to_string(),
             target: run.plan().name(),
             status: run.status(),
-            output: output(run),
+            output: returned,
+            output_error,
             decision: run.decision().map(|decision| &**decision),
             execution_path: path.join(" -> "),
             agents_invoked: run.tasks().filter(|task| task.agent().is_some()).map(TaskView::plan_id).collect::<BTreeSet<_>>().len(),
@@ -189,9 +201,10 @@ pub fn standing(run: &Run) -> String {
 #[must_use]
 pub fn standing_with(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> String {
     match run.status() {
-        RunStatus::Succeeded => match run.decision() {
-            Some(decision) => format!("has ended: the decision is {}", decision.action),
-            None => "has ended well".to_owned(),
+        RunStatus::Succeeded => match (run.decision(), run.output()) {
+            (Some(decision), _) => format!("has ended: the decision is {}", decision.action),
+            (None, Ok(_)) => "has ended well".to_owned(),
+            (None, Err(failure)) => format!("has ended, but what it returns cannot be put together: {}", failure.message),
         },
         RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => ending(run),
         RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => {

@@ -154,7 +154,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     err:   <took>  build succeeded
     err:   <took>  sign_off asks: Ship 1.2?
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, and how it is answered
     exit 5
     ");
     insta::assert_snapshot!(house.type_in("approvals list"), @"
@@ -162,7 +162,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("approvals list --mine --as ann"), @"
-    err: nobody is asked anything
+    err: there is nothing that you may answer
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("approvals show last"), @r#"
@@ -181,6 +181,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
         "version": "1.2"
       }
     }
+    err: hint: `quorate approvals approve <id>/sign_off --as NAME` says yes, `quorate approvals reject <id>/sign_off --as NAME` no
     exit 0
     "#);
     insta::assert_snapshot!(house.type_in("runs explain last"), @"
@@ -208,7 +209,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     insta::assert_snapshot!(house.type_in("approvals approve last --as bob --note 'looks good'"), @"
     err:   <took>  sign_off: bob answered approve (looks good); more have to agree
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, and how it is answered
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("approvals approve last --as bob"), @"
@@ -218,7 +219,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     insta::assert_snapshot!(house.type_in("approvals delegate last --as cid --to dan"), @"
     err:   <took>  sign_off: cid handed it on to dan
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, and how it is answered
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("approvals approve last/sign_off --as dan"), @r#"
@@ -264,7 +265,7 @@ fn a_run_can_be_cancelled_and_tried_again() {
     err:   <took>  build succeeded
     err:   <took>  sign_off asks: Ship 1.2?
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, and how it is answered
     exit 5
     ");
 }
@@ -1174,7 +1175,7 @@ fn a_question_that_nobody_answers_expires_as_the_file_says() {
     insta::assert_snapshot!(house.type_in("runs watch last"), @"
     err:   <took>  ask asks the next ones, level 2
     err: run <id> waits for an answer to ask (“Go?”) until <time>
-    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, and how it is answered
     exit 5
     ");
     std::thread::sleep(std::time::Duration::from_millis(1_200));
@@ -1409,7 +1410,7 @@ fn a_mistake_in_one_workflow_does_not_keep_a_run_of_another_from_being_answered(
     err: warning: the project has mistakes; `quorate check` shows them
     err:   <took>  sign_off: bob answered approve; more have to agree
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)
-    err: hint: `quorate approvals show <id>` shows what is asked, `quorate approvals approve <id> --as NAME` answers it
+    err: hint: `quorate approvals show <id>` shows what is asked, and how it is answered
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("runs cancel last --quiet"), @"

@@ -280,7 +280,10 @@ tasks:
     );
     let run = stage.run().await;
     assert_eq!(run.output().unwrap().json(), "[123,123,3]");
-    assert_eq!(["first", "first#2", "first#3"].map(|task| status(&run, task)), [TaskStatus::Succeeded, TaskStatus::Skipped, TaskStatus::Skipped]);
+    assert_eq!(
+        ["first", "first#2", "first#3"].map(|task| status(&run, task)),
+        [TaskStatus::Succeeded, TaskStatus::Skipped, TaskStatus::Skipped]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -170,6 +170,6 @@ fn call(context: &Context, agent: &str, input: Payload, params: Option<Payload>)
             }
             (None, cause) => return Err(Problem::new(Exit::Failed, cause.unwrap_or_else(|| "it did not answer".to_owned()))),
         }
-        Ok(Exit::of(summary.status))
+        Ok(Exit::of(&watched.run))
     })
 }

@@ -124,7 +124,11 @@ fn who(asks: Asks<'_>) -> String {
         }
     });
     let words: Vec<String> = words.collect();
-    if words.is_empty() { "anybody who knows".to_owned() } else { words.join("; or ") }
+    let mut said = if words.is_empty() { "anybody who knows".to_owned() } else { words.join("; or ") };
+    for handed in asks.delegations {
+        said.push_str(&format!("; {} for {}", handed.to, handed.from));
+    }
+    said
 }
 
 fn approval_id(run: RunId, task: TaskView<'_>) -> String {
@@ -150,15 +154,9 @@ fn list(context: &Context, mine: bool) -> Outcome {
     if mine {
         let folder = context.folder()?;
         let me = context.me(context.read(&folder)?.project());
-        open.retain(|(run, _, asks)| {
-            let asked = asks.levels.is_empty()
-                || asks.levels.iter().any(|level| {
-                    let anybody = level.users.is_empty() && level.groups.is_empty();
-                    anybody
-                        || level.users.iter().any(|user| **user == *me.name)
-                        || level.groups.iter().any(|group| me.groups.contains(group))
-                });
-            asked && (asks.starter_may_answer || run.begun().is_none_or(|start| start.by != me.name))
+        open.retain(|(_, task, asks)| {
+            let answered = asks.answers.iter().any(|answer| answer.by == me.name);
+            !answered && task.may_be_answered_by(&me).is_ok()
         });
     }
     open.sort_by_key(|(_, _, asks)| (asks.deadline.is_none(), asks.deadline));
@@ -168,7 +166,7 @@ fn list(context: &Context, mine: bool) -> Outcome {
         return Ok(Exit::Succeeded);
     }
     if open.is_empty() {
-        context.screen.note("nobody is asked anything");
+        context.screen.note(if mine { "there is nothing that you may answer" } else { "nobody is asked anything" });
     }
     let mut table = Table::new(&["APPROVAL", "WORKFLOW", "UNTIL", "BY", "QUESTION"]);
     for (run, task, asks) in &open {
@@ -195,6 +193,7 @@ fn told(run: &Run, task: TaskView<'_>, asks: Asks<'_>) -> serde_json::Value {
         "by": asks.levels,
         "deadline": asks.deadline,
         "answers": asks.answers,
+        "delegations": asks.delegations,
     })
 }
 
@@ -279,6 +278,13 @@ fn show(context: &Context, wanted: &str) -> Outcome {
         }
         screen.out(&format!("evidence  {}", asks.question.evidence_digest));
         screen.out(&run::pretty(asks.question.evidence.json()));
+        let id = format!("{}/{}", run.id().short(), task.id());
+        screen.note(&match (choice(asks, false), choice(asks, true)) {
+            (Ok(_), Ok(_)) => {
+                format!("hint: `quorate approvals approve {id} --as NAME` says yes, `quorate approvals reject {id} --as NAME` no")
+            }
+            _ => format!("hint: `quorate approvals answer {id} --as NAME --choice …` answers it"),
+        });
         Ok(Exit::Succeeded)
     })
 }

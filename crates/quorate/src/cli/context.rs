@@ -51,6 +51,8 @@ pub(crate) struct Global {
 /// An engine, and the runs that were open in its data before.
 pub(crate) struct Owned {
     pub(crate) engine: Engine,
+    /// Whether its runs are there afterwards.
+    pub(crate) kept: bool,
     pub(crate) open: Vec<RunId>,
 }
 
@@ -211,14 +213,14 @@ impl Context {
             self.screen.err(&format!("warning: run {} cannot go on: {wrong}", run.short()));
         }
         know(&engine, host);
-        Ok(Owned { engine, open })
+        Ok(Owned { engine, kept: true, open })
     }
 
     /// An engine that keeps nothing.
     pub(crate) fn fleeting(host: &Host) -> Owned {
         let engine = Engine::new(Arc::new(MemoryJournal::new()), Arc::new(host.registry(|_, _| None)), host.options());
         know(&engine, host);
-        Owned { engine, open: Vec::new() }
+        Owned { engine, kept: false, open: Vec::new() }
     }
 
     /// Leaves an engine. What else was open and goes on by itself is brought to its end, or to where it waits for people:

@@ -1,7 +1,7 @@
 //! How a command ends: exit codes are part of what users rely on.
 
 use quorate::host::HostError;
-use quorate::{AppendError, Error, OpenError, ReadError, Refusal, RunStatus};
+use quorate::{AppendError, Error, OpenError, ReadError, Refusal, Run, RunStatus};
 
 use super::follow::Left;
 
@@ -36,8 +36,10 @@ Exit codes:
   130  interrupted";
 
 impl Exit {
-    pub(crate) fn of(status: RunStatus) -> Exit {
-        match status {
+    pub(crate) fn of(run: &Run) -> Exit {
+        match run.status() {
+            // Whoever asked for what it returns does not get it.
+            RunStatus::Succeeded if run.decision().is_none() && run.output().is_err() => Exit::Failed,
             RunStatus::Succeeded => Exit::Succeeded,
             RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => Exit::Failed,
             RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => Exit::Waiting,

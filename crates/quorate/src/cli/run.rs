@@ -132,7 +132,7 @@ pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watc
             return Err(wrong);
         }
     };
-    let exit = tell_watched(context, &watched, jsonl);
+    let exit = tell_watched(context, &watched, jsonl, owned.kept);
     if watched.left.is_some() {
         stop(&owned.engine).await?;
     } else {
@@ -142,9 +142,9 @@ pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watc
 }
 
 /// Tells how a run that was watched stands.
-pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool) -> Exit {
-    tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some());
-    watched.left.map_or_else(|| Exit::of(watched.run.status()), Exit::left)
+pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool, kept: bool) -> Exit {
+    tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some(), kept);
+    watched.left.map_or_else(|| Exit::of(&watched.run), Exit::left)
 }
 
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
@@ -159,11 +159,11 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 
 /// Tells of a run that had ended before anybody watched it.
 pub(crate) fn tell_of(context: &Context, run: &Run, entries: &[Entry], jsonl: bool) -> Outcome {
-    tell(context, run, entries, jsonl, false);
-    Ok(Exit::of(run.status()))
+    tell(context, run, entries, jsonl, false, true);
+    Ok(Exit::of(run))
 }
 
-fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool) {
+fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool, kept: bool) {
     let (screen, id) = (&context.screen, run.id().short());
     let summary = Summary::of(run, entries);
     if context.global.json {
@@ -176,6 +176,7 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
     let took = lasting(summary.duration_ms);
     let stands = screen.paint(Style::of_run(run.status()), &one_line(&standing(run)), true);
     match run.status() {
+        RunStatus::Succeeded if summary.output_error.is_some() => screen.err(&format!("run {id} {stands}")),
         RunStatus::Succeeded => screen.note(&format!("run {id} {stands}, in {took}")),
         _ if left => {
             screen.note(&format!("left run {id}, which {stands}"));
@@ -183,8 +184,11 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
         }
         RunStatus::Waiting | RunStatus::Running | RunStatus::Compensating => {
             screen.note(&format!("run {id} {stands}"));
-            screen.note(&if run.tasks().any(|task| task.status() == TaskStatus::Asking) {
-                format!("hint: `quorate approvals show {id}` shows what is asked, `quorate approvals approve {id} --as NAME` answers it")
+            let asking = run.tasks().filter(|task| task.status() == TaskStatus::Asking).count();
+            screen.note(&if asking == 1 {
+                format!("hint: `quorate approvals show {id}` shows what is asked, and how it is answered")
+            } else if asking > 1 {
+                "hint: `quorate approvals list` shows what is asked".to_owned()
             } else if run.children().next().is_some() {
                 "hint: `quorate approvals list` shows what the runs that it waits for ask".to_owned()
             } else {
@@ -193,7 +197,9 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
         }
         _ => {
             screen.err(&format!("run {id} {stands}, after {took}"));
-            screen.err(&format!("hint: `quorate runs explain {id}` tells the whole story"));
+            if kept {
+                screen.err(&format!("hint: `quorate runs explain {id}` tells the whole story"));
+            }
         }
     }
 }

@@ -460,7 +460,7 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
                 Err(problem) if problem.exit == Exit::Conflict && give.is_none() => {
                     let (data, plan) = (context.data()?, known.plan().clone());
                     match watch_from_afar(&reader, &data, id, plan, how, &context.screen).await? {
-                        Afar::Watched(watched) => return Ok(run::tell_watched(context, &watched, jsonl)),
+                        Afar::Watched(watched) => return Ok(run::tell_watched(context, &watched, jsonl, true)),
                         Afar::Alone { seen } => how.known = seen,
                     }
                 }
