@@ -325,6 +325,8 @@ pub(crate) fn decimal(digits: &str) -> Option<Decimal> {
     }
 }
 
+/// Most digits of a number that conditions read.
+const MAX_DIGITS: u32 = 28;
 /// So many fields are looked for one after the other, rather than put into a table first.
 const FEW_FIELDS: usize = 8;
 
@@ -335,6 +337,9 @@ fn fits(json: &str, kind: &Type, place: &str) -> Result<(), String> {
     // What a list holds is looked at below, item by item.
     let found = if json.starts_with('[') { Value::List(Vec::new()) } else { value(json, 0) };
     let wrong = || Err(format!("`{place}` should be {kind}, but is {}", shorten(json)));
+    if matches!((kind, &found), (Type::Number(_), Value::Unknown(Why::Overflow))) {
+        return Err(format!("`{place}` has more digits than the {MAX_DIGITS} that are kept exactly: {}", shorten(json)));
+    }
     match (kind, &found) {
         (Type::Any, Value::Object(_)) if has_odd_confidence(json) => match pick(json, &Segment::Field("confidence".into())) {
             Ok(confidence) => fits(confidence, &Type::Number(quorate_expr::Range::UNIT), &format!("{place}.confidence")),

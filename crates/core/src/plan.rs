@@ -427,6 +427,9 @@ impl Compiler<'_> {
         let lane_count = share_lanes(&mut nodes);
         let checkpoints = self.checkpoints(&names, &mut nodes);
         let output = draft.output.as_ref().map(|json| Form::compile(json, "output", &names.after_all(), &mut self.problems));
+        if let Some(form) = &output {
+            self.check_output(form);
+        }
         let reviews = self.reviews(&mut nodes);
         let source: Arc<str> = serde_json::to_string(draft).expect("a draft is plain data").into();
         let otherwise: Arc<str> = draft.otherwise.as_deref().unwrap_or(HIL_REVIEW).into();
@@ -836,6 +839,20 @@ impl Compiler<'_> {
         };
         self.check_gaps(task, &node);
         node
+    }
+
+    /// A run that returns what a task returned needs that task to have run.
+    fn check_output(&mut self, form: &Form) {
+        let mut gaps: Vec<(String, u32)> = Vec::new();
+        form.each("output", &mut |at, bound| gaps.extend(bound.bare_output().map(|read| (at.to_owned(), read))));
+        for (at, read) in gaps {
+            let task = &self.draft.tasks[read as usize];
+            if task.optional || task.when.is_some() || task.skip_when.is_some() {
+                let message = format!("`{}` may have failed or been skipped, and the run then returns nothing", task.id);
+                let help = format!("say what stands in its place, as in default({}, …)", task.id);
+                self.problems.push(Problem { severity: Severity::Warning, help: Some(help), ..Problem::new("P027", at, message) });
+            }
+        }
     }
 
     /// A task that also runs after others that returned nothing fails where it reads what they did not return.

@@ -184,6 +184,7 @@ impl Parser<'_> {
                 let wrong = Diagnostic::new("X011", span, format!("a value is missing before `{found}`"));
                 Err(match found {
                     "not" => wrong.help("put what is negated in parentheses: `not (a in b)`"),
+                    "{" => wrong.help("a condition stands without braces"),
                     "and" | "or" | "in" => wrong.help(format!("`{found}` is a word of the language and cannot be a name")),
                     _ => wrong.help("write a name, a number, a quoted text, a list or a group in parentheses"),
                 })

@@ -42,7 +42,8 @@ impl SqliteReader {
             (Ok(APPLICATION_ID), Ok(FORMAT)) => {}
             (Ok(APPLICATION_ID), Ok(other)) => return Err(foreign(format!("it has format {other}, this version reads format {FORMAT}"))),
             (Ok(_), _) => return Err(foreign("it is some other database".to_owned())),
-            (Err(wrong), _) => return Err(foreign(wrong.to_string())),
+            (Err(wrong), _) if is_corrupt(&wrong) => return Err(foreign(wrong.to_string())),
+            (Err(wrong), _) => return Err(failed(wrong)),
         }
         Ok(SqliteReader { connection })
     }

@@ -77,6 +77,10 @@ pub struct ExecSpec {
 /// Reads an agent whose shape was checked.
 pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec<Diagnostic>) -> Option<AgentSpec> {
     let get = |name| AGENT.get(node, name);
+    if functions.contains(&id) {
+        let problem = Diagnostic::error("A014", format!("`{id}` is always there, and would be another one here")).at(node.span);
+        problems.push(problem.help("choose another name"));
+    }
     let text = |name| get(name).and_then(Node::text).map(str::to_owned);
     let whole = |name| get(name).and_then(number).and_then(|text| text.parse::<usize>().ok());
     let does = match (get("use"), get("exec")) {

@@ -378,6 +378,15 @@ impl<'a> Lowering<'a, '_> {
             let problem = Diagnostic::error("W008", "this names nobody who may answer").at(node.span);
             self.problems.push(problem.help("name users or groups; without `by`, anybody may answer"));
         }
+        let people: HashSet<&String> =
+            level.groups.iter().filter_map(|group| self.around.groups.get(group)).flatten().chain(&level.users).collect();
+        let known = level.groups.iter().all(|group| self.around.groups.contains_key(group));
+        let needed = level.at_least.unwrap_or(1);
+        if known && (people.len() as u64) < u64::from(needed) && !level.groups.is_empty() {
+            let there = people.len();
+            let problem = Diagnostic::error("W019", format!("nobody can settle this: it takes {needed} of {there} people")).at(node.span);
+            self.problems.push(problem.help("ask more people, or fewer of them"));
+        }
         for group in level.groups.iter().filter(|group| !self.around.groups.contains_key(*group)) {
             let near = quorate_expr::closest(group, self.around.groups.keys().map(String::as_str));
             let help =

@@ -206,7 +206,9 @@ impl Reading<'_> {
             self.report(file, vec![problem.help("write one in the folder `workflows`; `quorate init --template list` shows some")]);
         }
         let Some(default) = &self.project.default else { return };
-        if written.contains_key(default) {
+        // It may be the one that could not be read.
+        let unread = |(file, tree): (&Source, &Option<Node>)| tree.is_none() && file.path.starts_with("workflows/");
+        if written.contains_key(default) || files.iter().zip(trees).any(unread) && self.problems.iter().any(Diagnostic::is_error) {
             return;
         }
         let help = match closest(default, written.keys().map(String::as_str)) {
@@ -227,7 +229,8 @@ impl Reading<'_> {
 
 /// Whether a file of `workflows/` holds one workflow rather than several.
 fn is_one_workflow(tree: &Node) -> bool {
-    tree.get("workflows").is_none() && (tree.get("tasks").is_some() || tree.get("steps").is_some())
+    let likely = |name: &str| WORKFLOW.field(name).is_some() || closest(name, ["tasks", "steps"]).is_some();
+    tree.get("workflows").is_none() && tree.entries().iter().any(|(key, _)| likely(&key.name))
 }
 
 struct Compiling<'a> {

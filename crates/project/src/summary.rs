@@ -244,6 +244,8 @@ fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> 
     const SHOWN: usize = 5;
     let busy = run.tasks().filter(|task| task.status() == TaskStatus::Running).count();
     let full = run.plan().max_parallel().filter(|most| busy >= *most as usize);
+    // Where the run itself would let one start, somebody else is at a limit.
+    let full = full.or_else(|| run.plan().max_parallel().filter(|_| run.next_ready().is_none()));
     let place = |asker| match full {
         Some(most) => format!("{most} at a time is the most that the workflow allows"),
         None => limit(asker).unwrap_or_else(|| "its agent, or the engine, is at its limit".to_owned()),
@@ -256,7 +258,9 @@ fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> 
             Work::Await { task, attempt: 1, .. } => Some(format!("{}, which is under way", task.id())),
             Work::Await { task, attempt, .. } => Some(format!("{}, which is under way in attempt {attempt}", task.id())),
             Work::Ask { task, question } => {
-                let until = question.deadline.map(|until| format!(" until {until}")).unwrap_or_default();
+                // Those who are asked later have time of their own.
+                let deadline = run.task(task.id()).and_then(TaskView::due).or(question.deadline);
+                let until = deadline.map(|until| format!(" until {until}")).unwrap_or_default();
                 Some(format!("an answer to {} (“{}”){until}", task.id(), question.text))
             }
             Work::Listen { task, signal } => Some(format!("the signal `{signal}`, for {}", task.id())),

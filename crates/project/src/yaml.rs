@@ -304,7 +304,8 @@ impl Builder {
             (Kind::Map(_), None) => match node.kind {
                 Kind::Scalar(scalar) => parent.key = Some(Key { span: node.span, name: scalar.text }),
                 Kind::List(_) | Kind::Map(_) => {
-                    self.problems.push(Diagnostic::error("Y007", "a key must be a name").at(node.span));
+                    let braces = "a value in braces stands in quotes: \"{{ … }}\"";
+                    self.problems.push(Diagnostic::error("Y007", "a key must be a name").at(node.span).help(braces));
                     parent.key = Some(Key { span: node.span, name: "".into() });
                 }
             },

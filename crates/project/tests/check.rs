@@ -148,7 +148,7 @@ fn fields_are_checked_against_what_may_be_there() {
       |
       = help: give one of them
     ");
-    insta::assert_snapshot!(tasks("  - {id: a, agent: std.echo, when: {{ b.ok }} }\n"), @"
+    insta::assert_snapshot!(tasks("  - {id: a, agent: std.echo, when: {{ b.ok }} }\n"), @r#"
     error[F003]: `when` takes a condition, not a mapping
      --> workflows/w.yaml:2:36
       |
@@ -162,7 +162,9 @@ fn fields_are_checked_against_what_may_be_there() {
       |
     2 |   - {id: a, agent: std.echo, when: {{ b.ok }} }
       |                                     ^^^^^^^^
-    ");
+      |
+      = help: a value in braces stands in quotes: "{{ … }}"
+    "#);
     insta::assert_snapshot!(tasks("  - {id: a, agent: std.echo, output: nubmer}\n"), @"
     error[F010]: `nubmer` is not a type
      --> workflows/w.yaml:2:38
@@ -252,6 +254,8 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
         "{ id: a, agent: std.echo, depends_on: [b], when: 'b.ok > 3' }",
         "{ id: a, agent: std.echo, params: { text: 'Hello {{ input.name' } }",
         "{ id: a, agent: std.echo, params: { text: '{{ nobody }}' } }",
+        "{ id: a, approval: { question: 'Go?', by: { group: leads, at_least: 5 } } }",
+        "{ id: a, agent: std.echo, when: '{{ input.go }}' }",
         "{ id: a, agent: std.echo, depends_on: [b], join: settled, params: { text: ['scored {{ b.score }}'] } }",
         "{ id: a, agent: std.echo, depends_on: [b], join: settled, params: { text: '{{ default(b.score, 0) }}' }, when: b.ok }",
         "{ id: a, agent: std.echo, depends_on: [b], join: settled, params: { text: '{{ b.score }}' }, when: completed(b) }",
@@ -322,6 +326,13 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     add("--- agents/a.yaml\nagents: { a: { use: std.echo, enabled: false } }\n--- workflows/w.yaml\ntasks: [{ id: t, agent: a }]\n");
     add("--- quorate.yaml\nname: house\ndefault: nothing\n");
     add("--- quorate.yaml\nnmae: house\n");
+    add(
+        "--- quorate.yaml\ngroups: { few: [ann] }\n--- workflows/w.yaml\ntasks: [{ id: a, approval: { question: 'Go?', by: { group: few, at_least: 2 } } }]\n",
+    );
+    add("--- quorate.yaml\ndefault: w\n--- workflows/w.yaml\ntask: [{ id: a, agent: std.echo }]\n");
+    add("--- quorate.yaml\ndefault: w\n--- workflows/w.yaml\ntasks:\n\t- { id: a }\n");
+    add("--- agents/a.yaml\nagents: { std.echo: { exec: [cat] } }\n--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\n");
+    add("--- workflows/w.yaml\noutput: '{{ a }}'\ntasks: [{ id: a, agent: std.echo, optional: true }]\n");
     add("--- quorate.yaml\nlimits: { max_concurrent_agents: many }\n");
     let kinds: std::collections::BTreeSet<&str> =
         all.split(['[', ']']).filter(|code| code.len() == 4 && code[1..].chars().all(|c| c.is_ascii_digit())).collect();
@@ -353,6 +364,8 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:3:55 warning[X044] `b.score > 2` can never hold | the value is declared as a number from 0 to 1
     workflows/w.yaml:3:55 error[X042] true or false cannot be compared with the number 3
     workflows/w.yaml:3:54 error[X060] this `{{` is never closed | end the expression with `}}`
+    workflows/w.yaml:3:47 error[W009] there is no group `leads` | groups stand in quorate.yaml, under `groups`
+    workflows/w.yaml:3:38 error[X011] a value is missing before `{` | a condition stands without braces
     workflows/w.yaml:3:80 warning[P027] `b` may have failed or been skipped by then, and `a` fails for want of it | say what stands in its place, as in default(b, …), or ask for it in `when`
     workflows/w.yaml:3:50 error[P026] `for_each` takes a list, and this is a number from 0 to 1
     workflows/w.yaml:3:39 error[P019] `b` does not come before `a`, so there is no section to repeat
@@ -409,6 +422,12 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:1:25 error[A011] the agent `a` is not enabled
     quorate.yaml:2:10 error[W011] there is no workflow `nothing` | write one in the folder `workflows`
     quorate.yaml:1:1 error[F001] a project has no field `nmae` | did you mean `name`?
+    workflows/w.yaml:1:51 error[W019] nobody can settle this: it takes 2 of 1 people | ask more people, or fewer of them
+    workflows/w.yaml:1:1 error[F001] a workflow has no field `task` | did you mean `tasks`?
+    workflows/w.yaml:1:1 error[F002] a workflow needs `tasks` | its tasks. Of two that are equally urgent, the earlier one goes first
+    workflows/w.yaml:2:2 error[Y002] this is not YAML: tabs disallowed within this context (block indentation) | YAML is indented with spaces, never with tabs
+    agents/a.yaml:1:21 error[A014] `std.echo` is always there, and would be another one here | choose another name
+    workflows/w.yaml:1:9 warning[P027] `a` may have failed or been skipped, and the run then returns nothing | say what stands in its place, as in default(a, …)
     quorate.yaml:1:34 error[F003] `max_concurrent_agents` takes a whole number from 1, not `many`
     ");
 }

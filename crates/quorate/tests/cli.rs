@@ -702,6 +702,26 @@ tasks: [{ id: pay, agent: std.set, params: { value: \"{{ input }}\" } }]
 }
 
 #[test]
+fn csv_that_is_broken_starts_nothing() {
+    let house = house();
+    for (text, wrong) in [
+        ("name\n\"Ann\nBob\n", "line 2: a quote opens here and is never closed"),
+        ("name\n\"Ann\"x\n", "line 2: text stands behind the quote that closes a field"),
+        ("name\r\nAnn\r\nB\"ob\r\n", "line 3: a quote stands inside of a field that does not begin with one"),
+        ("name,\nAnn,1\n", "column 2 has no name"),
+        ("name,name\nAnn,1\n", "the column `name` is there twice"),
+        ("name,age\nAnn\n", "found record with 1 fields"),
+    ] {
+        house.write("people.csv", text);
+        let shown = house.type_in("run greet --each people.csv");
+        assert!(shown.contains(wrong) && shown.ends_with("exit 3"), "{shown}");
+    }
+    house.write("people.csv", "name\r\n\r\n\"A\"\"n\r\nn\"\r\nBob\r\n");
+    let lines = house.type_in("run greet --each people.csv --jobs 1 -q");
+    assert!(lines.contains("\"line\":3") && lines.contains("\"line\":5"), "{lines}");
+}
+
+#[test]
 fn agents_are_listed_and_called() {
     let house = house();
     house.write("agents/rules.yaml", "agents:\n  rules:\n    exec: [sh, -c, 'cat > /dev/null; echo 3']\n    version: 1.2.0\n    output: number\n  mute:\n    exec: [sh, -c, 'echo almost']\n");
@@ -911,9 +931,7 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
               header
 
           --jobs <N>
-              How many of these runs are under way at once
-
-              [default: 8]
+              How many of these runs are under way at once; 8 where it is not given
 
           --out <FILE>
               Where a line of JSON for every one of these runs is written; standard
@@ -1029,6 +1047,7 @@ fn a_run_whose_process_was_killed_is_there_and_is_finished_by_the_next() {
     ");
     insta::assert_snapshot!(house.type_in("runs explain last"), @"
     Run <id> waits for second, which is under way.
+    Nobody goes on with it at the moment; `quorate runs watch <id>` does.
 
     How it came there:
          1  <took>  eve started it, at <time>
@@ -1092,7 +1111,7 @@ agents:
             pids.display()
         ),
     );
-    house.write("quorate.yaml", "name: house\nlimits: { grace: 200ms }\ngroups: { leads: [ann] }\n");
+    house.write("quorate.yaml", "name: house\nlimits: { grace: 200ms }\ngroups: { leads: [ann, bob] }\n");
     for (agent, wanted) in [
         ("endless", "timeout"),
         ("flood", "wrote more than the 100000 bytes allowed"),

@@ -29,6 +29,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) durability: Durability,
 }
 
+/// Most runs of one file that are under way at once.
+const MAX_JOBS: usize = 10_000;
 /// The version of what [`told`] looks like.
 const SCHEMA: &str = "quorate.record/1";
 
@@ -61,6 +63,8 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
     }
     let bar = bar(&context.screen, records.len() as u64);
     let count = records.len();
+    // More hands than work find nothing to do.
+    let jobs = batch.jobs.min(count).clamp(1, MAX_JOBS);
     super::runtime()?.block_on(async {
         let kept = batch.durability != Durability::Memory;
         let owned = if kept { context.own(host, None).await? } else { Context::fleeting(host) };
@@ -70,10 +74,10 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
         let by = context.me(host.project()).name;
         let (plan, durability) = (workflow.plan.clone(), batch.durability);
         let order = move |payload: Payload| Order { by: by.clone(), ..Order::new(plan.clone(), payload) }.durability(durability);
-        let (tell, mut done) = mpsc::channel(batch.jobs.max(1));
+        let (tell, mut done) = mpsc::channel(jobs);
         let orders = (1..).zip(records).map(move |(record, found)| (Place { record, line: found.line }, order(found.payload)));
         let queue = Arc::new(Queue { orders: Mutex::new(orders), closed: AtomicBool::new(false) });
-        for _ in 0..batch.jobs.max(1) {
+        for _ in 0..jobs {
             tokio::spawn(work(engine.clone(), queue.clone(), tell.clone(), context.screen));
         }
         drop(tell);

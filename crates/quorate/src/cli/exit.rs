@@ -114,6 +114,8 @@ impl From<OpenError> for Problem {
                 Problem::new(Exit::Conflict, text).hint("commands that only look (runs list, runs show) work meanwhile")
             }
             OpenError::Foreign { .. } => Problem::new(Exit::Invalid, text),
+            OpenError::Storage { .. } if text.contains("readonly") => Problem::new(Exit::NotPermitted, text)
+                .hint("who only looks needs the right to write in the folder as well: SQLite keeps its notes beside the journal"),
             OpenError::Folder { .. } | OpenError::Storage { .. } => Problem::new(Exit::Failed, text),
         }
     }

@@ -365,6 +365,11 @@ fn stand(run: &Run) -> Stand {
     }
 }
 
+/// Whether a run goes on without anybody, as long as somebody drives it.
+pub(crate) fn goes_on_by_itself(run: &Run) -> bool {
+    matches!(stand(run), Stand::Busy | Stand::Timed | Stand::Children { timed: true, .. })
+}
+
 /// How long somebody waits for a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {

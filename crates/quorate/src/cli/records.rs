@@ -58,12 +58,18 @@ fn of_lines(file: File, path: &str) -> Result<Result<Vec<Record>, String>, Probl
 }
 
 /// Every row as an object. What is empty is null.
-fn of_csv(file: File, kind: &Type) -> Result<Vec<Record>, String> {
-    let mut reader = csv::Reader::from_reader(BufReader::new(file));
+fn of_csv(mut file: File, kind: &Type) -> Result<Vec<Record>, String> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|broken| broken.to_string())?;
+    let lines = rows_of(&text)?;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
     let names = reader.headers().map_err(|broken| broken.to_string())?.clone();
     let twice = |position: usize, name: &str| names.iter().take(position).any(|earlier| earlier == name);
     if let Some((_, name)) = names.iter().enumerate().find(|(position, name)| twice(*position, name)) {
         return Err(format!("the column `{name}` is there twice"));
+    }
+    if let Some(position) = names.iter().position(str::is_empty) {
+        return Err(format!("column {} has no name", position + 1));
     }
     let kind_of = |name: &str| match kind {
         Type::Object(fields) => fields.iter().find(|field| field.name == name).map_or(&Type::Any, |field| &field.kind),
@@ -71,15 +77,52 @@ fn of_csv(file: File, kind: &Type) -> Result<Vec<Record>, String> {
     };
     let kinds: Vec<&Type> = names.iter().map(kind_of).collect();
     let mut records = Vec::new();
-    for row in reader.records() {
+    for (row, line) in reader.records().zip(lines.into_iter().skip(1)) {
         let row = row.map_err(|broken| broken.to_string())?;
-        let line = row.position().map_or(0, csv::Position::line);
         let fields = names.iter().zip(&row).zip(&kinds);
         let fields: Map<String, Value> = fields.map(|((name, text), kind)| (name.to_owned(), value(text, kind))).collect();
         let payload = Payload::of(&fields).map_err(|broken| format!("line {line}: {broken}"))?;
         records.push(Record { line, payload });
     }
     Ok(records)
+}
+
+/// The line at which each row begins. Quotes that do not close, or stand where none may, are mistakes: whoever reads on
+/// takes several rows for one.
+fn rows_of(text: &str) -> Result<Vec<u64>, String> {
+    #[derive(PartialEq)]
+    enum At {
+        Begin,
+        Plain,
+        Quoted,
+        /// Behind a quote inside of quotes: it closes them, or is one of two.
+        Quote,
+    }
+    let (mut rows, mut at, mut line, mut opened) = (Vec::new(), At::Begin, 1, 1);
+    let mut fresh = true;
+    for next in text.trim_start_matches('\u{feff}').chars() {
+        if fresh && !matches!(next, '\r' | '\n') {
+            rows.push(line);
+            fresh = false;
+        }
+        at = match (at, next) {
+            (At::Begin, '"') => {
+                opened = line;
+                At::Quoted
+            }
+            (At::Quoted, '"') => At::Quote,
+            (At::Quoted, _) | (At::Quote, '"') => At::Quoted,
+            (At::Plain, '"') => return Err(format!("line {line}: a quote stands inside of a field that does not begin with one")),
+            (_, ',' | '\r' | '\n') => At::Begin,
+            (At::Quote, _) => return Err(format!("line {line}: text stands behind the quote that closes a field")),
+            (At::Begin | At::Plain, _) => At::Plain,
+        };
+        if next == '\n' {
+            line += 1;
+            fresh |= at != At::Quoted;
+        }
+    }
+    if at == At::Quoted { Err(format!("line {opened}: a quote opens here and is never closed")) } else { Ok(rows) }
 }
 
 /// A field, as it is declared. What it cannot be stays a text, and is refused as such when its run begins.

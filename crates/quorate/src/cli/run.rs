@@ -13,6 +13,9 @@ use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watch, Watched, start, stop};
 use super::screen::{Style, lasting, one_line};
 
+/// How many runs of `--each` are under way at once, where nobody says.
+const USUAL_JOBS: usize = 8;
+
 /// Starts a workflow, watches it, and prints what it returned.
 ///
 /// Example: quorate run web-app -i '{"customer": "ACME"}'
@@ -37,11 +40,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<Duration>,
     /// One run for every record of this file: lines of JSON, or CSV with a header.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "jsonl"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "jsonl", "timeout"])]
     each: Option<String>,
-    /// How many of these runs are under way at once.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one, requires = "each")]
-    jobs: usize,
+    /// How many of these runs are under way at once; 8 where it is not given.
+    #[arg(long, value_name = "N", value_parser = at_least_one, requires = "each")]
+    jobs: Option<usize>,
     /// Where a line of JSON for every one of these runs is written; standard output where it is not given.
     #[arg(long, value_name = "FILE", requires = "each")]
     out: Option<PathBuf>,
@@ -58,7 +61,7 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         _ => Durability::Strict,
     };
     if let Some(records) = &arguments.each {
-        let batch = each::Batch { records, jobs: arguments.jobs, out: arguments.out.as_deref(), durability };
+        let batch = each::Batch { records, jobs: arguments.jobs.unwrap_or(USUAL_JOBS), out: arguments.out.as_deref(), durability };
         return each::run(&context, &host, workflow, &batch);
     }
     let payload = input(arguments.input.as_deref())?;

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use quorate::project::{AgentSpec, Project, Summary, millis_between, standing, standing_with};
-use quorate::{Asker, Durability, Entry, Event, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work};
+use quorate::{
+    Asker, Durability, Entry, Event, FolderLock, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
+};
 use serde_json::json;
 
 use super::context::{Context, Reader, counted, input, load};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{Afar, Watch, now, start, watch, watch_from_afar};
+use super::follow::{Afar, Watch, goes_on_by_itself, now, start, watch, watch_from_afar};
 use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
 use super::{events, run, tree};
 
@@ -396,6 +398,14 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         return Ok(Exit::Succeeded);
     }
     screen.out(&format!("Run {} {}.", run.id().short(), one_line(&standing)));
+    for child in run.children() {
+        if let Ok((child, _)) = load(&reader, child.run) {
+            screen.out(&format!("Run {} {}.", child.id().short(), one_line(&quorate::project::standing(&child))));
+        }
+    }
+    if goes_on_by_itself(&run) && context.data().is_ok_and(|data| FolderLock::take(&data).is_ok()) {
+        screen.out(&format!("Nobody goes on with it at the moment; `quorate runs watch {}` does.", run.id().short()));
+    }
     if let Some(decision) = run.decision() {
         screen.out("");
         screen.out(&format!("The decision is {}:", decision.action));
