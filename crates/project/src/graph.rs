@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use quorate_core::draft::WorkDraft;
-use quorate_core::{Plan, Role, Run, TaskStatus};
+use quorate_core::{Draft, Plan, Role, Run, TaskStatus, TaskView};
 use serde_json::json;
 
 /// More tasks than this are summed up where nobody asks for all of them.
@@ -83,15 +83,48 @@ impl Graph {
             }
         }
         if let Some(run) = run {
-            // What grew hangs on the task that it is an instance of.
-            for task in run.tasks().filter(|task| task.grown() && !position.contains_key(task.id())) {
-                let Some(origin) = position.get(task.plan_id()).copied() else { continue };
-                edges.push(Edge { from: origin, to: nodes.len(), line: Line::Before });
-                let by = task.agent().map(|agent| agent.id.to_string()).unwrap_or_default();
-                nodes.push(Node { id: task.id().to_owned(), by, role: task.role(), conditional: false, status: Some(task.status()) });
-            }
+            let mut graph = Graph { name: plan.name().to_string(), nodes, edges };
+            graph.add_grown(run, &draft, &position);
+            return graph;
         }
         Graph { name: plan.name().to_string(), nodes, edges }
+    }
+
+    /// Adds what was not there at the start: items hang on their task, and lead to what comes after it; a later turn of a
+    /// section follows the one before.
+    fn add_grown(&mut self, run: &Run, draft: &Draft, position: &BTreeMap<&str, usize>) {
+        let grown: Vec<TaskView<'_>> = run.tasks().filter(|task| task.grown() && !position.contains_key(task.id())).collect();
+        let mut places: BTreeMap<String, usize> = position.iter().map(|(id, at)| ((*id).to_owned(), *at)).collect();
+        for task in &grown {
+            places.insert(task.id().to_owned(), self.nodes.len());
+            let by = task.agent().map(|agent| agent.id.to_string()).unwrap_or_default();
+            self.nodes.push(Node { id: task.id().to_owned(), by, role: task.role(), conditional: false, status: Some(task.status()) });
+        }
+        let before = |from: usize, to: usize| Edge { from, to, line: Line::Before };
+        for task in &grown {
+            let (here, plan_id) = (places[task.id()], task.plan_id());
+            let Some(origin) = position.get(plan_id).copied() else { continue };
+            let turn = task.id().strip_prefix(plan_id).and_then(|rest| rest.strip_prefix('#')).and_then(|turn| turn.parse::<u32>().ok());
+            let Some(turn) = turn else {
+                let after = draft.tasks.iter().enumerate().filter(|(_, next)| next.depends_on.iter().any(|dep| dep == plan_id));
+                self.edges.extend(after.map(|(next, _)| before(here, next)));
+                self.edges.push(before(origin, here));
+                continue;
+            };
+            let name = |id: &str, turn: u32| if turn == 1 { id.to_owned() } else { format!("{id}#{turn}") };
+            let inside: Vec<usize> =
+                draft.tasks[origin].depends_on.iter().filter_map(|dep| places.get(&name(dep, turn)).copied()).collect();
+            if inside.is_empty() {
+                // It begins the section again, after its end in the turn before.
+                let ends = draft.tasks.iter().filter(|task| task.repeat.as_ref().is_some_and(|repeat| repeat.from == plan_id));
+                self.edges.extend(ends.filter_map(|end| places.get(&name(&end.id, turn - 1)).copied()).map(|end| before(end, here)));
+            }
+            self.edges.extend(inside.into_iter().map(|dep| before(dep, here)));
+            if draft.tasks[origin].repeat.is_some() && !places.contains_key(&name(plan_id, turn + 1)) {
+                let after = draft.tasks.iter().enumerate().filter(|(_, next)| next.depends_on.iter().any(|dep| dep == plan_id));
+                self.edges.extend(after.map(|(next, _)| before(here, next)));
+            }
+        }
     }
 
     /// How many tasks there are.

@@ -702,6 +702,83 @@ tasks: [{ id: pay, agent: std.set, params: { value: \"{{ input }}\" } }]
 }
 
 #[test]
+fn a_picture_of_a_run_shows_what_grew_where_it_grew() {
+    let house = House::empty();
+    for (template, input) in [("loop", "{\"topic\": \"x\"}"), ("map-reduce", "{\"items\": [\"a\", \"b\"]}")] {
+        let folder = format!("{template}-project");
+        house.type_in(&format!("init {folder} --template {template}"));
+        assert!(house.type_in(&format!("run {template} --project {folder} -q -i '{input}'")).ends_with("exit 0"));
+    }
+    insta::assert_snapshot!(house.type_in("graph --run last --project loop-project"), @"
+       [ ✓ write ]
+            │
+            ▼
+       [ ✓ judge ]
+          ┌─┴───────┐
+          ▼         │
+    [ ✓ write#2 ]   │
+          │         │
+          ▼         │
+    [ ✓ judge#2 ]   │
+          │         │
+          ▼         │
+    [ ✓ write#3 ]   │
+          │         │
+          ▼         │
+    [ ✓ judge#3 ]   │
+          └─┬───────┘
+            ▼
+      [ ✓ publish ]
+    write … judge may run again
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("graph --run last --project loop-project --format todo"), @"
+    ## loop
+
+    - [x] write
+    - [x] judge
+    - [x] write#2
+    - [x] judge#2
+    - [x] write#3
+    - [x] judge#3
+    - [x] publish
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("graph --run last --project map-reduce-project"), @"
+                [ ✓ map ]
+          ┌─────────┴─────┬─────────┐
+          ▼               ▼         │
+    [ ✓ map[0]  ]   [ ✓ map[1]  ]   │
+          └─────────┬─────┴─────────┘
+                    ▼
+              [ ✓ reduce  ]
+    exit 0
+    ");
+    house.write(
+        "loop-project/workflows/end.yaml",
+        "\
+id: end
+tasks:
+  - { id: a, agent: std.echo }
+  - { id: b, agent: std.echo, depends_on: [a] }
+  - { id: cleanup, agent: std.echo, finally: true }
+  - { id: notify, agent: std.echo, finally: true, depends_on: [cleanup] }
+",
+    );
+    insta::assert_snapshot!(house.type_in("graph end --project loop-project"), @"
+       [ a ]
+         │
+         ▼
+       [ b ]
+    [ cleanup ]
+         │
+         ▼
+    [ notify  ]
+    exit 0
+    ");
+}
+
+#[test]
 fn csv_that_is_broken_starts_nothing() {
     let house = house();
     for (text, wrong) in [

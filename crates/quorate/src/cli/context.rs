@@ -323,6 +323,8 @@ pub(crate) fn input(given: Option<&str>) -> Result<Payload, Problem> {
 }
 
 pub(crate) fn parse_input(text: &str, from: &str) -> Result<Payload, Problem> {
+    // Some systems begin every text with a mark of its byte order.
+    let text = text.trim_start_matches('\u{feff}');
     if let Err(wrong) = serde_json::from_str::<&serde_json::value::RawValue>(text) {
         // The place is that in a text of several lines; of a single one, its columns say enough.
         let (line, column) = (wrong.line(), wrong.column());
