@@ -274,12 +274,19 @@ enum Heard {
 
 impl Server {
     async fn call(&self, call: Call) -> Outcome {
+        let cancel = call.cancel.clone();
         let mut call = Box::new(call);
         loop {
             let (tell, told) = oneshot::channel();
             let mailbox = self.hand_over(Message::Ask(call, tell))?;
             let mut waiting = Waiting { mailbox, told };
-            match (&mut waiting.told).await {
+            let heard = tokio::select! {
+                biased;
+                heard = &mut waiting.told => heard,
+                // Nobody can tell it to stop one call: it is told to stop as a whole, before others wait behind that one.
+                () = cancel.raised() => return Err(silent(&self.program)),
+            };
+            match heard {
                 Ok(Heard::Answer(outcome)) => return outcome,
                 Ok(Heard::NotAsked(again)) => call = again,
                 Err(_) => return Err(silent(&self.program)),

@@ -229,6 +229,26 @@ async fn a_server_that_is_given_up_may_tidy_up() {
     assert_eq!(written(&tidied).await, "yes");
 }
 
+#[tokio::test]
+async fn a_call_that_is_told_to_stop_does_not_hold_up_those_that_come_after_it() {
+    let agent = Agent::from_server("rules", shell(SERVER));
+    let stuck = asking(1);
+    let cancel = stuck.cancel.clone();
+    let waiting = tokio::spawn({
+        let agent = agent.clone();
+        async move { told(ask(&agent, stuck).await) }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cancel.raise();
+    assert_eq!(waiting.await.unwrap(), "unavailable: `/bin/sh` ended before it answered");
+    let begun = Instant::now();
+    for amount in 100..103 {
+        let next = told(ask(&agent, asking(amount)).await);
+        assert!(next.starts_with("{\"pid\""), "it had nothing to do with that: {next}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
 async fn at_once(agent: &Agent) -> String {
     tokio::time::timeout(Duration::from_secs(5), async { told(ask(agent, call()).await) }).await.unwrap_or_else(|_| "it hangs".to_owned())
 }
