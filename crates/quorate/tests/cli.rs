@@ -883,6 +883,20 @@ fn a_journal_is_verified_and_damage_is_named() {
     err: keep the seal elsewhere: a journal that was put back to an earlier state has another one
     exit 0
     ");
+    let journal = rusqlite::Connection::open(house.path().join(".quorate/journal.db")).unwrap();
+    assert_eq!(journal.execute("UPDATE runs SET name = 'other'", []).unwrap(), 1);
+    drop(journal);
+    insta::assert_snapshot!(house.type_in("audit verify"), @"
+    run <id>: the index does not say what its entries say; it can be rebuilt from the entries
+    err: the journal is damaged in one place; nothing was changed
+    err: hint: no entry is; `quorate audit reindex` makes the index anew
+    exit 1
+    ");
+    insta::assert_snapshot!(house.type_in("audit reindex"), @"
+    err: the index has one run again
+    exit 0
+    ");
+    assert!(house.type_in("audit verify -q").starts_with("5 entries of one run: every chain is whole"));
     let exported = house.type_in("audit export");
     assert_eq!(exported.lines().count(), 6, "five entries, and how it ended: {exported}");
     let changed = change(&house.path().join(".quorate/journal.db"));

@@ -1,7 +1,7 @@
 //! `quorate audit`: whether the journal is what was written.
 
 use clap::Subcommand;
-use quorate::Wanted;
+use quorate::{Flaw, SqliteJournal, Wanted};
 use serde_json::json;
 
 use super::context::{Context, counted};
@@ -26,6 +26,10 @@ enum Verb {
     ///
     /// Example: quorate audit export > journal.jsonl
     Export,
+    /// Makes the index that lists are read from anew, from the entries. What is damaged otherwise is left as it is.
+    ///
+    /// Example: quorate audit reindex
+    Reindex,
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
@@ -52,8 +56,17 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
                     context.screen.out(&damage.to_string());
                 }
                 context.screen.err(&format!("the journal is damaged in {}; nothing was changed", counted(report.damage.len(), "place")));
+                if report.damage.iter().all(|damage| matches!(damage.flaw, Flaw::Index(_))) {
+                    context.screen.err("hint: no entry is; `quorate audit reindex` makes the index anew");
+                }
             }
             Ok(if sound { Exit::Succeeded } else { Exit::Failed })
+        }
+        Verb::Reindex => {
+            drop(reader);
+            let runs = SqliteJournal::rebuild_index(&context.data()?)?;
+            context.screen.note(&format!("the index has {} again", counted_u64(runs, "run", "runs")));
+            Ok(Exit::Succeeded)
         }
         Verb::Export => {
             for info in reader.list(&Wanted::newest(usize::MAX))?.iter().rev() {
