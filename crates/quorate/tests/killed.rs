@@ -11,7 +11,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate::draft::{TaskDraft, WorkDraft};
 use quorate::{
@@ -103,17 +103,28 @@ fn killed_a_hundred_times_it_loses_nothing_and_does_nothing_twice() {
     }
     let folder = tempfile::TempDir::new().unwrap();
     let mut waits = 0x2545_f491_4f6c_dd1d_u64;
-    for _ in 0..KILLS {
+    for kill in 0..KILLS {
+        let before = opened(folder.path());
         let mut worker = start(folder.path(), "work");
+        // One of four is killed wherever it is by then; the others have begun to work, however busy the machine is.
+        let begun = Instant::now();
+        while kill % 4 != 0 && opened(folder.path()) == before && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         waits ^= waits << 13;
         waits ^= waits >> 7;
         waits ^= waits << 17;
-        std::thread::sleep(Duration::from_millis(40 + waits % 120));
+        std::thread::sleep(Duration::from_millis(waits % 120));
         worker.kill().unwrap();
         worker.wait().unwrap();
     }
     assert!(start(folder.path(), "finish").wait().unwrap().success(), "the last worker lets every run end");
     check(folder.path());
+}
+
+/// How often a worker has begun to work.
+fn opened(folder: &Path) -> usize {
+    std::fs::read_to_string(folder.join("log")).unwrap_or_default().lines().filter(|line| *line == "opened").count()
 }
 
 fn start(folder: &Path, what: &str) -> std::process::Child {
