@@ -190,7 +190,7 @@ fn ctrl_c_leaves_a_run_and_ctrl_c_twice_cancels_it() {
     ");
 
     let terminal = Terminal::type_in(&house, "runs watch last");
-    terminal.wait_for("running");
+    terminal.wait_for("2 attempts");
     send("INT", &terminal.command);
     terminal.wait_for("Ctrl-C again");
     send("INT", &terminal.command);
