@@ -145,7 +145,7 @@ fn go_on(mut run: Run) {
         let _ = run.advance(Timestamp::from_micros(at), input);
         for _ in 0..20 {
             let Some(task) = run.next_ready().map(|offer| offer.task) else { break };
-            let agent = Arc::new(AgentRef { id: "a".into(), version: "1".into(), effect: Effect::Idempotent });
+            let agent = Arc::new(AgentRef::new("a", "1", Effect::Idempotent));
             let dispatched = Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None };
             let _ = run.advance(Timestamp::from_micros(at), dispatched);
             let attempt = run.task(task.id()).map_or(1, TaskView::attempts);

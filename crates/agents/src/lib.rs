@@ -5,9 +5,13 @@
 //! knows the agents and finds those that a task may ask for. This crate never decides when an agent is called, and never
 //! retries: that is the engine's.
 
+mod breaker;
 mod cancel;
 mod exec;
+mod line;
 mod registry;
+mod seat;
+mod slate;
 mod standard;
 mod wire;
 
@@ -19,9 +23,13 @@ use std::sync::Arc;
 use quorate_core::{AgentRef, Effect, Failure, FailureClass, Millis, Reply, Request};
 use quorate_expr::Type;
 
+pub use breaker::{BreakerRule, BreakerState};
 pub use cancel::Cancel;
 pub use exec::{NOT_STARTED, NOT_STARTED_MARK, Program};
-pub use registry::{NoCandidate, Registry};
+pub use line::{Line, PLACES_PER_LEVEL, Rank};
+pub use registry::{Endpoint, NoCandidate, Overview, Registry, RegistryStats};
+pub use seat::{Grant, MAX_REST, Mode, Place};
+pub use slate::{Ask, Picked, Slate};
 pub use standard::{STANDARD, standard};
 
 /// What comes of a call.
@@ -36,6 +44,16 @@ pub struct Call {
     pub request: Request,
     /// Raised when the outcome is no longer wanted. An agent that heeds it ends soon; one that does not is ended.
     pub cancel: Cancel,
+    /// At which of the agent's endpoints; 0 where it has none.
+    pub endpoint: usize,
+}
+
+impl Call {
+    /// A call that is wanted.
+    #[must_use]
+    pub fn new(request: Request) -> Call {
+        Call { request, cancel: Cancel::new(), endpoint: 0 }
+    }
 }
 
 /// Something that does work.
@@ -46,6 +64,11 @@ pub struct Agent {
     pub(crate) max_concurrent: Option<usize>,
     pub(crate) timeout: Option<Millis>,
     pub(crate) priority: u32,
+    pub(crate) weight: u32,
+    pub(crate) share: u32,
+    pub(crate) sticky_by: Option<Arc<str>>,
+    pub(crate) breaker: BreakerRule,
+    pub(crate) endpoints: Vec<Arc<str>>,
     doing: Doing,
 }
 
@@ -62,8 +85,20 @@ pub enum Doing {
 
 impl Agent {
     fn new(id: &str, doing: Doing) -> Agent {
-        let identity = AgentRef { id: id.into(), version: "1".into(), effect: Effect::None };
-        Agent { identity: Arc::new(identity), capabilities: Vec::new(), max_concurrent: None, timeout: None, priority: 5, doing }
+        let identity = AgentRef::new(id, "1", Effect::None);
+        Agent {
+            identity: Arc::new(identity),
+            capabilities: Vec::new(),
+            max_concurrent: None,
+            timeout: None,
+            priority: 5,
+            weight: 1,
+            share: 1,
+            sticky_by: None,
+            breaker: BreakerRule::OFF,
+            endpoints: Vec::new(),
+            doing,
+        }
     }
 
     /// An agent that is an async function.
@@ -122,6 +157,45 @@ impl Agent {
         self
     }
 
+    /// How much of the work it does beside others of the same priority: one of the weight 2 gets twice as much as one of the
+    /// weight 1, which is what it has where it is not given. At least one.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Agent {
+        self.weight = weight.max(1);
+        self
+    }
+
+    /// How many of the runs are with this version, beside the shares of its other versions; 1 where it is not given.
+    #[must_use]
+    pub fn share(mut self, share: u32) -> Agent {
+        self.share = share;
+        self
+    }
+
+    /// By what runs are shared out among the versions: a path such as `input.customer` or `session.user`. What is the same
+    /// there stays with one version. Without it every run is by itself.
+    #[must_use]
+    pub fn sticky_by(mut self, path: &str) -> Agent {
+        self.sticky_by = Some(path.into());
+        self
+    }
+
+    /// When it is left alone because it fails. Without it, what lies beyond a network has the usual rule, and nothing else has
+    /// one.
+    #[must_use]
+    pub fn breaker(mut self, rule: BreakerRule) -> Agent {
+        self.breaker = rule;
+        self
+    }
+
+    /// Where it is, where it is at several places: a call says at which, by position. Each is left alone by itself when it
+    /// fails. The names are shown and recorded.
+    #[must_use]
+    pub fn endpoints<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Agent {
+        self.endpoints = names.into_iter().map(Arc::from).collect();
+        self
+    }
+
     /// The same agent, called with what `prepare` makes of its calls.
     #[must_use]
     pub fn preparing(self, prepare: impl Fn(Call) -> Call + Send + Sync + 'static) -> Agent {
@@ -168,6 +242,18 @@ impl Agent {
     #[must_use]
     pub fn identity(&self) -> &Arc<AgentRef> {
         &self.identity
+    }
+
+    /// What it can do.
+    #[must_use]
+    pub fn can_do(&self) -> &[Arc<str>] {
+        &self.capabilities
+    }
+
+    /// Its priority.
+    #[must_use]
+    pub fn rank(&self) -> u32 {
+        self.priority
     }
 
     /// How many calls it takes at once, if there is a limit.

@@ -1,16 +1,41 @@
 //! The agents that there are.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use quorate_core::Asker;
+use quorate_core::{AgentRef, Asker, Timestamp};
 
 use crate::Agent;
+use crate::breaker::BreakerState;
+use crate::seat::{Desk, Member, Mode, Seat, Standing};
+use crate::slate::{Slate, asked_for};
 
-/// Knows the agents, and finds those that a task may ask for.
+/// Most requests of a kind for which the agents that would do are remembered.
+const MAX_SLATES: usize = 10_000;
+
+/// Knows the agents, how busy and how well they are, and finds those that a task may ask for.
 #[derive(Debug, Default)]
 pub struct Registry {
-    agents: RwLock<BTreeMap<Arc<str>, Arc<Agent>>>,
+    roster: RwLock<Roster>,
+    generation: AtomicU64,
+    desk: Arc<Desk>,
+}
+
+/// The agents as they are registered now.
+#[derive(Debug, Default)]
+struct Roster {
+    /// By id and version.
+    members: BTreeMap<(Arc<str>, Arc<str>), Arc<Member>>,
+    next: u32,
+    slates: Mutex<Slates>,
+}
+
+/// Who can do what was asked before.
+#[derive(Debug, Default)]
+struct Slates {
+    by_id: HashMap<Arc<str>, Arc<Slate>>,
+    by_capabilities: HashMap<Vec<Arc<str>>, Arc<Slate>>,
 }
 
 /// No agent can do a task.
@@ -32,6 +57,47 @@ impl NoCandidate {
     }
 }
 
+/// How an agent of one version stands at the moment.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// Whether it is called.
+    pub mode: Mode,
+    /// Calls under way.
+    pub under_way: u32,
+    /// How many it takes at once, if there is a limit.
+    pub slots: Option<u32>,
+    /// How many stand in a line in which it would do.
+    pub waiting: usize,
+    /// Its endpoints; one without a name where it has none.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// How an endpoint stands at the moment.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its name, as the project writes it.
+    pub name: Option<Arc<str>>,
+    /// Calls under way.
+    pub under_way: u32,
+    /// How its breaker stands.
+    pub breaker: BreakerState,
+    /// Until when it asked to be left alone.
+    pub rests: Option<Timestamp>,
+}
+
+/// What a registry holds, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryStats {
+    /// Agents, those included that are not called.
+    pub total_agents: usize,
+    /// Agents that are called.
+    pub enabled_agents: usize,
+    /// What they can do, and how many of them.
+    pub capabilities: BTreeMap<Arc<str>, usize>,
+}
+
 impl Registry {
     /// A registry without agents.
     #[must_use]
@@ -39,44 +105,236 @@ impl Registry {
         Registry::default()
     }
 
-    /// Adds an agent. One of the same name is replaced; calls under way go on with the one they started with.
+    /// Adds an agent. One of the same name and version is replaced: calls under way go on with the one they started with, and
+    /// are counted. Other versions of it stay, each with its share.
     pub fn register(&self, agent: Agent) {
-        let id = agent.identity.id.clone();
-        self.agents.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id, Arc::new(agent));
+        let mut roster = self.write();
+        let key = (agent.identity.id.clone(), agent.identity.version.clone());
+        let before = roster.members.get(&key).cloned();
+        let standing = before.as_ref().map_or_else(
+            || {
+                roster.next += 1;
+                Arc::new(Standing::new(roster.next))
+            },
+            |member| member.standing.clone(),
+        );
+        standing.set_slots(agent.max_concurrent);
+        let turns = roster.members.values().flat_map(|member| &member.seats).map(|seat| seat.turns()).max().unwrap_or_default();
+        let names: Vec<Option<&Arc<str>>> =
+            if agent.endpoints.is_empty() { vec![None] } else { agent.endpoints.iter().map(Some).collect() };
+        let seat_of = |name: &Option<&Arc<str>>| {
+            // What is known of an endpoint stays known.
+            let known = before.as_ref().and_then(|member| {
+                let same = |position: &usize| member.agent.endpoints.get(*position) == *name;
+                (0..member.seats.len()).find(same).map(|position| member.seats[position].clone())
+            });
+            known.unwrap_or_else(|| {
+                let seat = Seat::default();
+                seat.set_turns(turns);
+                Arc::new(seat)
+            })
+        };
+        let seats = names.iter().map(seat_of).collect();
+        roster.members.insert(key, Arc::new(Member { agent: Arc::new(agent), standing, seats }));
+        self.has_changed(roster);
     }
 
-    /// Takes an agent away, and says whether it was there.
+    /// Takes all versions of an agent away, and says whether there were any. Calls under way go on.
     pub fn unregister(&self, id: &str) -> bool {
-        self.agents.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id).is_some()
+        self.remove(|known, _| known == id)
     }
 
-    /// The agent that a task may ask for: the one it names, or of those that have all it asks for the one with
-    /// the highest priority, then the first by name.
+    /// Takes one version of an agent away, and says whether it was there. Calls under way go on.
+    pub fn unregister_version(&self, id: &str, version: &str) -> bool {
+        self.remove(|known, of| known == id && of == version)
+    }
+
+    fn remove(&self, gone: impl Fn(&str, &str) -> bool) -> bool {
+        let mut roster = self.write();
+        let before = roster.members.len();
+        roster.members.retain(|(id, version), _| !gone(id, version));
+        let changed = roster.members.len() < before;
+        if changed {
+            self.has_changed(roster);
+        }
+        changed
+    }
+
+    /// Lets an agent be called again, in all of its versions or in one, and says whether it is there.
+    pub fn enable(&self, id: &str, version: Option<&str>) -> bool {
+        self.set_mode(id, version, Mode::Enabled)
+    }
+
+    /// Has an agent not called any more, as if it were not there, in all of its versions or in one, and says whether it is
+    /// there. Calls under way go on.
+    pub fn disable(&self, id: &str, version: Option<&str>) -> bool {
+        self.set_mode(id, version, Mode::Disabled)
+    }
+
+    /// Has an agent take no new calls for now: what asks for it alone waits until it is enabled again. Calls under way go on;
+    /// [`Registry::idle`] waits for their end.
+    pub fn drain(&self, id: &str, version: Option<&str>) -> bool {
+        self.set_mode(id, version, Mode::Draining)
+    }
+
+    fn set_mode(&self, id: &str, version: Option<&str>, mode: Mode) -> bool {
+        let found = self.members_of(id, version);
+        found.iter().for_each(|member| member.standing.set_mode(mode));
+        self.desk.call_all();
+        if found.iter().any(|member| member.standing.under_way() == 0) {
+            self.desk.idle.notify_waiters();
+        }
+        !found.is_empty()
+    }
+
+    fn members_of(&self, id: &str, version: Option<&str>) -> Vec<Arc<Member>> {
+        let roster = self.read();
+        let wanted = roster.members.iter().filter(|((known, of), _)| **known == *id && version.is_none_or(|version| **of == *version));
+        wanted.map(|(_, member)| member.clone()).collect()
+    }
+
+    /// Waits until an agent that is drained or disabled has no calls under way.
+    pub async fn idle(&self, id: &str) {
+        loop {
+            let notified = self.desk.idle.notified();
+            let mut notified = std::pin::pin!(notified);
+            // From here on no end of a call goes unnoticed.
+            notified.as_mut().enable();
+            if self.members_of(id, None).iter().all(|member| member.standing.under_way() == 0) {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Counts up with everything that is registered, or taken away.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The agents that can do what is asked: all versions of the one that is named, or all that have the capabilities.
     ///
     /// # Errors
     /// [`NoCandidate`] with what was asked for, and what there is.
-    pub fn find(&self, asker: &Asker<'_>) -> Result<Arc<Agent>, NoCandidate> {
-        let agents = self.agents.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let found = match asker {
-            Asker::Agent(id) => agents.get(*id),
-            Asker::Capabilities(wanted) => {
-                let able = agents.values().filter(|agent| wanted.iter().all(|one| agent.capabilities.contains(one)));
-                // Of those that are equal the first by name.
-                able.rev().max_by_key(|agent| agent.priority)
-            }
+    pub fn slate(&self, asker: &Asker<'_>) -> Result<Arc<Slate>, NoCandidate> {
+        let roster = self.read();
+        let mut slates = roster.slates();
+        let known = match asker {
+            Asker::Agent(id) => slates.by_id.get(*id),
+            Asker::Capabilities(wanted) => slates.by_capabilities.get(*wanted),
             Asker::Workflow(_) => None,
         };
-        found.cloned().ok_or_else(|| {
-            let asked = match asker {
-                Asker::Agent(id) => format!("is called `{id}`"),
-                Asker::Capabilities(wanted) => format!("can do {}", wanted.join(", ")),
-                Asker::Workflow(plan) => format!("runs the workflow {plan}"),
-            };
-            let shown = |agent: &Arc<Agent>| match agent.capabilities.is_empty() {
-                true => agent.identity.id.to_string(),
-                false => format!("{} ({})", agent.identity.id, agent.capabilities.join(", ")),
-            };
-            NoCandidate { asked, there: agents.values().map(shown).collect() }
-        })
+        if let Some(slate) = known {
+            return Ok(slate.clone());
+        }
+        let slate = Arc::new(Slate::new(&roster.able(asker), asker, &self.desk));
+        if slate.is_empty() {
+            return Err(roster.no_candidate(asker));
+        }
+        if slates.by_id.len() + slates.by_capabilities.len() < MAX_SLATES {
+            match asker {
+                Asker::Agent(id) => drop(slates.by_id.insert((*id).clone(), slate.clone())),
+                Asker::Capabilities(wanted) => drop(slates.by_capabilities.insert(wanted.to_vec(), slate.clone())),
+                Asker::Workflow(_) => {}
+            }
+        }
+        Ok(slate)
+    }
+
+    /// How the agents stand, by id and version.
+    #[must_use]
+    pub fn overview(&self, now: Timestamp) -> Vec<Overview> {
+        let members: Vec<Arc<Member>> = self.read().members.values().cloned().collect();
+        let endpoint = |member: &Member, position: usize| Endpoint {
+            name: member.agent.endpoints.get(position).cloned(),
+            under_way: member.seats[position].under_way(),
+            breaker: member.seats[position].breaker.state(now),
+            rests: member.seats[position].rests(now),
+        };
+        let shown = |member: &Arc<Member>| Overview {
+            agent: member.agent.clone(),
+            mode: member.standing.mode(),
+            under_way: member.standing.under_way(),
+            slots: member.standing.slots(),
+            waiting: self.desk.waiting_at(member.standing.number),
+            endpoints: (0..member.seats.len()).map(|position| endpoint(member, position)).collect(),
+        };
+        members.iter().map(shown).collect()
+    }
+
+    /// What there is, in numbers.
+    #[must_use]
+    pub fn stats(&self) -> RegistryStats {
+        let roster = self.read();
+        let ids = |wanted: &dyn Fn(&Member) -> bool| {
+            roster.members.values().filter(|member| wanted(member)).map(|member| member.agent.identity.id.clone()).collect::<BTreeSet<_>>()
+        };
+        let mut capabilities: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for member in roster.members.values() {
+            for capability in &member.agent.capabilities {
+                capabilities.entry(capability.clone()).or_default().insert(member.agent.identity.id.clone());
+            }
+        }
+        RegistryStats {
+            total_agents: ids(&|_| true).len(),
+            enabled_agents: ids(&|member| member.standing.mode() == Mode::Enabled).len(),
+            capabilities: capabilities.into_iter().map(|(name, agents)| (name, agents.len())).collect(),
+        }
+    }
+
+    /// Says that an agent answers, or does not, as somebody found out without a call of any run.
+    pub fn probed(&self, identity: &AgentRef, answers: bool, now: Timestamp) {
+        self.desk.see(now);
+        for member in self.members_of(&identity.id, Some(&identity.version)) {
+            let at = |position: &usize| member.agent.endpoints.get(*position) == identity.endpoint.as_ref();
+            let Some(seat) = (0..member.seats.len()).find(at).map(|position| &member.seats[position]) else { continue };
+            if answers {
+                seat.breaker.answers(now);
+                self.desk.serve(&member);
+            } else if seat.breaker.failed(&member.agent.breaker, now, false) {
+                self.desk.call_all();
+            }
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Roster> {
+        self.roster.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Roster> {
+        self.roster.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_changed(&self, roster: std::sync::RwLockWriteGuard<'_, Roster>) {
+        *roster.slates() = Slates::default();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        drop(roster);
+        self.desk.call_all();
+    }
+}
+
+impl Roster {
+    fn slates(&self) -> MutexGuard<'_, Slates> {
+        self.slates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn able(&self, asker: &Asker<'_>) -> Vec<Arc<Member>> {
+        let can = |member: &&Arc<Member>| match asker {
+            Asker::Agent(id) => member.agent.identity.id == **id,
+            Asker::Capabilities(wanted) => wanted.iter().all(|one| member.agent.capabilities.contains(one)),
+            Asker::Workflow(_) => false,
+        };
+        self.members.values().filter(can).cloned().collect()
+    }
+
+    fn no_candidate(&self, asker: &Asker<'_>) -> NoCandidate {
+        let shown = |member: &Arc<Member>| {
+            let off = (member.standing.mode() == Mode::Disabled).then_some("disabled");
+            let about: Vec<&str> = member.agent.capabilities.iter().map(|name| &**name).chain(off).collect();
+            let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
+            format!("{}{about}", member.agent.identity.id)
+        };
+        NoCandidate { asked: asked_for(asker), there: self.members.values().map(shown).collect() }
     }
 }

@@ -137,7 +137,7 @@ fn opened(text: &str, fields: &Fields<'_>) -> Outcome {
             let classes = "invalid, unavailable, timeout, rate_limited, internal or refused";
             invalid(format!("it answered with an error that cannot be read: {wrong}; its class is {classes}"))
         })?;
-        return Err(Failure { class: refused.class, message: refused.message, retry_after: refused.retry_after });
+        return Err(Failure::new(refused.class, refused.message).retry_after(refused.retry_after));
     }
     let Some(found) = fields.get("output") else { return Err(invalid("its answer has neither `output` nor `error`".to_owned())) };
     let said: Beside<'_> =

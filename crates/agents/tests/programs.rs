@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use quorate_agents::{Agent, Call, Cancel, Doing, Outcome, Program};
+use quorate_agents::{Agent, Call, Doing, Outcome, Program};
 use quorate_core::{Payload, Request, RunId};
 
 fn call() -> Call {
@@ -18,7 +18,7 @@ fn call() -> Call {
         outputs: vec![("enrich".into(), Payload::parse("[1]".to_owned()).unwrap())],
         session: None,
     };
-    Call { request, cancel: Cancel::new() }
+    Call::new(request)
 }
 
 fn shell(script: &str) -> Program {

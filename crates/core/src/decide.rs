@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use quorate_expr::Truth;
 
+use crate::choice::{Choice, MAX_FAILOVERS};
 use crate::decision::{Contributor, Decision, Look, NotTaken, OTHERWISE, Outcome, Rule};
 use crate::draft::{Expiry, Level, OnLate};
 use crate::event::cut;
@@ -32,8 +33,8 @@ pub enum Input {
         agent: Arc<AgentRef>,
         /// How long the agent may take, where the plan does not say.
         timeout: Option<Millis>,
-        /// Why this agent.
-        choice: Option<Payload>,
+        /// Why this agent, where there was a choice.
+        choice: Option<Box<Choice>>,
     },
     /// A run of its own was found for a task that may start.
     ChildDispatched {
@@ -46,6 +47,8 @@ pub enum Input {
         task: TaskRef,
         /// Who was looked for.
         failure: Failure,
+        /// Whether there will be one: those who can do it are left alone for a while.
+        for_now: bool,
     },
     /// The values of a task cannot be put together.
     Unfit {
@@ -326,8 +329,8 @@ impl Deciding<'_> {
         match input {
             Input::Dispatched { task, agent, timeout, choice } => self.dispatched(task, agent, timeout, choice),
             Input::ChildDispatched { task } => self.child_dispatched(task),
-            Input::Nobody { task, failure } => {
-                self.unfit(task, failure, true);
+            Input::Nobody { task, failure, for_now } => {
+                self.nobody(task, failure, for_now);
                 Ok(())
             }
             Input::Unfit { task, failure } => {
@@ -427,7 +430,13 @@ impl Deciding<'_> {
         }
     }
 
-    fn dispatched(&mut self, task: TaskRef, agent: Arc<AgentRef>, timeout: Option<Millis>, choice: Option<Payload>) -> Result<(), Refusal> {
+    fn dispatched(
+        &mut self,
+        task: TaskRef,
+        agent: Arc<AgentRef>,
+        timeout: Option<Millis>,
+        choice: Option<Box<Choice>>,
+    ) -> Result<(), Refusal> {
         let (task, attempt) = self.next_attempt(task)?;
         let deadline = self.run.timeout_of(&task).or(timeout).map(|timeout| self.at.plus(timeout));
         self.record(Event::TaskStarted { task, attempt, agent, deadline, choice });
@@ -460,20 +469,41 @@ impl Deciding<'_> {
 
     fn attempt_failed(&mut self, task: TaskRef, attempt: u32, failure: Failure) {
         let state = &self.run.tasks[task.ix as usize];
-        let once = state.agent.as_ref().is_some_and(|agent| agent.effect == Effect::Once);
+        let once = state.agent.as_ref().is_some_and(|agent| agent.effect == Effect::Once) && !failure.unsent;
         if once && matches!(failure.class, FailureClass::Timeout | FailureClass::Internal | FailureClass::Unavailable) {
             self.record(Event::OutcomeUnknown { task, attempt, failure: Box::new(failure) });
             return;
         }
         // Of what must not be done twice, only a call that was turned away at the door is made again.
         let may_retry = !once || failure.class == FailureClass::RateLimited;
-        let node = self.run.node(task.ix);
-        let delay = node.retry.as_ref().filter(|_| may_retry).and_then(|retry| {
-            let chance = Digest::of_parts(&[&self.run.id.0.to_be_bytes(), task.id.as_bytes(), &attempt.to_be_bytes()]).fraction();
-            retry.delay(state.failures + 1, failure.class, chance)
-        });
-        let retry_at = delay.map(|delay| self.at.plus(delay.max(failure.retry_after.unwrap_or_default())));
-        self.record(Event::AttemptFailed { task, attempt, failure: Box::new(failure), retry_at });
+        let elsewhere = may_retry
+            && !matches!(failure.class, FailureClass::Invalid | FailureClass::Refused)
+            && state.aside.as_ref().is_some_and(|aside| aside.others > 0 && aside.tried.len() < MAX_FAILOVERS);
+        let retry_at = if may_retry && !elsewhere { self.retry_at(task.ix, attempt, &failure) } else { None };
+        self.record(Event::AttemptFailed { task, attempt, failure: Box::new(failure), retry_at, elsewhere });
+    }
+
+    /// When a task that failed is tried again, if it is.
+    fn retry_at(&self, ix: u32, attempt: u32, failure: &Failure) -> Option<Timestamp> {
+        let state = &self.run.tasks[ix as usize];
+        let retry = self.run.node(ix).retry.as_ref()?;
+        let chance = Digest::of_parts(&[&self.run.id.0.to_be_bytes(), state.id.as_bytes(), &attempt.to_be_bytes()]).fraction();
+        let delay = retry.delay(state.failures + 1, failure.class, chance)?;
+        Some(self.at.plus(delay.max(failure.retry_after.unwrap_or_default())))
+    }
+
+    /// Nobody can do a task, or nobody for the time being.
+    fn nobody(&mut self, task: TaskRef, mut failure: Failure, for_now: bool) {
+        if for_now && let Some(ix) = self.run.place(&task).filter(|ix| matches!(self.state(*ix), State::Ready)) {
+            let state = &self.run.tasks[ix as usize];
+            let next = state.attempt.saturating_add(state.failures);
+            if let Some(retry_at) = self.retry_at(ix, next, &failure) {
+                cut(&mut failure.message);
+                self.record(Event::TurnedAway { task: self.run.reference(ix), failure: Box::new(failure), retry_at });
+                return;
+            }
+        }
+        self.unfit(task, failure, true);
     }
 
     fn restarted(&mut self) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quorate_expr::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::choice::Choice;
 use crate::decision::Decision;
 use crate::{Digest, Millis, Payload, RunId, Timestamp};
 
@@ -93,9 +94,9 @@ pub enum Event {
         /// When the attempt times out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Timestamp>,
-        /// Why this agent was chosen.
+        /// Why this agent was chosen, where there was a choice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        choice: Option<Payload>,
+        choice: Option<Box<Choice>>,
     },
     /// An attempt was given to a run of its own.
     ChildStarted {
@@ -129,9 +130,21 @@ pub enum Event {
         attempt: u32,
         /// Why.
         failure: Box<Failure>,
-        /// When the next attempt is due; without it the task has ended.
+        /// When the next attempt is due. Where nothing says that there is another one, the task has ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
+        /// Whether the task goes to another agent at once, which does not count as a retry.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        elsewhere: bool,
+    },
+    /// No agent could take the task for the time being, and none was called. It counts as a failure all the same.
+    TurnedAway {
+        /// The task.
+        task: TaskRef,
+        /// Why.
+        failure: Box<Failure>,
+        /// When it is tried again.
+        retry_at: Timestamp,
     },
     /// The wait before the next attempt is over.
     RetryDue {
@@ -323,6 +336,7 @@ impl Event {
             Event::ChildStarted { .. } => "child_started",
             Event::TaskSucceeded { .. } => "task_succeeded",
             Event::AttemptFailed { .. } => "attempt_failed",
+            Event::TurnedAway { .. } => "turned_away",
             Event::RetryDue { .. } => "retry_due",
             Event::AttemptInterrupted { .. } => "attempt_interrupted",
             Event::OutcomeUnknown { .. } => "outcome_unknown",
@@ -359,6 +373,7 @@ impl Event {
             | Event::ChildStarted { task, .. }
             | Event::TaskSucceeded { task, .. }
             | Event::AttemptFailed { task, .. }
+            | Event::TurnedAway { task, .. }
             | Event::RetryDue { task }
             | Event::AttemptInterrupted { task, .. }
             | Event::OutcomeUnknown { task, .. }
@@ -394,15 +409,16 @@ impl Event {
                 visit(&mut start.input);
                 start.profile.iter_mut().chain(&mut start.session).for_each(visit);
             }
-            Event::TaskStarted { choice, .. } => choice.iter_mut().for_each(visit),
             Event::TaskSucceeded { output, .. } => visit(output),
             Event::Mapped { items, .. } => visit(items),
             Event::Asked { question, .. } => visit(&mut question.evidence),
             Event::Answered { answer, .. } => answer.output.iter_mut().for_each(visit),
             Event::SignalReceived(signal) => visit(&mut signal.payload),
             Event::TaskAdmitted { .. }
+            | Event::TaskStarted { .. }
             | Event::ChildStarted { .. }
             | Event::AttemptFailed { .. }
+            | Event::TurnedAway { .. }
             | Event::RetryDue { .. }
             | Event::AttemptInterrupted { .. }
             | Event::OutcomeUnknown { .. }
@@ -430,7 +446,6 @@ impl Event {
     pub fn long_payloads(&self) -> impl Iterator<Item = &Payload> {
         let (one, rest): (Option<&Payload>, [Option<&Payload>; 2]) = match self {
             Event::RunStarted(start) => (Some(&start.input), [start.profile.as_ref(), start.session.as_ref()]),
-            Event::TaskStarted { choice, .. } => (choice.as_ref(), [None, None]),
             Event::TaskSucceeded { output, .. } => (Some(output), [None, None]),
             Event::Mapped { items, .. } => (Some(items), [None, None]),
             Event::Asked { question, .. } => (Some(&question.evidence), [None, None]),
@@ -487,6 +502,24 @@ pub struct AgentRef {
     pub version: Arc<str>,
     /// What calling it does to the world.
     pub effect: Effect,
+    /// Where it is, as its project writes it, where it is at several places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Arc<str>>,
+}
+
+impl AgentRef {
+    /// The agent of this name and version.
+    #[must_use]
+    pub fn new(id: &str, version: &str, effect: Effect) -> AgentRef {
+        AgentRef { id: id.into(), version: version.into(), effect, endpoint: None }
+    }
+}
+
+impl fmt::Display for AgentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.id, self.version)?;
+        self.endpoint.as_ref().map_or(Ok(()), |endpoint| write!(f, " at {endpoint}"))
+    }
 }
 
 /// What calling an agent does to the world.
@@ -517,7 +550,7 @@ pub struct Said {
 }
 
 /// What a call used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens read.
     #[serde(default)]
@@ -541,6 +574,12 @@ pub struct Failure {
     /// How long the agent asks to be left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Millis>,
+    /// Whether the agent was never reached, so that nothing can have taken effect.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsent: bool,
+    /// What the call used all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Box<Usage>>,
 }
 
 /// Longest text that somebody adds to an entry: a message, a log, a note, a reason. Those of agents are cut, those of
@@ -560,7 +599,21 @@ impl Failure {
     /// A failure of this class.
     #[must_use]
     pub fn new(class: FailureClass, message: impl Into<String>) -> Failure {
-        Failure { class, message: message.into(), retry_after: None }
+        Failure { class, message: message.into(), retry_after: None, unsent: false, usage: None }
+    }
+
+    /// The same, before the agent was reached.
+    #[must_use]
+    pub fn unsent(mut self) -> Failure {
+        self.unsent = true;
+        self
+    }
+
+    /// The same, by an agent that asks to be left alone for so long.
+    #[must_use]
+    pub fn retry_after(mut self, retry_after: Option<Millis>) -> Failure {
+        self.retry_after = retry_after;
+        self
     }
 }
 

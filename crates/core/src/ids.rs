@@ -96,7 +96,8 @@ impl Digest {
     }
 
     /// A number in 0..1 drawn from the digest: chance that is the same every time.
-    pub(crate) fn fraction(self) -> f64 {
+    #[must_use]
+    pub fn fraction(self) -> f64 {
         let mut first = [0; 4];
         first.copy_from_slice(&self.0[..4]);
         f64::from(u32::from_be_bytes(first)) / (f64::from(u32::MAX) + 1.0)

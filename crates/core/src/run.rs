@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::choice::MAX_FAILOVERS;
 use crate::decision::Decision;
 use crate::draft::{Choice, Level, Needs, Role};
 use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Start, TaskRef, Verdict};
@@ -153,6 +154,10 @@ pub(crate) struct Aside {
     pub(crate) confidence: Option<quorate_expr::Decimal>,
     /// The item for which it runs.
     pub(crate) item: Option<Payload>,
+    /// How many others could have done it, when the last attempt began.
+    pub(crate) others: u32,
+    /// Agents that failed at it one after another.
+    pub(crate) tried: Vec<Arc<AgentRef>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -699,10 +704,15 @@ impl Run {
                 self.tasks[ix as usize].admitted = true;
                 self.fire(ix);
             }
-            Event::TaskStarted { task, attempt, agent, deadline, .. } => {
+            Event::TaskStarted { task, attempt, agent, deadline, choice } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
                 self.must_be(ix, "called", |node| matches!(node.work, Work::Agent { .. }))?;
-                self.tasks[ix as usize].agent = Some(agent.clone());
+                let task = &mut self.tasks[ix as usize];
+                task.agent = Some(agent.clone());
+                let others = choice.as_ref().map_or(0, |choice| choice.others);
+                if others > 0 || task.aside.is_some() {
+                    task.aside.get_or_insert_default().others = others;
+                }
                 self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: None })?;
             }
             Event::ChildStarted { task, attempt, run, deadline } => {
@@ -719,23 +729,26 @@ impl Run {
                 }
                 self.succeed(ix);
             }
-            Event::AttemptFailed { task, attempt, failure, retry_at } => {
+            Event::AttemptFailed { task, attempt, failure, retry_at, elsewhere } => {
                 let ix = self.expect_attempt(task, *attempt)?;
                 self.stopped += u64::from(failure.class == FailureClass::Timeout);
-                self.tasks[ix as usize].failures += 1;
-                if !matches!(failure.class, FailureClass::Refused | FailureClass::RateLimited) {
+                if !failure.unsent && !matches!(failure.class, FailureClass::Refused | FailureClass::RateLimited) {
                     self.touch(ix);
                 }
-                match retry_at {
-                    Some(until) => {
-                        self.set(ix, State::Retrying { until: *until, failure: failure.clone() });
-                        self.wake(ix, *until);
-                    }
-                    None => {
+                match (retry_at, elsewhere) {
+                    (_, true) => self.go_elsewhere(ix)?,
+                    (Some(until), false) => self.try_again(ix, *until, failure),
+                    (None, false) => {
+                        self.tasks[ix as usize].failures += 1;
                         let status = if failure.class == FailureClass::Timeout { TaskStatus::TimedOut } else { TaskStatus::Failed };
                         self.end(ix, status, Cause::Attempt((**failure).clone()));
                     }
                 }
+            }
+            Event::TurnedAway { task, failure, retry_at } => {
+                let ix = self.expect(task, |state| matches!(state, State::Ready))?;
+                self.must_be(ix, "called", |node| matches!(node.work, Work::Agent { .. }))?;
+                self.try_again(ix, *retry_at, failure);
             }
             Event::RetryDue { task } => {
                 let ix = self.expect(task, |state| matches!(state, State::Retrying { .. }))?;
@@ -978,6 +991,29 @@ impl Run {
             self.wake(ix, deadline);
         }
         self.set(ix, State::Running(running));
+        Ok(())
+    }
+
+    /// An attempt failed, or could not be made, and another one is due.
+    fn try_again(&mut self, ix: u32, until: Timestamp, failure: &Failure) {
+        let task = &mut self.tasks[ix as usize];
+        task.failures += 1;
+        if let Some(aside) = &mut task.aside {
+            aside.tried.clear();
+        }
+        self.set(ix, State::Retrying { until, failure: Box::new(failure.clone()) });
+        self.wake(ix, until);
+    }
+
+    /// The agent failed, and another one does the task.
+    fn go_elsewhere(&mut self, ix: u32) -> Result<(), String> {
+        let task = &mut self.tasks[ix as usize];
+        let aside = task.aside.get_or_insert_default();
+        if aside.others == 0 || aside.tried.len() >= MAX_FAILOVERS {
+            return Err(format!("there was nobody else for task {}", task.id));
+        }
+        aside.tried.extend(task.agent.clone());
+        self.make_ready(ix);
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::event::{Failure, Question, TaskRef};
+use quorate_expr::Segment;
+
+use crate::event::{AgentRef, Failure, Question, TaskRef};
 use crate::plan::{Node, Work as NodeWork};
 use crate::run::{NONE, Origin, Ready, Run, State};
 use crate::{Digest, FailureClass, Millis, Payload, Reply, RunId, Timestamp};
@@ -221,6 +223,32 @@ impl Run {
             outputs,
             session: start.session.clone(),
         })
+    }
+
+    /// By what runs are shared out: what stands at a path such as `input.customer` or `session.user`; without a path, or
+    /// where nothing stands there, the run itself.
+    #[must_use]
+    pub fn key(&self, path: Option<&str>) -> Digest {
+        let found = path.and_then(|path| {
+            let start = self.start.as_deref()?;
+            let mut steps = path.split('.');
+            let whole = match steps.next()? {
+                "input" => &start.input,
+                "profile" => start.profile.as_ref()?,
+                "session" => start.session.as_ref()?,
+                _ => return None,
+            };
+            let steps: Vec<Segment> = steps.map(|step| Segment::Field(step.into())).collect();
+            whole.at(&steps).ok()
+        });
+        found.map_or_else(|| Digest::of(&self.id.0.to_be_bytes()), |text| Digest::of(text.as_bytes()))
+    }
+
+    /// The agents that failed at a task one after another, since it was last tried again.
+    #[must_use]
+    pub fn tried(&self, task: &TaskRef) -> &[Arc<AgentRef>] {
+        let aside = self.tasks.get(task.ix as usize).and_then(|task| task.aside.as_ref());
+        aside.map_or(&[], |aside| &aside.tried)
     }
 
     /// Checks what an agent returned against what the plan says it returns.

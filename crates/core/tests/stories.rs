@@ -88,6 +88,103 @@ fn one_task_at_a_time_follows_the_file_even_past_a_question() {
 }
 
 #[test]
+fn a_task_whose_agent_failed_goes_to_another_one_before_its_retries_are_counted() {
+    let mut draft = plan("a");
+    draft.tasks[0].retry = Some(RetryDraft { max_retries: 1, ..RetryDraft::default() });
+    let script = "fail a unavailable; fail a timeout; fail a internal; fail a rate_limited; at 1000; fail a internal; ok a 1";
+    assert_snapshot!(Story::new(draft.clone()).others(1).play(script), @"
+       0 run of story starts
+       0 a starts #1
+       0 a fails #1: unavailable, goes elsewhere
+       0 a starts #2
+       0 a fails #2: timeout, goes elsewhere
+       0 a starts #3
+       0 a fails #3: internal, goes elsewhere
+       0 a starts #4
+       0 a fails #4: rate_limited, again at 1000
+    1000 a retry_due
+    1000 a starts #5
+    1000 a fails #5: internal, goes elsewhere
+    1000 a starts #6
+    1000 a succeeds #6
+    1000 concluded: Finished
+    1000 run ends succeeded []
+    ");
+    // What does not fit, or is refused, is no better anywhere else.
+    assert_snapshot!(Story::new(draft).others(1).play("fail a invalid"), @"
+    0 run of story starts
+    0 a starts #1
+    0 a fails #1: invalid
+    0 concluded: Failed(a)
+    0 run ends failed [a]
+    ");
+}
+
+#[test]
+fn what_must_not_be_done_twice_goes_elsewhere_only_where_nobody_was_reached() {
+    let once = |script: &str| Story::new(plan("a")).effect(Effect::Once).others(3).play(script);
+    assert_snapshot!(once("unreached a; fail a rate_limited; ok a"), @"
+    0 run of story starts
+    0 a starts #1
+    0 a fails #1: unavailable, goes elsewhere
+    0 a starts #2
+    0 a fails #2: rate_limited, goes elsewhere
+    0 a starts #3
+    0 a succeeds #3
+    0 concluded: Finished
+    0 run ends succeeded []
+    ");
+    assert_snapshot!(once("unreached a; fail a timeout; answer a ann failed"), @"
+    0 run of story starts
+    0 a starts #1
+    0 a fails #1: unavailable, goes elsewhere
+    0 a starts #2
+    0 a #2: nobody knows: boom
+    0 ann answers a: failed (Rejected)
+    0 concluded: Failed(a)
+    0 run ends failed [a]
+    ");
+}
+
+#[test]
+fn a_task_that_nobody_takes_for_now_is_tried_again_as_if_it_had_failed() {
+    let mut draft = plan("a");
+    draft.tasks[0].retry = Some(RetryDraft { max_retries: 2, ..RetryDraft::default() });
+    assert_snapshot!(Story::new(draft.clone()).play("fail a unavailable; away; at 1000; away; at 3000; ok a"), @"
+       0 run of story starts
+       0 a starts #1
+       0 a fails #1: unavailable, again at 1000
+    1000 a retry_due
+    1000 a is turned away: unavailable, again at 3000
+    3000 a retry_due
+    3000 a starts #2
+    3000 a succeeds #2
+    3000 concluded: Finished
+    3000 run ends succeeded []
+    ");
+    // Retries come to an end, whether somebody was called or not.
+    assert_snapshot!(Story::new(draft).play("fail a unavailable; away; at 1000; at 3000"), @"
+       0 run of story starts
+       0 a starts #1
+       0 a fails #1: unavailable, again at 1000
+    1000 a retry_due
+    1000 a is turned away: unavailable, again at 3000
+    3000 a retry_due
+    3000 a fails: unavailable: all are left alone
+    3000 concluded: Failed(a)
+    3000 run ends failed [a]
+    ");
+    assert_snapshot!(Story::new(plan("a; b < a")).play("away; ok a"), @"
+    0 run of story starts
+    0 a starts #1
+    0 a succeeds #1
+    0 b fails: unavailable: all are left alone
+    0 concluded: Failed(b)
+    0 run ends failed [b]
+    ");
+}
+
+#[test]
 fn a_retry_waits_out_its_backoff_and_its_attempts_never_overlap() {
     let mut draft = plan("a");
     draft.tasks[0].retry = Some(RetryDraft { max_retries: 5, max_delay: Millis(30_000), ..RetryDraft::default() });

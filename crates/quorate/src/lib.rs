@@ -11,7 +11,8 @@ pub mod host;
 struct Readme;
 
 pub use quorate_agents::{
-    Agent, Call, Cancel, Doing, NOT_STARTED, NOT_STARTED_MARK, NoCandidate, Outcome, Program, Registry, STANDARD, standard,
+    Agent, Ask, BreakerRule, BreakerState, Call, Cancel, Doing, Endpoint, MAX_REST, Mode, NOT_STARTED, NOT_STARTED_MARK, NoCandidate,
+    Outcome, Overview, PLACES_PER_LEVEL, Picked, Place, Program, Registry, RegistryStats, STANDARD, Slate, standard,
 };
 pub use quorate_core::*;
 pub use quorate_expr as expr;

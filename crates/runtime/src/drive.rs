@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_channel::mpsc::{self, TrySendError};
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
-use quorate_agents::{Agent, Call, Cancel, Doing, Outcome};
+use quorate_agents::{Ask, Call, Cancel, Doing, NoCandidate, Outcome, Picked, Place, Rank, Slate};
 use quorate_core::{
-    Asker, Child, Corrupt, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply, Request, Run, RunId,
-    RunStatus, TaskRef, TaskStatus, Timestamp,
+    AgentRef, Asker, Child, Choice, Corrupt, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply,
+    Request, Run, RunId, RunStatus, TaskRef, TaskStatus, Timestamp,
 };
 use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError, Text};
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::engine::{Adopting, Engine, Live, Tap, ended, no_longer_awaited};
 use crate::slots::{Permit, Slots};
-use crate::{Durability, Ended, Error};
+use crate::{Clock, Durability, Ended, Error};
 
 /// Messages that are handled before their entries go to the journal together.
 const MAX_TOGETHER: usize = 256;
@@ -42,7 +42,7 @@ pub(crate) enum Message {
     /// A sub-workflow ended, or cannot go on.
     ChildEnded { task: Arc<str>, attempt: u32, outcome: Outcome },
     /// A place is free for a task of this lane.
-    Granted { lane: u32, permit: Permit },
+    Granted { lane: u32, grant: Granted },
     /// Something happened.
     Input(Box<Input>, Option<oneshot::Sender<Result<(), Error>>>),
     /// Somebody wants to know something.
@@ -50,6 +50,19 @@ pub(crate) enum Message {
     /// The engine stops.
     Stop,
 }
+
+/// What comes to a run that stood in line.
+pub(crate) enum Granted {
+    /// It may call one agent more.
+    Permit(Permit),
+    /// A place with an agent, and why it was chosen, where it was.
+    Place(Place, Option<Why>),
+    /// Nothing: but asking again may lead to something else.
+    AskAgain,
+}
+
+/// Who was chosen, and why.
+type Why = (Arc<AgentRef>, Option<Box<Choice>>);
 
 /// A call, as it reports.
 #[derive(Clone, Debug)]
@@ -99,9 +112,13 @@ pub(crate) struct Driver {
     /// Calls from before the run fell back that do not end; their tasks cannot be tried again.
     stuck: Vec<CallId>,
     life: u32,
-    /// Lanes in which this run waits for a place, how urgently, and places that came.
-    queued: Vec<(u32, u8)>,
-    granted: Vec<(u32, Permit)>,
+    /// Lanes in which this run waits for a place, and what came of that.
+    queued: Vec<Queued>,
+    granted: Vec<(u32, Granted)>,
+    /// When agents that rest, or are left alone, may be called again.
+    rests: Vec<(Timestamp, Arc<Slate>)>,
+    /// The agents that were asked last: for which lane, and at which generation of the registry.
+    slate: Option<(u32, u64, Arc<Slate>)>,
     /// Appends that are not known to be durable, oldest first.
     pending: VecDeque<Appended>,
     /// Entries that followers hear of once they are durable.
@@ -113,6 +130,15 @@ pub(crate) struct Driver {
     broken: Option<Corrupt>,
     /// When the last messages came: one look at the clock serves all that follows from them.
     now: Timestamp,
+}
+
+/// A lane in which a run stands in line.
+struct Queued {
+    lane: u32,
+    priority: u8,
+    /// Where it stands; once it was asked to ask again, it comes back to there.
+    rank: Option<Rank>,
+    called: bool,
 }
 
 /// Positions are spread well enough as they are.
@@ -140,6 +166,8 @@ struct Flight {
     task: TaskRef,
     attempt: u32,
     cancel: Cancel,
+    /// When the call has taken too long.
+    deadline: Option<Timestamp>,
     kind: Kind,
     stage: Stage,
 }
@@ -177,15 +205,19 @@ impl Flight {
         }
     }
 
-    fn tell_to_stop(&mut self, until: Instant) {
+    fn tell_to_stop(&mut self, until: Instant, now: Timestamp) {
         self.stage = Stage::Told(matches!(self.kind, Kind::Call(_)).then_some(until));
-        self.cancel.raise();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.cancel.raise_overdue();
+        } else {
+            self.cancel.raise();
+        }
     }
 }
 
 /// What starts once its entries are durable.
 enum Launch {
-    Call { task: TaskRef, request: Box<Request>, agent: Arc<Agent>, permits: Vec<Permit> },
+    Call { task: TaskRef, request: Box<Request>, place: Place, permit: Option<Permit> },
     Child { child: Child, plan: Digest, request: Box<Request> },
 }
 
@@ -218,6 +250,8 @@ impl Driver {
             life: 0,
             queued: Vec::new(),
             granted: Vec::new(),
+            rests: Vec::new(),
+            slate: None,
             pending: VecDeque::new(),
             unpublished: Vec::new(),
             stopping: false,
@@ -291,8 +325,9 @@ impl Driver {
     async fn next(&mut self) -> Result<(), AppendError> {
         let wake = if self.stopping { None } else { self.run.wake_at() };
         let clock = self.engine.0.options.clock;
-        let wake = wake.map(|at| clock.instant_of(at));
-        let deadline = [wake, self.landing_until()].into_iter().flatten().min();
+        let rest = self.rests.iter().map(|(at, _)| *at).min();
+        let (wake, rest) = (wake.map(|at| clock.instant_of(at)), rest.map(|at| clock.instant_of(at)));
+        let deadline = [wake, rest, self.landing_until()].into_iter().flatten().min();
         let first = match (deadline, self.pending.front_mut()) {
             (None, None) => self.inbox.next().await,
             (Some(deadline), None) => tokio::select! {
@@ -326,6 +361,10 @@ impl Driver {
         if !self.stopping && self.run.wake_at().is_some_and(|at| at <= self.now) {
             self.advance(Input::Woke);
         }
+        let now = self.now;
+        for (_, slate) in self.rests.extract_if(.., |(at, _)| *at <= now) {
+            slate.look_again(now);
+        }
         Ok(())
     }
 
@@ -358,9 +397,12 @@ impl Driver {
                 let result = self.check(&task, outcome);
                 self.advance(Input::Ended { task, attempt, result });
             }
-            Message::Granted { lane, permit } => {
-                self.queued.retain(|(queued, _)| *queued != lane);
-                self.granted.push((lane, permit));
+            Message::Granted { lane, grant: Granted::AskAgain } => {
+                self.queued.iter_mut().filter(|queued| queued.lane == lane).for_each(|queued| queued.called = true);
+            }
+            Message::Granted { lane, grant } => {
+                self.queued.retain(|queued| queued.lane != lane);
+                self.granted.push((lane, grant));
             }
             Message::Input(input, tell) => {
                 let outcome = self.run.advance_onto(self.now, *input, &mut self.entries);
@@ -411,8 +453,8 @@ impl Driver {
             return launches;
         }
         // Who stands in line does so for the most urgent task of the lane; for a more urgent one, once more.
-        let stands = |(lane, priority): &(u32, u8)| self.run.urgency_of(*lane).is_none_or(|now| now <= *priority).then_some(*lane);
-        let mut full: Vec<u32> = self.queued.iter().filter_map(stands).collect();
+        let stands = |queued: &&Queued| !queued.called && self.run.urgency_of(queued.lane).is_none_or(|now| now <= queued.priority);
+        let mut full: Vec<u32> = self.queued.iter().filter(stands).map(|queued| queued.lane).collect();
         // The attempts before these have not stopped yet, and two must not overlap.
         let mut held: HashSet<u32> = match self.landing {
             0 => HashSet::new(),
@@ -436,20 +478,25 @@ impl Driver {
                 }
                 None => {}
             }
-            let found = self.find(asker);
-            match self.prepare(found, lane, priority) {
+            // What is asked does not depend on the task, only on its lane.
+            let found = self.find(lane, asker);
+            let prepared = match found {
+                Found::Workflow(plan) => Prepared::Child(plan),
+                Found::Agents(slate) => self.prepare(slate, &task, lane, priority),
+                Found::Nobody(none) => Prepared::Nobody(Failure::new(FailureClass::Unavailable, none.to_string()), false),
+            };
+            match prepared {
                 Prepared::Full => full.push(lane),
-                Prepared::Nobody(failure) => self.advance(Input::Nobody { task, failure }),
-                Prepared::Call(agent, permits) => match self.run.request(&task) {
+                Prepared::Nobody(failure, for_now) => self.advance(Input::Nobody { task, failure, for_now }),
+                Prepared::Call { why: (agent, choice), place, permit } => match self.run.request(&task) {
                     Err(failure) => self.advance(Input::Unfit { task, failure }),
                     Ok(mut request) => {
-                        let timeout = agent.call_timeout();
-                        let input = Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout, choice: None };
-                        self.advance(input);
+                        let timeout = place.agent().call_timeout();
+                        self.advance(Input::Dispatched { task: task.clone(), agent, timeout, choice });
                         match self.entries.last().map(|entry| &entry.event) {
                             Some(Event::TaskStarted { task: started, deadline, .. }) if *started == task => {
                                 request.deadline = *deadline;
-                                launches.push(Launch::Call { task, request: Box::new(request), agent, permits });
+                                launches.push(Launch::Call { task, request: Box::new(request), place, permit });
                             }
                             // What is not in the journal is not called.
                             _ => drop(held.insert(task.position())),
@@ -460,56 +507,103 @@ impl Driver {
             }
         }
         // Places that nothing here needs go to others.
-        self.granted.retain(|(lane, _)| self.queued.iter().any(|(queued, _)| queued == lane));
+        self.granted.retain(|(lane, _)| self.queued.iter().any(|queued| queued.lane == *lane));
         launches
     }
 
-    fn find(&self, asker: Asker<'_>) -> Found {
-        match asker {
-            Asker::Workflow(plan) => Found::Workflow(plan),
-            Asker::Agent(_) | Asker::Capabilities(_) => match self.engine.0.registry.find(&asker) {
-                Ok(agent) => Found::Agent(agent),
-                Err(none) => Found::Nobody(Failure::new(FailureClass::Unavailable, none.to_string())),
-            },
+    /// Who can do what a lane asks for.
+    fn find(&self, lane: u32, asker: Asker<'_>) -> Found {
+        let registry = &self.engine.0.registry;
+        match (asker, &self.slate) {
+            (Asker::Workflow(plan), _) => Found::Workflow(plan),
+            (_, Some((known, generation, slate))) if *known == lane && *generation == registry.generation() => Found::Agents(slate.clone()),
+            _ => registry.slate(&asker).map_or_else(Found::Nobody, Found::Agents),
         }
     }
 
-    /// Takes the places that a call needs, or stands in line for the first that is taken.
-    fn prepare(&mut self, found: Found, lane: u32, priority: u8) -> Prepared {
-        let agent = match found {
-            Found::Workflow(plan) => return Prepared::Child(plan),
-            Found::Nobody(failure) => return Prepared::Nobody(failure),
-            Found::Agent(agent) => agent,
-        };
-        let limits = agent.limit().map(|limit| self.engine.slots_of(&agent.identity().id, limit));
-        let limits = limits.into_iter().chain(self.engine.0.slots.clone());
-        let mut permits = Vec::new();
-        for limit in limits {
-            let granted = self.granted.iter().position(|(granted, permit)| *granted == lane && permit.is_of(&limit));
-            let permit = granted.map(|position| self.granted.swap_remove(position).1).or_else(|| limit.take_now());
-            match permit {
-                Some(permit) => permits.push(permit),
-                None => {
-                    // What is held already is kept while the run stands in the next line.
-                    self.granted.extend(permits.into_iter().map(|permit| (lane, permit)));
-                    self.queue(&limit, lane, priority);
-                    return Prepared::Full;
+    /// Chooses an agent, and takes the places that a call needs, or stands in line for the first that is taken.
+    fn prepare(&mut self, slate: Arc<Slate>, task: &TaskRef, lane: u32, priority: u8) -> Prepared {
+        let (place, why) = match self.take_granted(lane, |grant| matches!(grant, Granted::Place(..))) {
+            // It was chosen, and waited for a permit.
+            Some(Granted::Place(place, Some(why))) if self.run.tried(task).is_empty() => (place, why),
+            granted => {
+                let held = match granted {
+                    Some(Granted::Place(place, _)) => Some(place),
+                    _ => None,
+                };
+                match self.choose(&slate, task, held) {
+                    Picked::Agent { identity, place, choice } => (place, (identity, choice)),
+                    Picked::Full { again_at, line } => {
+                        // A permit that is kept while others wait for it could hold up the very call that is waited for.
+                        drop(self.take_granted(lane, |grant| matches!(grant, Granted::Permit(_))));
+                        self.rests.extend(again_at.map(|at| (at, slate.clone())));
+                        self.stand_in_line(&slate, &line, lane, priority);
+                        return Prepared::Full;
+                    }
+                    Picked::Nobody { failure, for_now } => return Prepared::Nobody(failure, for_now),
                 }
             }
+        };
+        self.queued.retain(|queued| queued.lane != lane);
+        let Some(slots) = self.engine.0.slots.clone() else { return self.prepared(slate, lane, why, place, None) };
+        let granted = self.take_granted(lane, |grant| matches!(grant, Granted::Permit(_)));
+        let permit = match granted {
+            Some(Granted::Permit(permit)) => Some(permit),
+            _ => slots.take_now(),
+        };
+        if permit.is_some() {
+            return self.prepared(slate, lane, why, place, permit);
         }
-        Prepared::Call(agent, permits)
+        self.granted.push((lane, Granted::Place(place, Some(why))));
+        self.wait_for_permit(&slots, lane, priority);
+        Prepared::Full
     }
 
-    fn queue(&mut self, limit: &Arc<Slots>, lane: u32, priority: u8) {
-        self.queued.retain(|(queued, _)| *queued != lane);
-        self.queued.push((lane, priority));
+    fn prepared(&mut self, slate: Arc<Slate>, lane: u32, why: Why, place: Place, permit: Option<Permit>) -> Prepared {
+        // Of many tasks in one lane, only the first one looks them up.
+        if self.slate.as_ref().is_none_or(|(known, _, same)| *known != lane || !Arc::ptr_eq(same, &slate)) {
+            self.slate = Some((lane, self.engine.0.registry.generation(), slate));
+        }
+        Prepared::Call { why, place, permit }
+    }
+
+    fn choose(&self, slate: &Slate, task: &TaskRef, held: Option<Place>) -> Picked {
+        let key = |path: Option<&str>| self.run.key(path);
+        slate.choose(Ask { now: self.now, tried: self.run.tried(task), key: &key, held })
+    }
+
+    fn take_granted(&mut self, lane: u32, wanted: impl Fn(&Granted) -> bool) -> Option<Granted> {
+        let position = self.granted.iter().position(|(granted, grant)| *granted == lane && wanted(grant))?;
+        Some(self.granted.swap_remove(position).1)
+    }
+
+    fn stand_in_line(&mut self, slate: &Slate, line: &Arc<[u32]>, lane: u32, priority: u8) {
+        let stood = self.queued.iter().find(|queued| queued.lane == lane && queued.priority >= priority).and_then(|queued| queued.rank);
+        self.queued.retain(|queued| queued.lane != lane);
         let mailbox = self.mailbox.clone();
-        let grant = move |permit| match mailbox.unbounded_send(Message::Granted { lane, permit }).map_err(TrySendError::into_inner) {
-            // A run that is gone gives its place back.
-            Err(Message::Granted { permit, .. }) => Err(permit),
-            Ok(()) | Err(_) => Ok(()),
+        let grant = move |place: Option<Place>| {
+            let grant = place.map_or(Granted::AskAgain, |place| Granted::Place(place, None));
+            match mailbox.unbounded_send(Message::Granted { lane, grant }).map_err(TrySendError::into_inner) {
+                // A run that is gone gives its place back.
+                Err(Message::Granted { grant: Granted::Place(place, _), .. }) => Err(place),
+                Ok(()) | Err(_) => Ok(()),
+            }
         };
-        limit.wait(priority, Box::new(grant));
+        let rank = slate.wait(line, priority, stood, Box::new(grant));
+        self.queued.push(Queued { lane, priority, rank: Some(rank), called: false });
+    }
+
+    fn wait_for_permit(&mut self, slots: &Arc<Slots>, lane: u32, priority: u8) {
+        self.queued.push(Queued { lane, priority, rank: None, called: false });
+        let mailbox = self.mailbox.clone();
+        let grant = move |permit: Permit| {
+            let message = Message::Granted { lane, grant: Granted::Permit(permit) };
+            match mailbox.unbounded_send(message).map_err(TrySendError::into_inner) {
+                Err(Message::Granted { grant: Granted::Permit(permit), .. }) => Err(permit),
+                Ok(()) | Err(_) => Ok(()),
+            }
+        };
+        slots.wait(priority, Box::new(grant));
     }
 
     fn prepare_child(&mut self, task: TaskRef, plan: Digest) -> Option<Launch> {
@@ -530,19 +624,20 @@ impl Driver {
     fn launch(&mut self, launch: Launch) -> bool {
         match launch {
             Launch::Child { child, plan, request } => self.launch_child(child, plan, *request),
-            Launch::Call { task, request, agent, permits } => {
-                let attempt = request.attempt;
+            Launch::Call { task, request, place, permit } => {
+                let (attempt, deadline, agent) = (request.attempt, request.deadline, place.agent().clone());
                 let cancel = Cancel::new();
-                let call = Call { request: *request, cancel: cancel.clone() };
+                let call = Call { request: *request, cancel: cancel.clone(), endpoint: place.endpoint() };
                 let id = CallId { task: task.clone(), attempt, life: self.life };
                 let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
+                let held = Held { place, cancel: cancel.clone(), clock: self.engine.0.options.clock, told: false, _permit: permit };
                 let handle = match agent.doing() {
                     Doing::Async(function) => {
                         let function = function.clone();
                         let calling = async move {
                             // Calling it makes the future, and may panic as well.
                             let calling = AssertUnwindSafe(async move { function(call).await }).catch_unwind();
-                            report.tell(calling.await, permits);
+                            report.tell(calling.await, held);
                         };
                         tokio::spawn(calling).abort_handle()
                     }
@@ -554,16 +649,16 @@ impl Driver {
                                 return;
                             }
                             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| function(call)));
-                            report.tell(outcome, permits);
+                            report.tell(outcome, held);
                         };
                         tokio::task::spawn_blocking(calling).abort_handle()
                     }
                     Doing::Quick(function) => {
-                        report.tell(std::panic::catch_unwind(AssertUnwindSafe(|| function(call))), permits);
+                        report.tell(std::panic::catch_unwind(AssertUnwindSafe(|| function(call))), held);
                         return true;
                     }
                 };
-                let flight = Flight { task: task.clone(), attempt, cancel, kind: Kind::Call(handle), stage: Stage::Awaited };
+                let flight = Flight { task: task.clone(), attempt, cancel, deadline, kind: Kind::Call(handle), stage: Stage::Awaited };
                 self.flights.insert(task.position(), flight);
             }
         }
@@ -587,7 +682,7 @@ impl Driver {
         let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
         tokio::spawn(adopt(self.engine.clone(), adopting, cancel.clone(), report));
         let position = task.position();
-        self.flights.insert(position, Flight { task, attempt, cancel, kind: Kind::Child(run), stage: Stage::Awaited });
+        self.flights.insert(position, Flight { task, attempt, cancel, deadline: None, kind: Kind::Child(run), stage: Stage::Awaited });
     }
 
     /// A run that was loaded may wait for runs of its own: those go on by themselves, or have ended meanwhile.
@@ -611,7 +706,7 @@ impl Driver {
             let until = self.grace();
             for flight in self.flights.values_mut() {
                 if flight.stage == Stage::Awaited && !self.run.is_live(&flight.task, flight.attempt) {
-                    flight.tell_to_stop(until);
+                    flight.tell_to_stop(until, self.now);
                     if let Kind::Child(child) = flight.kind {
                         cancel_child(&self.engine, child);
                     }
@@ -636,7 +731,7 @@ impl Driver {
         // Runs of their own are stopped by the engine like any other.
         self.flights.retain(|_, flight| matches!(flight.kind, Kind::Call(_)));
         for flight in self.flights.values_mut().filter(|flight| flight.stage == Stage::Awaited) {
-            flight.tell_to_stop(until);
+            flight.tell_to_stop(until, self.now);
         }
         self.count_landing();
     }
@@ -877,16 +972,52 @@ struct Owed {
 }
 
 enum Found {
-    Agent(Arc<Agent>),
+    Agents(Arc<Slate>),
     Workflow(Digest),
-    Nobody(Failure),
+    Nobody(NoCandidate),
 }
 
 enum Prepared {
     Full,
-    Nobody(Failure),
-    Call(Arc<Agent>, Vec<Permit>),
+    /// And whether that passes.
+    Nobody(Failure, bool),
+    Call {
+        why: Why,
+        place: Place,
+        permit: Option<Permit>,
+    },
     Child(Digest),
+}
+
+/// What a call holds until it has ended, however it ends.
+struct Held {
+    place: Place,
+    cancel: Cancel,
+    clock: Clock,
+    told: bool,
+    _permit: Option<Permit>,
+}
+
+impl Held {
+    /// Lets the agent's standing learn from what came of a call.
+    fn settle(mut self, outcome: &Outcome) {
+        self.told = true;
+        match outcome {
+            _ if self.cancel.is_overdue() => self.place.failed(FailureClass::Timeout, None, self.clock.now()),
+            // What was told to stop says nothing about how it does.
+            Err(_) if self.cancel.is_raised() => {}
+            Ok(_) => self.place.succeeded(),
+            Err(failure) => self.place.failed(failure.class, failure.retry_after, self.clock.now()),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.told && self.cancel.is_overdue() {
+            self.place.failed(FailureClass::Timeout, None, self.clock.now());
+        }
+    }
 }
 
 /// Reports the end of a call, also of one that is dropped halfway.
@@ -897,10 +1028,11 @@ struct Report {
 }
 
 impl Report {
-    fn tell(self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>, permits: Vec<Permit>) {
+    fn tell(self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>, held: Held) {
+        let outcome = outcome.unwrap_or_else(|panic| Err(Failure::new(FailureClass::Internal, panicked(&*panic))));
         // The place is free before the run learns of the end, so that its next task finds it.
-        drop(permits);
-        self.send(outcome.unwrap_or_else(|panic| Err(Failure::new(FailureClass::Internal, panicked(&*panic)))));
+        held.settle(&outcome);
+        self.send(outcome);
     }
 
     fn send(mut self, outcome: Outcome) {

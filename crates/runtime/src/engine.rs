@@ -50,7 +50,6 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) options: Options,
     pub(crate) slots: Option<Arc<Slots>>,
-    agent_slots: Mutex<HashMap<Arc<str>, Arc<Slots>>>,
     plans: Mutex<HashMap<Digest, Known>>,
     runs: [Mutex<HashMap<RunId, mpsc::UnboundedSender<Message>>>; SHARDS],
     open: watch::Sender<usize>,
@@ -177,7 +176,6 @@ impl Engine {
             registry,
             slots: options.max_concurrent_agents.map(Slots::new),
             options,
-            agent_slots: Mutex::default(),
             plans: Mutex::default(),
             runs: std::array::from_fn(|_| Mutex::default()),
             open: watch::Sender::new(0),
@@ -496,13 +494,6 @@ impl Engine {
         let flushed = self.0.journal.flush().await;
         self.0.stopped.send_replace(true);
         Ok(flushed?)
-    }
-
-    pub(crate) fn slots_of(&self, agent: &Arc<str>, limit: usize) -> Arc<Slots> {
-        let mut slots = self.0.agent_slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let slots = slots.entry(agent.clone()).or_insert_with(|| Slots::new(limit));
-        slots.resize(limit);
-        slots.clone()
     }
 
     /// Tells a parent what came of its child, if it is there to be told.

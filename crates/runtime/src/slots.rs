@@ -1,63 +1,32 @@
 //! Limits on how much happens at once, with lines in which the more urgent stand first.
 
-use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+
+use quorate_agents::{Line, Rank};
 
 /// So many places, and a line of those who wait for one.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    places: AtomicUsize,
-    /// Below zero while more are taken than there are places now.
-    free: AtomicIsize,
+    free: AtomicUsize,
     waiting: AtomicUsize,
-    line: Mutex<Line>,
+    line: Mutex<Waiting>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
-    next: u64,
-    heap: BinaryHeap<Waiter>,
+struct Waiting {
+    number: u64,
+    line: Line<Waiter>,
 }
 
 /// Told when a place is free; the place comes along, and comes back where nobody is there to take it.
 pub(crate) type Grant = Box<dyn FnOnce(Permit) -> Result<(), Permit> + Send>;
 
-struct Waiter {
-    priority: u8,
-    number: u64,
-    grant: Grant,
-}
-
-impl Waiter {
-    fn rank(&self) -> (u8, std::cmp::Reverse<u64>) {
-        (self.priority, std::cmp::Reverse(self.number))
-    }
-}
+struct Waiter(Grant);
 
 impl std::fmt::Debug for Waiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Waiter").field(&self.rank()).finish()
-    }
-}
-
-impl PartialEq for Waiter {
-    fn eq(&self, other: &Waiter) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for Waiter {}
-
-impl PartialOrd for Waiter {
-    fn partial_cmp(&self, other: &Waiter) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiter {
-    fn cmp(&self, other: &Waiter) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
+        f.write_str("Waiter")
     }
 }
 
@@ -65,25 +34,9 @@ impl Ord for Waiter {
 #[derive(Debug)]
 pub(crate) struct Permit(Option<Arc<Slots>>);
 
-impl Permit {
-    pub(crate) fn is_of(&self, slots: &Arc<Slots>) -> bool {
-        self.0.as_ref().is_some_and(|own| Arc::ptr_eq(own, slots))
-    }
-}
-
 impl Slots {
     pub(crate) fn new(places: usize) -> Arc<Slots> {
-        let free = AtomicIsize::new(signed(places));
-        Arc::new(Slots { places: AtomicUsize::new(places), free, waiting: AtomicUsize::new(0), line: Mutex::default() })
-    }
-
-    /// Changes how many places there are. Places that are taken stay taken.
-    pub(crate) fn resize(self: &Arc<Slots>, places: usize) {
-        let before = self.places.swap(places, Ordering::SeqCst);
-        if before != places {
-            self.free.fetch_add(signed(places) - signed(before), Ordering::SeqCst);
-            self.serve();
-        }
+        Arc::new(Slots { free: AtomicUsize::new(places), waiting: AtomicUsize::new(0), line: Mutex::default() })
     }
 
     /// A place that is free now, unless others wait for it.
@@ -95,18 +48,18 @@ impl Slots {
     }
 
     fn take_any(self: &Arc<Slots>) -> Option<Permit> {
-        let taken = self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| (free > 0).then_some(free - 1));
+        let taken = self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1));
         taken.is_ok().then(|| Permit(Some(self.clone())))
     }
 
     /// Stands in line. `grant` is called with a place, at once or later; it must not block.
     pub(crate) fn wait(self: &Arc<Slots>, priority: u8, grant: Grant) {
         {
-            let mut line = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let number = line.next;
-            line.next += 1;
-            line.heap.push(Waiter { priority, number, grant });
-            self.waiting.store(line.heap.len(), Ordering::SeqCst);
+            let mut waiting = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let rank = Rank::new(waiting.number, priority);
+            waiting.number += 1;
+            waiting.line.push(rank, Waiter(grant));
+            self.waiting.store(waiting.line.len(), Ordering::SeqCst);
         }
         // A place may have become free before this one stood in line.
         self.serve();
@@ -116,14 +69,14 @@ impl Slots {
         while self.waiting.load(Ordering::SeqCst) > 0 {
             let Some(permit) = self.take_any() else { return };
             let next = {
-                let mut line = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let next = line.heap.pop();
-                self.waiting.store(line.heap.len(), Ordering::SeqCst);
+                let mut waiting = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let next = waiting.line.pop();
+                self.waiting.store(waiting.line.len(), Ordering::SeqCst);
                 next
             };
             // One who left takes nothing, and the place is given back here rather than from within.
             let unused = match next {
-                Some(waiter) => (waiter.grant)(permit).err(),
+                Some(Waiter(grant)) => grant(permit).err(),
                 None => Some(permit),
             };
             if let Some(mut permit) = unused {
@@ -132,10 +85,6 @@ impl Slots {
             }
         }
     }
-}
-
-fn signed(places: usize) -> isize {
-    isize::try_from(places).unwrap_or(isize::MAX / 2)
 }
 
 impl Drop for Permit {
@@ -184,18 +133,6 @@ mod tests {
         slots.wait(1, Box::new(move |permit| told.send(permit).map_err(|unsent| unsent.0)));
         drop(first);
         assert!(got.try_recv().is_ok());
-        assert!(slots.take_now().is_some());
-    }
-
-    #[test]
-    fn a_limit_can_be_raised_and_lowered_while_places_are_taken() {
-        let slots = Slots::new(2);
-        let taken: Vec<_> = (0..2).filter_map(|_| slots.take_now()).collect();
-        slots.resize(1);
-        drop(taken);
-        let one = slots.take_now();
-        assert!(one.is_some() && slots.take_now().is_none());
-        slots.resize(3);
         assert!(slots.take_now().is_some());
     }
 }

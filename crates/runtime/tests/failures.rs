@@ -383,7 +383,7 @@ async fn a_sub_workflow_that_a_crash_left_at_either_end_is_gone_on_with() {
             let parent = quorate_core::Parent { run: id, task: "sub".into(), attempt: 1 };
             let (mut run, mut entries) = Run::start(&inner, id.child("sub", 1), at, start(&inner, Some(parent)));
             let task = run.next_ready().unwrap().task;
-            let agent = Arc::new(quorate_core::AgentRef { id: "x".into(), version: "1".into(), effect: Effect::None });
+            let agent = Arc::new(quorate_core::AgentRef::new("x", "1", Effect::None));
             entries.extend(run.advance(at, Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None }).unwrap());
             entries.extend(run.advance(at, Input::Ended { task, attempt: 1, result: Ok(Reply::new(Payload::null())) }).unwrap());
             journal.append(id.child("sub", 1), Head::START, &entries, &[]).done.await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quorate_core::draft::{Needs, TaskDraft};
-use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, Role, RunStatus, TaskStatus, Verdict};
+use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, MAX_FAILOVERS, Role, RunStatus, TaskStatus, Verdict};
 
 /// Watches the entries of a run and says when one of them breaks a rule. It derives how tasks stand by itself, from the
 /// draft and the entries, and never asks the state machine.
@@ -31,6 +31,9 @@ struct Seen {
     retry_at: Option<i64>,
     /// Whether the attempt under way must not be made twice.
     once: bool,
+    /// How many others could have done it, and how often in a row it went to one of them.
+    others: u32,
+    hops: usize,
     /// Whether a run of its own does it, which reports in its own words.
     child: bool,
 }
@@ -61,9 +64,11 @@ impl<'d> Watch<'d> {
         rule(entry.seq == self.seq + 1, "entries have no gaps")?;
         self.seq = entry.seq;
         match &entry.event {
-            Event::TaskStarted { task, attempt, agent, .. } => {
+            Event::TaskStarted { task, attempt, agent, choice, .. } => {
                 self.started(task.id(), *attempt, entry.at.micros())?;
-                self.seen(task.id()).once = agent.effect == Effect::Once;
+                let seen = self.seen(task.id());
+                seen.once = agent.effect == Effect::Once;
+                seen.others = choice.as_ref().map_or(0, |choice| choice.others);
             }
             Event::ChildStarted { task, attempt, .. } => {
                 self.started(task.id(), *attempt, entry.at.micros())?;
@@ -75,22 +80,38 @@ impl<'d> Watch<'d> {
                 self.attempt_over(task.id(), *attempt)?;
                 self.end(task.id(), TaskStatus::Succeeded)?;
             }
-            Event::AttemptFailed { task, attempt, failure, retry_at } => {
+            Event::AttemptFailed { task, attempt, failure, retry_at, elsewhere } => {
                 let own = format!("{}#{attempt}", task.id());
                 let by_the_engine = failure.message.starts_with("it took longer");
                 let its_own = self.seen(task.id()).child || failure.message.ends_with(&own);
                 rule(by_the_engine || its_own, "an attempt ends with its own report, and with no other")?;
                 let open = matches!(failure.class, FailureClass::Timeout | FailureClass::Internal | FailureClass::Unavailable);
-                let again = retry_at.is_some() && failure.class != FailureClass::RateLimited;
-                rule(!self.seen(task.id()).once || !(open || again), "nobody but a person says what came of what must not be done twice")?;
+                let again = (retry_at.is_some() || *elsewhere) && failure.class != FailureClass::RateLimited;
+                let known = failure.unsent;
+                rule(
+                    !self.seen(task.id()).once || known || !(open || again),
+                    "nobody but a person says what came of what must not be done twice",
+                )?;
                 self.attempt_over(task.id(), *attempt)?;
+                let seen = self.seen(task.id());
+                seen.hops = if *elsewhere { seen.hops + 1 } else { 0 };
+                rule(
+                    !elsewhere || (seen.others > 0 && seen.hops <= MAX_FAILOVERS),
+                    "a task goes elsewhere where there is somebody, and not for ever",
+                )?;
                 match retry_at {
                     Some(at) => self.seen(task.id()).retry_at = Some(at.micros()),
+                    None if *elsewhere => {}
                     None => {
                         let timed_out = failure.class == FailureClass::Timeout;
                         self.end(task.id(), if timed_out { TaskStatus::TimedOut } else { TaskStatus::Failed })?;
                     }
                 }
+            }
+            Event::TurnedAway { task, retry_at, .. } => {
+                let seen = self.seen(task.id());
+                rule(!seen.running && seen.end.is_none(), "only a task that could begin is turned away")?;
+                seen.retry_at = Some(retry_at.micros());
             }
             Event::AttemptInterrupted { task, attempt } => {
                 rule(!self.seen(task.id()).once, "what must not be done twice is not made again because the engine died")?;

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use quorate_core::{
-    AgentRef, Asker, Draft, Effect, Entry, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Refusal, Reply, Run, RunId, Signal,
-    Start, TaskRef, Timestamp, Work,
+    AgentRef, Asker, Choice, ChosenBy, Draft, Effect, Entry, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Refusal, Reply,
+    Run, RunId, Signal, Start, TaskRef, Timestamp, Work,
 };
 
 use crate::plans::{AGENTS, random};
@@ -153,14 +153,18 @@ impl<'d> World<'d> {
             let stepped = match request {
                 _ if self.chance.percent(2) => {
                     let failure = Failure::new(FailureClass::Unavailable, "its agent has gone home");
-                    self.step(Input::Nobody { task, failure })?
+                    let for_now = self.chance.percent(50);
+                    self.step(Input::Nobody { task, failure, for_now })?
                 }
                 Err(failure) => self.step(Input::Unfit { task, failure })?,
                 Ok(request) => {
                     let effect = *self.chance.pick(&[Effect::None, Effect::Idempotent, Effect::Once]);
-                    let identity = AgentRef { id: agent.into(), version: "1".into(), effect };
+                    let identity = AgentRef::new(agent, "1", effect);
                     let timeout = self.chance.percent(20).then(|| Millis(1 + self.chance.below(3_000) as u64));
-                    let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice: None };
+                    let others = u32::try_from(self.chance.below(3)).unwrap_or_default();
+                    let choice = Choice { by: ChosenBy::Priority, others, not: Vec::new(), more: others };
+                    let choice = self.chance.percent(30).then(|| Box::new(choice));
+                    let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice };
                     let stepped = self.step(input)?;
                     if stepped.is_ok() {
                         self.call(task, request.attempt, agent);
@@ -272,7 +276,8 @@ impl<'d> World<'d> {
                 FailureClass::Internal,
                 FailureClass::Refused,
             ]);
-            return Err(Failure { retry_after: self.chance.percent(20).then_some(Millis(700)), ..Failure::new(class, own) });
+            let failure = Failure::new(class, own).retry_after(self.chance.percent(20).then_some(Millis(700)));
+            return Err(if self.chance.percent(10) { failure.unsent() } else { failure });
         }
         let score = self.chance.below(10);
         let items: Vec<usize> = (0..self.chance.below(4)).collect();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use quorate_core::draft::{TaskDraft, WorkDraft};
 use quorate_core::{
-    AgentRef, Cause, Draft, Effect, Entry, Event, Failure, FailureClass, Input, Payload, Person, Plan, Reply, Run, RunId, Signal, Start,
-    TaskRef, Timestamp,
+    AgentRef, Cause, Choice, ChosenBy, Draft, Effect, Entry, Event, Failure, FailureClass, Input, Payload, Person, Plan, Reply, Run, RunId,
+    Signal, Start, TaskRef, Timestamp,
 };
 
 /// A draft from `"a; b < a; c < a b"`: tasks and what they depend on. Every task asks for an agent of its own name.
@@ -29,12 +29,19 @@ pub(crate) struct Story {
     plan: Arc<Plan>,
     input: Payload,
     effect: Effect,
+    others: u32,
 }
 
 impl Story {
     pub(crate) fn new(draft: Draft) -> Story {
         let plan = Plan::compile(&draft).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        Story { plan: Arc::new(plan), input: Payload::null(), effect: Effect::None }
+        Story { plan: Arc::new(plan), input: Payload::null(), effect: Effect::None, others: 0 }
+    }
+
+    /// So many others could do each task as well.
+    pub(crate) fn others(mut self, others: u32) -> Story {
+        self.others = others;
+        self
     }
 
     pub(crate) fn input(mut self, json: &str) -> Story {
@@ -60,7 +67,7 @@ impl Story {
             deadline: None,
         };
         let (run, entries) = Run::start(&self.plan, RunId(7), Timestamp::default(), start);
-        let mut telling = Telling { story: self, run, journal: Vec::new(), shown: String::new(), at: Timestamp::default() };
+        let mut telling = Telling { story: self, run, journal: Vec::new(), shown: String::new(), at: Timestamp::default(), away: false };
         telling.tell(entries);
         telling.dispatch();
         for line in script.split(';').map(str::trim).filter(|line| !line.is_empty()) {
@@ -78,6 +85,7 @@ struct Telling {
     journal: Vec<Entry>,
     shown: String,
     at: Timestamp,
+    away: bool,
 }
 
 impl Telling {
@@ -103,11 +111,18 @@ impl Telling {
     fn dispatch(&mut self) {
         while let Some(offer) = self.run.next_ready() {
             let task = offer.task;
+            if self.away {
+                let failure = Failure::new(FailureClass::Unavailable, "all are left alone");
+                self.advance(Input::Nobody { task, failure, for_now: true });
+                continue;
+            }
             match self.run.request(&task) {
                 Err(failure) => self.advance(Input::Unfit { task, failure }),
                 Ok(_) => {
-                    let agent = AgentRef { id: "agent".into(), version: "1".into(), effect: self.story.effect };
-                    self.advance(Input::Dispatched { task, agent: Arc::new(agent), timeout: None, choice: None });
+                    let agent = AgentRef::new("agent", "1", self.story.effect);
+                    let others = self.story.others;
+                    let choice = (others > 0).then(|| Box::new(Choice { by: ChosenBy::Priority, others, not: Vec::new(), more: others }));
+                    self.advance(Input::Dispatched { task, agent: Arc::new(agent), timeout: None, choice });
                 }
             }
         }
@@ -127,6 +142,9 @@ impl Telling {
                 let class: FailureClass = serde_json::from_value(rest.into()).unwrap();
                 self.ended(who, Err(Failure::new(class, "boom")));
             }
+            "unreached" => self.ended(who, Err(Failure::new(FailureClass::Unavailable, "nobody there").unsent())),
+            // From now on nobody takes anything; the next line says how it goes on.
+            "away" => self.away = !self.away,
             "at" => {
                 self.at = Timestamp::from_micros(who.parse::<i64>().unwrap() * 1000);
                 self.advance(Input::Woke);
@@ -225,8 +243,14 @@ fn told(event: &Event) -> String {
             format!("{} starts #{attempt}{until}", task.id())
         }
         Event::TaskSucceeded { task, attempt, .. } => format!("{} succeeds #{attempt}", task.id()),
-        Event::AttemptFailed { task, attempt, failure, retry_at: None } => format!("{} fails #{attempt}: {}", task.id(), failure.class),
-        Event::AttemptFailed { task, attempt, failure, retry_at: Some(at) } => {
+        Event::AttemptFailed { task, attempt, failure, elsewhere: true, .. } => {
+            format!("{} fails #{attempt}: {}, goes elsewhere", task.id(), failure.class)
+        }
+        Event::TurnedAway { task, failure, retry_at } => {
+            format!("{} is turned away: {}, again at {}", task.id(), failure.class, retry_at.micros() / 1_000)
+        }
+        Event::AttemptFailed { task, attempt, failure, retry_at: None, .. } => format!("{} fails #{attempt}: {}", task.id(), failure.class),
+        Event::AttemptFailed { task, attempt, failure, retry_at: Some(at), .. } => {
             format!("{} fails #{attempt}: {}, again at {}", task.id(), failure.class, at.micros() / 1000)
         }
         Event::TaskFailed { task, cause: why } => format!("{} fails: {}", task.id(), cause(why)),

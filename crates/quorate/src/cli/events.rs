@@ -16,8 +16,14 @@ pub(crate) fn line(event: &Event) -> Option<String> {
         }
         Event::ChildStarted { task, run, .. } => format!("{} started as run {run}", task.id()),
         Event::TaskSucceeded { task, .. } => format!("{} succeeded", task.id()),
-        Event::AttemptFailed { task, attempt, failure, retry_at: Some(at) } => {
+        Event::AttemptFailed { task, attempt, failure, retry_at: Some(at), .. } => {
             format!("{} failed in attempt {attempt}: {failure}; tried again at {at}", task.id())
+        }
+        Event::AttemptFailed { task, attempt, failure, elsewhere: true, .. } => {
+            format!("{} failed in attempt {attempt}: {failure}; it goes to another agent", task.id())
+        }
+        Event::TurnedAway { task, failure, retry_at } => {
+            format!("{} could not be taken by anybody: {failure}; tried again at {retry_at}", task.id())
         }
         Event::AttemptFailed { task, failure, .. } => format!("{} failed: {failure}", task.id()),
         Event::AttemptInterrupted { task, attempt } => format!("{} was interrupted in attempt {attempt}", task.id()),
@@ -99,7 +105,7 @@ pub(crate) fn plain(payload: &Payload) -> Value {
 
 /// The journal keeps values in an envelope, since long ones are kept apart. Whoever is not the journal gets the value.
 fn without_envelopes(value: Value) -> Value {
-    const KEPT: [&str; 8] = ["input", "output", "profile", "session", "evidence", "payload", "items", "choice"];
+    const KEPT: [&str; 7] = ["input", "output", "profile", "session", "evidence", "payload", "items"];
     let Value::Object(fields) = value else { return value };
     let open = |(name, value): (String, Value)| match value {
         Value::Object(mut envelope) if KEPT.contains(&name.as_str()) && envelope.len() == 1 && envelope.contains_key("value") => {
@@ -118,7 +124,9 @@ fn type_of(event: &Event) -> &'static str {
         Event::RunEnded { .. } => "workflow_completed",
         Event::TaskStarted { .. } | Event::ChildStarted { .. } => "step_started",
         Event::TaskSucceeded { .. } => "step_completed",
-        Event::AttemptFailed { retry_at: Some(_), .. } => "step_retrying",
+        Event::AttemptFailed { retry_at: Some(_), .. } | Event::AttemptFailed { elsewhere: true, .. } | Event::TurnedAway { .. } => {
+            "step_retrying"
+        }
         Event::AttemptFailed { .. } | Event::TaskFailed { .. } => "step_failed",
         Event::TaskSkipped { .. } => "step_skipped",
         Event::Asked { .. } => "approval_requested",

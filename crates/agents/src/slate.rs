@@ -1,0 +1,376 @@
+//! The choice of an agent.
+//!
+//! Of those that can do what is asked, first everybody goes who is not called at the moment: disabled, drained, with an open
+//! breaker, at rest. Of an agent with several versions the one stays into whose share the key of the run falls. Then the
+//! highest priority with a free place decides, then the fewest calls under way, then whose turn it is. Where all places are
+//! taken, one stands in line: nobody is ever given more than they take.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
+
+use quorate_core::{AgentRef, Asker, Choice, ChosenBy, Digest, Failure, FailureClass, MAX_NAMED, Millis, NotChosen, Timestamp, WhyNot};
+
+use crate::Agent;
+use crate::line::Rank;
+use crate::seat::{Desk, Grant, Member, Mode, Place};
+
+/// The agents that can do what is asked for, as they are registered. One that is stale still works: whoever chooses from it
+/// may miss what was registered since.
+#[derive(Debug)]
+pub struct Slate {
+    rows: Vec<Row>,
+    /// The agents, by number: who stands in line stands there for these.
+    numbers: Arc<[u32]>,
+    /// What was asked for.
+    asked: String,
+    /// Whether the agent was named, so that where it is alone there is no choice.
+    named: bool,
+    /// Whether there are several versions of one agent.
+    versions: bool,
+    desk: Arc<Desk>,
+}
+
+/// An agent at one of its endpoints.
+#[derive(Debug)]
+struct Row {
+    identity: Arc<AgentRef>,
+    member: Arc<Member>,
+    seat: usize,
+}
+
+/// What is asked for a task.
+pub struct Ask<'a> {
+    /// When.
+    pub now: Timestamp,
+    /// Agents that failed at it one after another.
+    pub tried: &'a [Arc<AgentRef>],
+    /// What decides about shares, by the path that an agent names, or for the run itself.
+    pub key: &'a dyn Fn(Option<&str>) -> Digest,
+    /// A place that came along the line.
+    pub held: Option<Place>,
+}
+
+impl fmt::Debug for Ask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask").field("now", &self.now).field("tried", &self.tried).field("held", &self.held).finish_non_exhaustive()
+    }
+}
+
+/// What comes of asking.
+#[derive(Debug)]
+pub enum Picked {
+    /// An agent, and a place with it.
+    Agent {
+        /// Who it is, where it is at several places also at which.
+        identity: Arc<AgentRef>,
+        /// A place with it.
+        place: Place,
+        /// Why this one, where there was a choice.
+        choice: Option<Box<Choice>>,
+    },
+    /// All that would do are busy, drained or at rest.
+    Full {
+        /// When it is worth asking again, also where no place has become free.
+        again_at: Option<Timestamp>,
+        /// The agents in whose line to stand.
+        line: Arc<[u32]>,
+    },
+    /// Nobody.
+    Nobody {
+        /// Why.
+        failure: Failure,
+        /// Whether that passes: they are left alone because they failed too often.
+        for_now: bool,
+    },
+}
+
+impl Slate {
+    pub(crate) fn new(members: &[Arc<Member>], asker: &Asker<'_>, desk: &Arc<Desk>) -> Slate {
+        let mut rows: Vec<Row> = Vec::new();
+        for member in members {
+            for seat in 0..member.seats.len() {
+                let endpoint = member.agent.endpoints.get(seat).cloned();
+                let identity = match endpoint {
+                    None => member.agent.identity.clone(),
+                    some => Arc::new(AgentRef { endpoint: some, ..(*member.agent.identity).clone() }),
+                };
+                rows.push(Row { identity, member: member.clone(), seat });
+            }
+        }
+        // Those that are equal stand by name, version and endpoint, as they came.
+        rows.sort_by_key(|row| Reverse(row.member.agent.priority));
+        let versions = members.windows(2).any(|pair| pair[0].agent.identity.id == pair[1].agent.identity.id);
+        let mut numbers: Vec<u32> = members.iter().map(|member| member.standing.number).collect();
+        numbers.sort_unstable();
+        let (named, asked) = (matches!(asker, Asker::Agent(_)), asked_for(asker));
+        Slate { rows, numbers: numbers.into(), asked, named, versions, desk: desk.clone() }
+    }
+
+    /// Whether nobody can do it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Chooses an agent, and takes a place with it.
+    #[must_use]
+    pub fn choose(&self, ask: Ask<'_>) -> Picked {
+        self.desk.see(ask.now);
+        if let [row] = &self.rows[..]
+            && ask.held.is_none()
+            && row.trouble(ask.now).is_none()
+            && !self.stands_behind(row, &self.numbers)
+            && let Some(place) = self.take(row, None, ask.now)
+        {
+            let only = Choice { by: ChosenBy::Only, others: 0, not: Vec::new(), more: 0 };
+            return Picked::Agent { identity: row.identity.clone(), place, choice: (!self.named).then(|| Box::new(only)) };
+        }
+        self.choose_among(ask)
+    }
+
+    fn choose_among(&self, ask: Ask<'_>) -> Picked {
+        let Ask { now, tried, key, mut held } = ask;
+        let mut why: Vec<Option<WhyNot>> = self.rows.iter().map(|row| row.trouble(now)).collect();
+        self.leave_out_tried(tried, &mut why);
+        if self.versions {
+            self.leave_out_versions(key, &mut why);
+        }
+        let line = self.line_for(&why);
+        if let Some(place) = held.take()
+            && let Some(chosen) = self.seat_with(&place, &why, now)
+        {
+            let rank = self.rows[chosen].rank();
+            if let Some(place) = self.take(&self.rows[chosen], Some(place), now) {
+                return self.picked(chosen, rank, place, Some(ChosenBy::Free), why);
+            }
+        }
+        loop {
+            let Some(chosen) = self.first_free(&why, &line) else { return self.nobody(&why, line, now) };
+            let rank = self.rows[chosen].rank();
+            match self.take(&self.rows[chosen], None, now) {
+                Some(place) => return self.picked(chosen, rank, place, None, why),
+                // Somebody was faster.
+                None => why[chosen] = self.rows[chosen].trouble(now).or(Some(WhyNot::OnTrial)),
+            }
+        }
+    }
+
+    /// Whoever failed at it comes last: only where there is nobody else are they asked once more.
+    fn leave_out_tried(&self, tried: &[Arc<AgentRef>], why: &mut [Option<WhyNot>]) {
+        if tried.is_empty() {
+            return;
+        }
+        let was_tried = |row: &Row| tried.contains(&row.identity);
+        let hopeful = |why: &Option<WhyNot>| matches!(why, None | Some(WhyNot::Full { .. }));
+        let others = self.rows.iter().zip(why.iter()).any(|(row, why)| hopeful(why) && !was_tried(row));
+        if others {
+            for (_, why) in self.rows.iter().zip(why.iter_mut()).filter(|(row, why)| hopeful(why) && was_tried(row)) {
+                *why = Some(WhyNot::Tried);
+            }
+        }
+    }
+
+    /// Of the versions of an agent that could be called, one remains. Which, depends on the key and their shares alone, so
+    /// that one key stays with one version, and moves only while that one cannot be called.
+    fn leave_out_versions(&self, key: &dyn Fn(Option<&str>) -> Digest, why: &mut [Option<WhyNot>]) {
+        let hopeful = |why: &Option<WhyNot>| matches!(why, None | Some(WhyNot::Full { .. }));
+        for first in 0..self.rows.len() {
+            let id = &self.rows[first].identity.id;
+            let same = |position: &usize| self.rows[*position].identity.id == *id;
+            if (0..first).any(|position| same(&position)) {
+                continue;
+            }
+            let all: Vec<usize> = (first..self.rows.len()).filter(same).collect();
+            let open = || all.iter().copied().filter(|position| hopeful(&why[*position]));
+            let Some(best) = open().max_by(|left, right| self.share(*left, key).total_cmp(&self.share(*right, key))) else { continue };
+            let version = &self.rows[best].identity.version;
+            let others: Vec<usize> = open().filter(|position| self.rows[*position].identity.version != *version).collect();
+            others.into_iter().for_each(|position| why[position] = Some(WhyNot::OtherVersion));
+        }
+    }
+
+    /// How much a version weighs for a key: the highest one has it, and each has it as often as its share says.
+    fn share(&self, position: usize, key: &dyn Fn(Option<&str>) -> Digest) -> f64 {
+        let (agent, identity) = (&self.rows[position].member.agent, &self.rows[position].identity);
+        let key = key(agent.sticky_by.as_deref());
+        let chance = Digest::of_parts(&[&key.0, identity.id.as_bytes(), b"/", identity.version.as_bytes()]).fraction();
+        f64::from(agent.share) / -chance.max(f64::MIN_POSITIVE).ln()
+    }
+
+    /// The agents in whose line one would stand.
+    fn line_for(&self, why: &[Option<WhyNot>]) -> Arc<[u32]> {
+        if !self.versions {
+            return self.numbers.clone();
+        }
+        let out = |why: &Option<WhyNot>| matches!(why, Some(WhyNot::OtherVersion | WhyNot::Disabled));
+        let mut numbers: Vec<u32> =
+            self.rows.iter().zip(why).filter(|(_, why)| !out(why)).map(|(row, _)| row.member.standing.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into()
+    }
+
+    /// Whether others wait for a place with this agent, and nobody passes the line.
+    fn stands_behind(&self, row: &Row, line: &[u32]) -> bool {
+        row.member.standing.slots().is_some() && self.desk.waiting_for(line) > 0
+    }
+
+    /// The row of an agent with which there is a place already.
+    fn seat_with(&self, place: &Place, why: &[Option<WhyNot>], now: Timestamp) -> Option<usize> {
+        // With this place it may be full, and it was given to whoever stood first.
+        let fits = |why: &Option<WhyNot>| matches!(why, None | Some(WhyNot::Full { .. } | WhyNot::Tried));
+        let sound = |row: &Row| row.member.seats[row.seat].trouble(&row.member.agent.breaker, now).is_none();
+        let rows = self.rows.iter().zip(why).enumerate();
+        let fitting = rows.filter(|(_, (row, why))| place.is_with(&row.member.standing) && fits(why) && sound(row));
+        fitting.min_by_key(|(_, (row, _))| row.load()).map(|(position, _)| position)
+    }
+
+    fn first_free(&self, why: &[Option<WhyNot>], line: &[u32]) -> Option<usize> {
+        let free = self.rows.iter().enumerate().filter(|(position, _)| why[*position].is_none());
+        let (position, row) = free.min_by_key(|(_, row)| row.rank())?;
+        if self.stands_behind(row, line) {
+            // Those without a limit have no line.
+            let open =
+                self.rows.iter().enumerate().filter(|(position, row)| why[*position].is_none() && row.member.standing.slots().is_none());
+            return open.min_by_key(|(_, row)| row.rank()).map(|(position, _)| position);
+        }
+        Some(position)
+    }
+
+    fn take(&self, row: &Row, held: Option<Place>, now: Timestamp) -> Option<Place> {
+        let mut place = held.or_else(|| Place::take(&self.desk, &row.member))?;
+        place.sit(&row.member, row.seat, now).then_some(place)
+    }
+
+    /// What is told of a choice: it is put together only where there was one.
+    fn picked(&self, chosen: usize, rank: Rating, place: Place, by: Option<ChosenBy>, mut why: Vec<Option<WhyNot>>) -> Picked {
+        let row = &self.rows[chosen];
+        let identity = row.identity.clone();
+        if self.named && self.rows.len() == 1 {
+            return Picked::Agent { identity, place, choice: None };
+        }
+        let free = (0..self.rows.len()).filter(|position| *position != chosen && why[*position].is_none());
+        let by = by.unwrap_or_else(|| match free.min_by_key(|position| self.rows[*position].rank()) {
+            None if why.contains(&Some(WhyNot::OtherVersion)) => ChosenBy::Split,
+            None => ChosenBy::Only,
+            Some(next) => decided_by(rank, self.rows[next].rank()),
+        });
+        let mut choice = Choice { by, others: 0, not: Vec::with_capacity(MAX_NAMED.min(self.rows.len() - 1)), more: 0 };
+        for (position, other) in self.rows.iter().enumerate().filter(|(position, _)| *position != chosen) {
+            let why = why[position].take().unwrap_or_else(|| other.comes_after(rank));
+            let able = matches!(
+                why,
+                WhyNot::Full { .. } | WhyNot::OtherVersion | WhyNot::LowerPriority { .. } | WhyNot::Busier { .. } | WhyNot::Later
+            );
+            choice.others += u32::from(able);
+            if choice.not.len() < MAX_NAMED {
+                choice.not.push(NotChosen { agent: other.identity.clone(), why });
+            } else {
+                choice.more += 1;
+            }
+        }
+        Picked::Agent { identity, place, choice: Some(Box::new(choice)) }
+    }
+
+    fn nobody(&self, why: &[Option<WhyNot>], line: Arc<[u32]>, now: Timestamp) -> Picked {
+        let waits = |why: &WhyNot| matches!(why, WhyNot::Full { .. } | WhyNot::Draining | WhyNot::Resting { .. });
+        let until = |why: &WhyNot| match why {
+            WhyNot::Resting { until } | WhyNot::BreakerOpen { until } => Some(*until),
+            _ => None,
+        };
+        let again_at = why.iter().flatten().filter_map(until).min();
+        // One that is free is not taken where others wait for it.
+        if why.iter().any(|why| why.as_ref().is_none_or(waits)) {
+            return Picked::Full { again_at, line };
+        }
+        let told: Vec<String> =
+            self.rows.iter().zip(why).filter_map(|(row, why)| Some(format!("{} {}", row.identity, why.as_ref()?))).collect();
+        let failure =
+            Failure::new(FailureClass::Unavailable, format!("no agent that {} can be called: {}", self.asked, told.join(", "))).unsent();
+        let left = again_at.map(|at| Millis(at.micros().abs_diff(now.micros()).div_ceil(1_000)));
+        let for_now = why.iter().flatten().any(|why| matches!(why, WhyNot::BreakerOpen { .. } | WhyNot::OnTrial));
+        Picked::Nobody { failure: failure.retry_after(left), for_now }
+    }
+
+    /// Stands in line for the first of these agents that is free, at a place where one stood before or at the one that the
+    /// priority gives. `grant` is told at once or later; it must not block.
+    pub fn wait(&self, line: &Arc<[u32]>, priority: u8, stood: Option<Rank>, grant: Grant) -> Rank {
+        let rank = self.desk.wait(line, priority, stood, grant);
+        // A place may have become free before this one stood in line.
+        self.serve();
+        rank
+    }
+
+    /// Gives places that are free, because time has passed, to those who wait for them.
+    pub fn look_again(&self, now: Timestamp) {
+        self.desk.see(now);
+        self.serve();
+    }
+
+    fn serve(&self) {
+        for row in self.rows.iter().filter(|row| row.seat == 0) {
+            self.desk.serve(&row.member);
+        }
+    }
+
+    /// How the agents of this slate can be called: for whoever wants to call one outside of a run.
+    pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
+        self.rows.iter().filter(|row| row.seat == 0).map(|row| &row.member.agent)
+    }
+}
+
+/// What is asked for, in words.
+pub(crate) fn asked_for(asker: &Asker<'_>) -> String {
+    match asker {
+        Asker::Agent(id) => format!("is called `{id}`"),
+        Asker::Capabilities(wanted) => format!("can do {}", wanted.join(", ")),
+        Asker::Workflow(plan) => format!("runs the workflow {plan}"),
+    }
+}
+
+impl Row {
+    /// Why it cannot be called now, if it cannot.
+    fn trouble(&self, now: Timestamp) -> Option<WhyNot> {
+        let standing = &self.member.standing;
+        match standing.mode() {
+            Mode::Enabled => {}
+            Mode::Disabled => return Some(WhyNot::Disabled),
+            Mode::Draining => return Some(WhyNot::Draining),
+        }
+        let trouble = self.member.seats[self.seat].trouble(&self.member.agent.breaker, now);
+        trouble.or_else(|| standing.is_full().then(|| WhyNot::Full { slots: standing.slots().unwrap_or_default() }))
+    }
+
+    /// How busy it is, by its weight.
+    fn load(&self) -> u64 {
+        const SCALE: u64 = 1 << 16;
+        u64::from(self.member.seats[self.seat].under_way()) * SCALE / u64::from(self.member.agent.weight.max(1))
+    }
+
+    /// The least goes first.
+    fn rank(&self) -> Rating {
+        (Reverse(self.member.agent.priority), self.load(), self.member.seats[self.seat].turns())
+    }
+
+    fn comes_after(&self, (first, load, _): Rating) -> WhyNot {
+        let (own, busy, _) = self.rank();
+        match (own == first, busy > load) {
+            (false, _) => WhyNot::LowerPriority { priority: own.0 },
+            (true, true) => WhyNot::Busier { calls: self.member.seats[self.seat].under_way() },
+            (true, false) => WhyNot::Later,
+        }
+    }
+}
+
+/// Priority, load, and turns: the least goes first.
+type Rating = (Reverse<u32>, u64, u64);
+
+fn decided_by(chosen: Rating, next: Rating) -> ChosenBy {
+    match () {
+        () if chosen.0 != next.0 => ChosenBy::Priority,
+        () if chosen.1 != next.1 => ChosenBy::Load,
+        () if chosen.2 != next.2 => ChosenBy::Turn,
+        () => ChosenBy::Name,
+    }
+}
