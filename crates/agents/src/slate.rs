@@ -136,7 +136,7 @@ impl Slate {
         if self.versions {
             self.leave_out_versions(key, &mut why);
         }
-        let line = self.line_for(&why);
+        let line = if self.versions || !tried.is_empty() { self.line_for(&why) } else { self.numbers.clone() };
         if let Some(place) = held.take()
             && let Some(chosen) = self.seat_with(&place, &why, now)
         {
@@ -198,12 +198,9 @@ impl Slate {
         f64::from(agent.share) / -chance.max(f64::MIN_POSITIVE).ln()
     }
 
-    /// The agents in whose line one would stand.
+    /// The agents in whose line one would stand: not those of another version, and not who just failed.
     fn line_for(&self, why: &[Option<WhyNot>]) -> Arc<[u32]> {
-        if !self.versions {
-            return self.numbers.clone();
-        }
-        let out = |why: &Option<WhyNot>| matches!(why, Some(WhyNot::OtherVersion | WhyNot::Disabled));
+        let out = |why: &Option<WhyNot>| matches!(why, Some(WhyNot::OtherVersion | WhyNot::Tried | WhyNot::Disabled));
         let mut numbers: Vec<u32> =
             self.rows.iter().zip(why).filter(|(_, why)| !out(why)).map(|(row, _)| row.member.standing.number).collect();
         numbers.sort_unstable();

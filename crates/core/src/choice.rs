@@ -132,7 +132,7 @@ impl fmt::Display for WhyNot {
             WhyNot::Tried => f.write_str("failed at it just now"),
             WhyNot::OtherVersion => f.write_str("has another share of the runs"),
             WhyNot::LowerPriority { priority } => write!(f, "has a lower priority ({priority})"),
-            WhyNot::Busier { calls } => write!(f, "is busier ({calls} calls)"),
+            WhyNot::Busier { calls } => write!(f, "is busier ({calls} under way)"),
             WhyNot::Later => f.write_str("comes later"),
         }
     }
@@ -140,7 +140,10 @@ impl fmt::Display for WhyNot {
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.by)?;
+        match self.by {
+            ChosenBy::Only if !self.not.is_empty() => f.write_str("the only one free")?,
+            by => write!(f, "{by}")?,
+        }
         for (position, NotChosen { agent, why }) in self.not.iter().enumerate() {
             write!(f, "{} {agent} {why}", if position == 0 { ";" } else { "," })?;
         }
