@@ -50,7 +50,7 @@ const CLOSED: i64 = i64::MIN;
 pub(crate) struct Breaker {
     open_until: AtomicI64,
     trials: AtomicU32,
-    /// Whether anything failed lately.
+    /// Whether anything failed lately, or it is not closed.
     marked: AtomicBool,
     seen: Mutex<Seen>,
 }
@@ -87,12 +87,13 @@ impl Breaker {
         self.trials.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn succeeded(&self, rule: &BreakerRule, trial: bool) {
-        if !trial && !self.marked.load(Ordering::Acquire) {
+    /// Takes in a success. One is as good as another: also a call that began before it opened shows that there is somebody.
+    pub(crate) fn succeeded(&self, rule: &BreakerRule) {
+        if !self.marked.load(Ordering::Acquire) {
             return;
         }
         let mut seen = self.seen();
-        if trial {
+        if self.open_until.load(Ordering::Acquire) != CLOSED {
             seen.succeeded += 1;
             if seen.succeeded < rule.trials {
                 return;
@@ -104,7 +105,7 @@ impl Breaker {
     }
 
     /// Takes in a failure, and says whether it opened the breaker.
-    pub(crate) fn failed(&self, rule: &BreakerRule, now: Timestamp, trial: bool) -> bool {
+    pub(crate) fn failed(&self, rule: &BreakerRule, now: Timestamp) -> bool {
         if rule.failures == 0 {
             return false;
         }
@@ -114,9 +115,12 @@ impl Breaker {
             seen.failures.pop_front();
         }
         self.marked.store(true, Ordering::Release);
-        let closed = self.open_until.load(Ordering::Acquire) == CLOSED;
-        // What was under way when it opened says nothing new.
-        let opens = trial || (closed && seen.failures.len() >= rule.failures as usize);
+        let opens = match self.state(now) {
+            BreakerState::Closed => seen.failures.len() >= rule.failures as usize,
+            // What was under way when it opened says nothing new.
+            BreakerState::Open(_) => false,
+            BreakerState::HalfOpen(_) => true,
+        };
         if opens {
             seen.failures.clear();
             seen.succeeded = 0;
@@ -152,26 +156,26 @@ mod tests {
         let breaker = Breaker::default();
         for second in 0..3 {
             assert_eq!(breaker.state(at(second)), BreakerState::Closed);
-            breaker.failed(&RULE, at(second), false);
+            breaker.failed(&RULE, at(second));
         }
         assert_eq!(breaker.state(at(6)), BreakerState::Open(at(7)));
         assert_eq!(breaker.state(at(7)), BreakerState::HalfOpen(0));
         assert!(breaker.begin_trial(&RULE) && breaker.begin_trial(&RULE) && !breaker.begin_trial(&RULE));
         breaker.end_trial();
-        breaker.succeeded(&RULE, true);
+        breaker.succeeded(&RULE);
         assert_eq!(breaker.state(at(8)), BreakerState::HalfOpen(1));
         breaker.end_trial();
-        breaker.succeeded(&RULE, true);
+        breaker.succeeded(&RULE);
         assert_eq!(breaker.state(at(8)), BreakerState::Closed);
     }
 
     #[test]
     fn a_trial_that_fails_opens_it_again() {
         let breaker = Breaker::default();
-        assert!((0..3).any(|second| breaker.failed(&RULE, at(second), false)));
+        assert!((0..3).any(|second| breaker.failed(&RULE, at(second))));
         assert!(breaker.begin_trial(&RULE));
         breaker.end_trial();
-        breaker.failed(&RULE, at(9), true);
+        breaker.failed(&RULE, at(9));
         assert_eq!(breaker.state(at(9)), BreakerState::Open(at(14)));
     }
 
@@ -179,19 +183,19 @@ mod tests {
     fn a_success_between_and_failures_far_apart_leave_it_closed() {
         let breaker = Breaker::default();
         for second in [0, 1, 20, 40] {
-            breaker.failed(&RULE, at(second), false);
+            breaker.failed(&RULE, at(second));
         }
         assert_eq!(breaker.state(at(40)), BreakerState::Closed);
-        breaker.failed(&RULE, at(41), false);
-        breaker.succeeded(&RULE, false);
-        breaker.failed(&RULE, at(42), false);
+        breaker.failed(&RULE, at(41));
+        breaker.succeeded(&RULE);
+        breaker.failed(&RULE, at(42));
         assert_eq!(breaker.state(at(42)), BreakerState::Closed);
     }
 
     #[test]
     fn calls_that_were_under_way_when_it_opened_do_not_prolong_it_and_a_probe_ends_it() {
         let breaker = Breaker::default();
-        let opened = (0..9).filter(|second| breaker.failed(&RULE, at(*second), false));
+        let opened = (0..9).filter(|second| breaker.failed(&RULE, at(*second)));
         assert_eq!(opened.collect::<Vec<_>>(), [2]);
         assert_eq!(breaker.state(at(6)), BreakerState::Open(at(7)));
         breaker.answers(at(5));
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn one_that_is_off_never_opens() {
         let breaker = Breaker::default();
-        assert!(!(0..100).any(|_| breaker.failed(&BreakerRule::OFF, at(0), false)));
+        assert!(!(0..100).any(|_| breaker.failed(&BreakerRule::OFF, at(0))));
         assert_eq!(breaker.state(at(0)), BreakerState::Closed);
     }
 }

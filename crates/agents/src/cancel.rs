@@ -12,7 +12,6 @@ pub struct Cancel(Arc<Flag>);
 #[derive(Debug, Default)]
 struct Flag {
     raised: AtomicBool,
-    overdue: AtomicBool,
     waiting: Notify,
 }
 
@@ -27,18 +26,6 @@ impl Cancel {
     pub fn raise(&self) {
         self.0.raised.store(true, Ordering::Release);
         self.0.waiting.notify_waiters();
-    }
-
-    /// Raises the flag because the time is up.
-    pub fn raise_overdue(&self) {
-        self.0.overdue.store(true, Ordering::Release);
-        self.raise();
-    }
-
-    /// Whether it was raised because the time was up.
-    #[must_use]
-    pub fn is_overdue(&self) -> bool {
-        self.0.overdue.load(Ordering::Acquire)
     }
 
     /// Whether the flag is raised.

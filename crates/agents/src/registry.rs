@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use quorate_core::{AgentRef, Asker, Timestamp};
+use quorate_core::{AgentRef, Asker, FailureClass, Millis, Timestamp};
 
 use crate::Agent;
 use crate::breaker::BreakerState;
 use crate::seat::{Desk, Member, Mode, Seat, Standing};
 use crate::slate::{Slate, asked_for};
 
-/// Most requests of a kind for which the agents that would do are remembered.
-const MAX_SLATES: usize = 10_000;
+/// Most sets of capabilities for which it is remembered who has them.
+const MAX_REMEMBERED: usize = 10_000;
 
 /// Knows the agents, how busy and how well they are, and finds those that a task may ask for.
 #[derive(Debug, Default)]
@@ -25,17 +25,18 @@ pub struct Registry {
 /// The agents as they are registered now.
 #[derive(Debug, Default)]
 struct Roster {
-    /// By id and version.
-    members: BTreeMap<(Arc<str>, Arc<str>), Arc<Member>>,
+    agents: BTreeMap<Arc<str>, Versions>,
     next: u32,
-    slates: Mutex<Slates>,
+    /// Who can do what was asked before.
+    able: Mutex<HashMap<Vec<Arc<str>>, Arc<Slate>>>,
 }
 
-/// Who can do what was asked before.
+/// An agent in all of its versions.
 #[derive(Debug, Default)]
-struct Slates {
-    by_id: HashMap<Arc<str>, Arc<Slate>>,
-    by_capabilities: HashMap<Vec<Arc<str>>, Arc<Slate>>,
+struct Versions {
+    members: BTreeMap<Arc<str>, Arc<Member>>,
+    /// Put together when it is first asked for.
+    slate: OnceLock<Arc<Slate>>,
 }
 
 /// No agent can do a task.
@@ -109,8 +110,8 @@ impl Registry {
     /// are counted. Other versions of it stay, each with its share.
     pub fn register(&self, agent: Agent) {
         let mut roster = self.write();
-        let key = (agent.identity.id.clone(), agent.identity.version.clone());
-        let before = roster.members.get(&key).cloned();
+        let (id, version) = (agent.identity.id.clone(), agent.identity.version.clone());
+        let before = roster.agents.get(&id).and_then(|known| known.members.get(&version)).cloned();
         let standing = before.as_ref().map_or_else(
             || {
                 roster.next += 1;
@@ -119,7 +120,7 @@ impl Registry {
             |member| member.standing.clone(),
         );
         standing.set_slots(agent.max_concurrent);
-        let turns = roster.members.values().flat_map(|member| &member.seats).map(|seat| seat.turns()).max().unwrap_or_default();
+        let turns = roster.members().flat_map(|member| &member.seats).map(|seat| seat.turns()).max().unwrap_or_default();
         let names: Vec<Option<&Arc<str>>> =
             if agent.endpoints.is_empty() { vec![None] } else { agent.endpoints.iter().map(Some).collect() };
         let seat_of = |name: &Option<&Arc<str>>| {
@@ -135,29 +136,34 @@ impl Registry {
             })
         };
         let seats = names.iter().map(seat_of).collect();
-        roster.members.insert(key, Arc::new(Member { agent: Arc::new(agent), standing, seats }));
+        let member = Arc::new(Member { agent: Arc::new(agent), desk: self.desk.clone(), standing, seats });
+        let versions = roster.agents.entry(id).or_default();
+        versions.members.insert(version, member);
+        versions.slate = OnceLock::new();
         self.has_changed(roster);
     }
 
     /// Takes all versions of an agent away, and says whether there were any. Calls under way go on.
     pub fn unregister(&self, id: &str) -> bool {
-        self.remove(|known, _| known == id)
+        let mut roster = self.write();
+        let gone = roster.agents.remove(id).is_some();
+        if gone {
+            self.has_changed(roster);
+        }
+        gone
     }
 
     /// Takes one version of an agent away, and says whether it was there. Calls under way go on.
     pub fn unregister_version(&self, id: &str, version: &str) -> bool {
-        self.remove(|known, of| known == id && of == version)
-    }
-
-    fn remove(&self, gone: impl Fn(&str, &str) -> bool) -> bool {
         let mut roster = self.write();
-        let before = roster.members.len();
-        roster.members.retain(|(id, version), _| !gone(id, version));
-        let changed = roster.members.len() < before;
-        if changed {
-            self.has_changed(roster);
+        let Some(versions) = roster.agents.get_mut(id) else { return false };
+        let gone = versions.members.remove(version).is_some();
+        versions.slate = OnceLock::new();
+        if versions.members.is_empty() {
+            roster.agents.remove(id);
         }
-        changed
+        self.has_changed(roster);
+        gone
     }
 
     /// Lets an agent be called again, in all of its versions or in one, and says whether it is there.
@@ -189,8 +195,8 @@ impl Registry {
 
     fn members_of(&self, id: &str, version: Option<&str>) -> Vec<Arc<Member>> {
         let roster = self.read();
-        let wanted = roster.members.iter().filter(|((known, of), _)| **known == *id && version.is_none_or(|version| **of == *version));
-        wanted.map(|(_, member)| member.clone()).collect()
+        let known = roster.agents.get(id).into_iter().flat_map(|versions| &versions.members);
+        known.filter(|(of, _)| version.is_none_or(|version| ***of == *version)).map(|(_, member)| member.clone()).collect()
     }
 
     /// Waits until an agent that is drained or disabled has no calls under way.
@@ -219,36 +225,42 @@ impl Registry {
     /// [`NoCandidate`] with what was asked for, and what there is.
     pub fn slate(&self, asker: &Asker<'_>) -> Result<Arc<Slate>, NoCandidate> {
         let roster = self.read();
-        let mut slates = roster.slates();
-        let known = match asker {
-            Asker::Agent(id) => slates.by_id.get(*id),
-            Asker::Capabilities(wanted) => slates.by_capabilities.get(*wanted),
-            Asker::Workflow(_) => None,
-        };
-        if let Some(slate) = known {
-            return Ok(slate.clone());
-        }
-        let slate = Arc::new(Slate::new(&roster.able(asker), asker, &self.desk));
-        if slate.is_empty() {
-            return Err(roster.no_candidate(asker));
-        }
-        if slates.by_id.len() + slates.by_capabilities.len() < MAX_SLATES {
-            match asker {
-                Asker::Agent(id) => drop(slates.by_id.insert((*id).clone(), slate.clone())),
-                Asker::Capabilities(wanted) => drop(slates.by_capabilities.insert(wanted.to_vec(), slate.clone())),
-                Asker::Workflow(_) => {}
+        match asker {
+            Asker::Agent(id) => {
+                let versions = roster.agents.get(*id).ok_or_else(|| roster.no_candidate(asker))?;
+                let put_together = || {
+                    let members: Vec<Arc<Member>> = versions.members.values().cloned().collect();
+                    Arc::new(Slate::new(&members, asker, &self.desk))
+                };
+                Ok(versions.slate.get_or_init(put_together).clone())
             }
+            Asker::Capabilities(wanted) => {
+                let mut able = roster.able.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(slate) = able.get(*wanted) {
+                    return Ok(slate.clone());
+                }
+                let can = |member: &&Arc<Member>| wanted.iter().all(|one| member.agent.capabilities.contains(one));
+                let members: Vec<Arc<Member>> = roster.members().filter(can).cloned().collect();
+                if members.is_empty() {
+                    return Err(roster.no_candidate(asker));
+                }
+                let slate = Arc::new(Slate::new(&members, asker, &self.desk));
+                if able.len() < MAX_REMEMBERED {
+                    able.insert(wanted.to_vec(), slate.clone());
+                }
+                Ok(slate)
+            }
+            Asker::Workflow(_) => Err(roster.no_candidate(asker)),
         }
-        Ok(slate)
     }
 
     /// How the agents stand, by id and version.
     #[must_use]
     pub fn overview(&self, now: Timestamp) -> Vec<Overview> {
-        let members: Vec<Arc<Member>> = self.read().members.values().cloned().collect();
+        let members: Vec<Arc<Member>> = self.read().members().cloned().collect();
         let endpoint = |member: &Member, position: usize| Endpoint {
             name: member.agent.endpoints.get(position).cloned(),
-            under_way: member.seats[position].under_way(),
+            under_way: member.under_way(position),
             breaker: member.seats[position].breaker.state(now),
             rests: member.seats[position].rests(now),
         };
@@ -268,10 +280,10 @@ impl Registry {
     pub fn stats(&self) -> RegistryStats {
         let roster = self.read();
         let ids = |wanted: &dyn Fn(&Member) -> bool| {
-            roster.members.values().filter(|member| wanted(member)).map(|member| member.agent.identity.id.clone()).collect::<BTreeSet<_>>()
+            roster.members().filter(|member| wanted(member)).map(|member| member.agent.identity.id.clone()).collect::<BTreeSet<_>>()
         };
         let mut capabilities: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
-        for member in roster.members.values() {
+        for member in roster.members() {
             for capability in &member.agent.capabilities {
                 capabilities.entry(capability.clone()).or_default().insert(member.agent.identity.id.clone());
             }
@@ -283,17 +295,25 @@ impl Registry {
         }
     }
 
+    /// Says that a call of an agent failed, and why.
+    pub fn failed(&self, identity: &AgentRef, class: FailureClass, rest: Option<Millis>, now: Timestamp) {
+        for member in self.members_of(&identity.id, Some(&identity.version)) {
+            if let Some(seat) = member.seat_at(identity.endpoint.as_ref()) {
+                member.failed(seat, class, rest, now);
+            }
+        }
+    }
+
     /// Says that an agent answers, or does not, as somebody found out without a call of any run.
     pub fn probed(&self, identity: &AgentRef, answers: bool, now: Timestamp) {
         self.desk.see(now);
         for member in self.members_of(&identity.id, Some(&identity.version)) {
-            let at = |position: &usize| member.agent.endpoints.get(*position) == identity.endpoint.as_ref();
-            let Some(seat) = (0..member.seats.len()).find(at).map(|position| &member.seats[position]) else { continue };
+            let Some(seat) = member.seat_at(identity.endpoint.as_ref()) else { continue };
             if answers {
-                seat.breaker.answers(now);
+                member.seats[seat].breaker.answers(now);
                 self.desk.serve(&member);
-            } else if seat.breaker.failed(&member.agent.breaker, now, false) {
-                self.desk.call_all();
+            } else {
+                member.failed(seat, FailureClass::Unavailable, None, now);
             }
         }
     }
@@ -307,7 +327,7 @@ impl Registry {
     }
 
     fn has_changed(&self, roster: std::sync::RwLockWriteGuard<'_, Roster>) {
-        *roster.slates() = Slates::default();
+        roster.able.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.generation.fetch_add(1, Ordering::AcqRel);
         drop(roster);
         self.desk.call_all();
@@ -315,17 +335,8 @@ impl Registry {
 }
 
 impl Roster {
-    fn slates(&self) -> MutexGuard<'_, Slates> {
-        self.slates.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn able(&self, asker: &Asker<'_>) -> Vec<Arc<Member>> {
-        let can = |member: &&Arc<Member>| match asker {
-            Asker::Agent(id) => member.agent.identity.id == **id,
-            Asker::Capabilities(wanted) => wanted.iter().all(|one| member.agent.capabilities.contains(one)),
-            Asker::Workflow(_) => false,
-        };
-        self.members.values().filter(can).cloned().collect()
+    fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.agents.values().flat_map(|versions| versions.members.values())
     }
 
     fn no_candidate(&self, asker: &Asker<'_>) -> NoCandidate {
@@ -335,6 +346,6 @@ impl Roster {
             let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
             format!("{}{about}", member.agent.identity.id)
         };
-        NoCandidate { asked: asked_for(asker), there: self.members.values().map(shown).collect() }
+        NoCandidate { asked: asked_for(asker), there: self.members().map(shown).collect() }
     }
 }

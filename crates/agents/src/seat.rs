@@ -97,10 +97,6 @@ impl Standing {
 }
 
 impl Seat {
-    pub(crate) fn under_way(&self) -> u32 {
-        self.under_way.load(Ordering::Acquire)
-    }
-
     /// How many turns it had, by its weight: who had fewer is next.
     pub(crate) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Acquire)
@@ -132,12 +128,46 @@ impl Seat {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) agent: Arc<Agent>,
+    /// Where those stand in line who want it.
+    pub(crate) desk: Arc<Desk>,
     pub(crate) standing: Arc<Standing>,
     /// One for each of its endpoints.
     pub(crate) seats: Vec<Arc<Seat>>,
 }
 
 impl Member {
+    /// Which of its seats is at this endpoint.
+    pub(crate) fn seat_at(&self, endpoint: Option<&Arc<str>>) -> Option<usize> {
+        (0..self.seats.len()).find(|position| self.agent.endpoints.get(*position) == endpoint)
+    }
+
+    /// How many calls are under way at one of its endpoints.
+    pub(crate) fn under_way(&self, seat: usize) -> u32 {
+        // What is at one place only is counted once.
+        if self.seats.len() == 1 { self.standing.under_way() } else { self.seats[seat].under_way.load(Ordering::Acquire) }
+    }
+
+    /// Takes in that a call failed, and lets those ask again who may have to wait for something else now.
+    pub(crate) fn failed(&self, seat: usize, class: FailureClass, rest: Option<Millis>, now: Timestamp) {
+        let (seat, rule) = (&self.seats[seat], &self.agent.breaker);
+        let mut changed = false;
+        if let Some(rest) = rest {
+            let until = now.plus(rest.min(MAX_REST)).micros();
+            changed = seat.rests_until.fetch_max(until, Ordering::AcqRel) <= now.micros();
+        }
+        self.desk.see(now);
+        match class {
+            FailureClass::Unavailable | FailureClass::Timeout | FailureClass::Internal => changed |= seat.breaker.failed(rule, now),
+            // It asks for fewer calls: it is neither well nor broken.
+            FailureClass::RateLimited => {}
+            // Whatever it says, it is there to say it.
+            FailureClass::Invalid | FailureClass::Refused => seat.breaker.succeeded(rule),
+        }
+        if changed {
+            self.desk.call_all();
+        }
+    }
+
     /// Whether it can be called now, places aside.
     fn is_usable(&self, now: Timestamp) -> bool {
         self.standing.mode() == Mode::Enabled && self.seats.iter().any(|seat| seat.trouble(&self.agent.breaker, now).is_none())
@@ -147,46 +177,68 @@ impl Member {
 /// A place with an agent, until it is dropped. Then the next in line gets it.
 #[derive(Debug)]
 pub struct Place {
-    desk: Arc<Desk>,
     member: Arc<Member>,
-    /// Which of its endpoints, and whether the call is a trial.
-    seat: Option<(usize, bool)>,
-    given_back: bool,
+    /// At which of its endpoints.
+    seat: u32,
+    sits: Sits,
+}
+
+/// How far a place is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sits {
+    /// No endpoint is chosen.
+    Nowhere,
+    /// One is.
+    Down,
+    /// One is, to see whether it answers again.
+    OnTrial,
+    /// The place is given back.
+    Gone,
 }
 
 impl Place {
     /// A place with an agent, where there is one.
-    pub(crate) fn take(desk: &Arc<Desk>, member: &Arc<Member>) -> Option<Place> {
-        member.standing.take().then(|| Place { desk: desk.clone(), member: member.clone(), seat: None, given_back: false })
+    pub(crate) fn take(member: &Arc<Member>) -> Option<Place> {
+        member.standing.take().then(|| Place { member: member.clone(), seat: 0, sits: Sits::Nowhere })
     }
 
     pub(crate) fn is_with(&self, standing: &Arc<Standing>) -> bool {
         Arc::ptr_eq(&self.member.standing, standing)
     }
 
-    /// Chooses one of the endpoints of the agent. False where it is being tried by others.
-    pub(crate) fn sit(&mut self, member: &Arc<Member>, position: usize, now: Timestamp) -> bool {
+    /// Chooses one of the endpoints of the agent. False where it is being tried by others. Turns are counted where there are
+    /// others who could have it.
+    pub(crate) fn sit(&mut self, member: &Arc<Member>, position: usize, now: Timestamp, counted: bool) -> bool {
         self.stand();
-        // It may have been registered anew since the place was taken.
-        self.member = member.clone();
+        if !Arc::ptr_eq(&self.member, member) {
+            // It was registered anew since the place was taken.
+            self.member = member.clone();
+        }
         let seat = &member.seats[position];
         let trial = seat.breaker.state(now) != BreakerState::Closed;
         if trial && !seat.breaker.begin_trial(&member.agent.breaker) {
             return false;
         }
-        seat.under_way.fetch_add(1, Ordering::AcqRel);
-        seat.turns.fetch_add(TURN / u64::from(member.agent.weight.max(1)), Ordering::AcqRel);
-        self.seat = Some((position, trial));
+        if member.seats.len() > 1 {
+            seat.under_way.fetch_add(1, Ordering::AcqRel);
+        }
+        if counted {
+            seat.turns.fetch_add(TURN / u64::from(member.agent.weight.max(1)), Ordering::AcqRel);
+        }
+        self.seat = u32::try_from(position).expect("an agent has few endpoints");
+        self.sits = if trial { Sits::OnTrial } else { Sits::Down };
         true
     }
 
     fn stand(&mut self) {
-        if let Some((position, trial)) = self.seat.take() {
-            let seat = &self.member.seats[position];
-            seat.under_way.fetch_sub(1, Ordering::AcqRel);
-            if trial {
-                seat.breaker.end_trial();
-            }
+        let seats = &self.member.seats;
+        match std::mem::replace(&mut self.sits, Sits::Nowhere) {
+            Sits::Nowhere | Sits::Gone => return,
+            Sits::OnTrial => seats[self.endpoint()].breaker.end_trial(),
+            Sits::Down => {}
+        }
+        if seats.len() > 1 {
+            seats[self.endpoint()].under_way.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -194,7 +246,7 @@ impl Place {
     fn give_back(mut self) {
         self.stand();
         self.member.standing.under_way.fetch_sub(1, Ordering::AcqRel);
-        self.given_back = true;
+        self.sits = Sits::Gone;
     }
 
     /// The agent.
@@ -206,51 +258,31 @@ impl Place {
     /// Which of its endpoints.
     #[must_use]
     pub fn endpoint(&self) -> usize {
-        self.seat.map_or(0, |(position, _)| position)
+        self.seat as usize
     }
 
     /// Says that the call went well, from which is learned that the agent is.
     pub fn succeeded(&self) {
-        if let Some((position, trial)) = self.seat {
-            self.member.seats[position].breaker.succeeded(&self.member.agent.breaker, trial);
-        }
+        self.member.seats[self.endpoint()].breaker.succeeded(&self.member.agent.breaker);
     }
 
     /// Says why the call failed, from which is learned whether the agent is well, and whether it wants to be left alone.
     pub fn failed(&self, class: FailureClass, rest: Option<Millis>, now: Timestamp) {
-        let Some((position, trial)) = self.seat else { return };
-        let (seat, rule) = (&self.member.seats[position], &self.member.agent.breaker);
-        let mut changed = false;
-        if let Some(rest) = rest {
-            let until = now.plus(rest.min(MAX_REST)).micros();
-            changed = seat.rests_until.fetch_max(until, Ordering::AcqRel) <= now.micros();
-        }
-        self.desk.see(now);
-        match class {
-            FailureClass::Unavailable | FailureClass::Timeout | FailureClass::Internal => changed |= seat.breaker.failed(rule, now, trial),
-            // It asks for fewer calls: it is neither well nor broken.
-            FailureClass::RateLimited => {}
-            // Whatever it says, it is there to say it.
-            FailureClass::Invalid | FailureClass::Refused => seat.breaker.succeeded(rule, trial),
-        }
-        if changed {
-            // Whoever waits for it may have to wait for something else now.
-            self.desk.call_all();
-        }
+        self.member.failed(self.endpoint(), class, rest, now);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.given_back {
+        if self.sits == Sits::Gone {
             return;
         }
         self.stand();
         let left = self.member.standing.under_way.fetch_sub(1, Ordering::AcqRel) - 1;
         if left == 0 && self.member.standing.mode() != Mode::Enabled {
-            self.desk.idle.notify_waiters();
+            self.member.desk.idle.notify_waiters();
         }
-        self.desk.serve(&self.member);
+        self.member.desk.serve(&self.member);
     }
 }
 
@@ -280,7 +312,7 @@ impl std::fmt::Debug for Desk {
 
 impl Desk {
     pub(crate) fn see(&self, now: Timestamp) {
-        self.now.fetch_max(now.micros(), Ordering::AcqRel);
+        self.now.store(now.micros(), Ordering::Release);
     }
 
     fn now(&self) -> Timestamp {
@@ -320,7 +352,7 @@ impl Desk {
     }
 
     /// Gives free places with an agent to those who wait for one.
-    pub(crate) fn serve(self: &Arc<Desk>, member: &Arc<Member>) {
+    pub(crate) fn serve(&self, member: &Arc<Member>) {
         while self.waiting.load(Ordering::SeqCst) > 0 && member.is_usable(self.now()) {
             let Some((place, grant)) = self.next_for(member) else { return };
             if let Err(place) = grant(Some(place)) {
@@ -331,13 +363,13 @@ impl Desk {
     }
 
     /// The first of those who wait for this agent, and a place with it.
-    fn next_for(self: &Arc<Desk>, member: &Arc<Member>) -> Option<(Place, Grant)> {
+    fn next_for(&self, member: &Arc<Member>) -> Option<(Place, Grant)> {
         let mut lines = self.lines();
         let number = &member.standing.number;
         let waiting = lines.iter().enumerate().filter(|(_, (wanted, _))| wanted.binary_search(number).is_ok());
         let first = waiting.filter_map(|(position, (_, line))| Some((line.first()?, position))).min();
         let (_, position) = first?;
-        let place = Place::take(self, member)?;
+        let place = Place::take(member)?;
         let grant = lines[position].1.pop();
         if lines[position].1.is_empty() {
             lines.swap_remove(position);

@@ -13,7 +13,10 @@ use quorate_core::{AgentRef, Asker, Choice, ChosenBy, Digest, Failure, FailureCl
 
 use crate::Agent;
 use crate::line::Rank;
-use crate::seat::{Desk, Grant, Member, Mode, Place};
+use crate::seat::{Desk, Grant, Member, Mode, Place, Seat, Standing};
+
+/// What one call under way counts, for an agent of the weight 1.
+const SCALE: u64 = 1 << 16;
 
 /// The agents that can do what is asked for, as they are registered. One that is stale still works: whoever chooses from it
 /// may miss what was registered since.
@@ -36,7 +39,13 @@ pub struct Slate {
 struct Row {
     identity: Arc<AgentRef>,
     member: Arc<Member>,
-    seat: usize,
+    /// Those of the member, at hand.
+    standing: Arc<Standing>,
+    seat: Arc<Seat>,
+    position: usize,
+    priority: u32,
+    /// What one call under way counts, by the weight of the agent.
+    per_call: u64,
 }
 
 /// What is asked for a task.
@@ -95,11 +104,19 @@ impl Slate {
                     None => member.agent.identity.clone(),
                     some => Arc::new(AgentRef { endpoint: some, ..(*member.agent.identity).clone() }),
                 };
-                rows.push(Row { identity, member: member.clone(), seat });
+                rows.push(Row {
+                    identity,
+                    member: member.clone(),
+                    standing: member.standing.clone(),
+                    seat: member.seats[seat].clone(),
+                    position: seat,
+                    priority: member.agent.priority,
+                    per_call: SCALE / u64::from(member.agent.weight.max(1)),
+                });
             }
         }
         // Those that are equal stand by name, version and endpoint, as they came.
-        rows.sort_by_key(|row| Reverse(row.member.agent.priority));
+        rows.sort_by_key(|row| Reverse(row.priority));
         let versions = members.windows(2).any(|pair| pair[0].agent.identity.id == pair[1].agent.identity.id);
         let mut numbers: Vec<u32> = members.iter().map(|member| member.standing.number).collect();
         numbers.sort_unstable();
@@ -107,16 +124,9 @@ impl Slate {
         Slate { rows, numbers: numbers.into(), asked, named, versions, desk: desk.clone() }
     }
 
-    /// Whether nobody can do it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Chooses an agent, and takes a place with it.
     #[must_use]
     pub fn choose(&self, ask: Ask<'_>) -> Picked {
-        self.desk.see(ask.now);
         if let [row] = &self.rows[..]
             && ask.held.is_none()
             && row.trouble(ask.now).is_none()
@@ -131,6 +141,7 @@ impl Slate {
 
     fn choose_among(&self, ask: Ask<'_>) -> Picked {
         let Ask { now, tried, key, mut held } = ask;
+        self.desk.see(now);
         let mut why: Vec<Option<WhyNot>> = self.rows.iter().map(|row| row.trouble(now)).collect();
         self.leave_out_tried(tried, &mut why);
         if self.versions {
@@ -140,16 +151,15 @@ impl Slate {
         if let Some(place) = held.take()
             && let Some(chosen) = self.seat_with(&place, &why, now)
         {
-            let rank = self.rows[chosen].rank();
+            let rating = self.rows[chosen].rating();
             if let Some(place) = self.take(&self.rows[chosen], Some(place), now) {
-                return self.picked(chosen, rank, place, Some(ChosenBy::Free), why);
+                return self.picked(chosen, rating, place, ChosenBy::Free, &why);
             }
         }
         loop {
-            let Some(chosen) = self.first_free(&why, &line) else { return self.nobody(&why, line, now) };
-            let rank = self.rows[chosen].rank();
+            let Some((chosen, rating, by)) = self.first_free(&why, &line) else { return self.nobody(&why, line, now) };
             match self.take(&self.rows[chosen], None, now) {
-                Some(place) => return self.picked(chosen, rank, place, None, why),
+                Some(place) => return self.picked(chosen, rating, place, by, &why),
                 // Somebody was faster.
                 None => why[chosen] = self.rows[chosen].trouble(now).or(Some(WhyNot::OnTrial)),
             }
@@ -201,8 +211,7 @@ impl Slate {
     /// The agents in whose line one would stand: not those of another version, and not who just failed.
     fn line_for(&self, why: &[Option<WhyNot>]) -> Arc<[u32]> {
         let out = |why: &Option<WhyNot>| matches!(why, Some(WhyNot::OtherVersion | WhyNot::Tried | WhyNot::Disabled));
-        let mut numbers: Vec<u32> =
-            self.rows.iter().zip(why).filter(|(_, why)| !out(why)).map(|(row, _)| row.member.standing.number).collect();
+        let mut numbers: Vec<u32> = self.rows.iter().zip(why).filter(|(_, why)| !out(why)).map(|(row, _)| row.standing.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.into()
@@ -210,58 +219,68 @@ impl Slate {
 
     /// Whether others wait for a place with this agent, and nobody passes the line.
     fn stands_behind(&self, row: &Row, line: &[u32]) -> bool {
-        row.member.standing.slots().is_some() && self.desk.waiting_for(line) > 0
+        row.standing.slots().is_some() && self.desk.waiting_for(line) > 0
     }
 
     /// The row of an agent with which there is a place already.
     fn seat_with(&self, place: &Place, why: &[Option<WhyNot>], now: Timestamp) -> Option<usize> {
         // With this place it may be full, and it was given to whoever stood first.
         let fits = |why: &Option<WhyNot>| matches!(why, None | Some(WhyNot::Full { .. } | WhyNot::Tried));
-        let sound = |row: &Row| row.member.seats[row.seat].trouble(&row.member.agent.breaker, now).is_none();
+        let sound = |row: &Row| row.seat.trouble(&row.member.agent.breaker, now).is_none();
         let rows = self.rows.iter().zip(why).enumerate();
-        let fitting = rows.filter(|(_, (row, why))| place.is_with(&row.member.standing) && fits(why) && sound(row));
+        let fitting = rows.filter(|(_, (row, why))| place.is_with(&row.standing) && fits(why) && sound(row));
         fitting.min_by_key(|(_, (row, _))| row.load()).map(|(position, _)| position)
     }
 
-    fn first_free(&self, why: &[Option<WhyNot>], line: &[u32]) -> Option<usize> {
-        let free = self.rows.iter().enumerate().filter(|(position, _)| why[*position].is_none());
-        let (position, row) = free.min_by_key(|(_, row)| row.rank())?;
-        if self.stands_behind(row, line) {
-            // Those without a limit have no line.
-            let open =
-                self.rows.iter().enumerate().filter(|(position, row)| why[*position].is_none() && row.member.standing.slots().is_none());
-            return open.min_by_key(|(_, row)| row.rank()).map(|(position, _)| position);
+    /// The best of those that are free, and what decided between it and the next one.
+    fn first_free(&self, why: &[Option<WhyNot>], line: &[u32]) -> Option<(usize, Rating, ChosenBy)> {
+        let (mut best, mut next): (Option<(Rating, usize)>, Option<Rating>) = (None, None);
+        let mut others_wait = None;
+        for (position, row) in self.rows.iter().enumerate().filter(|(position, _)| why[*position].is_none()) {
+            // Nobody passes the line; those without a limit have none.
+            if row.standing.slots().is_some() && *others_wait.get_or_insert_with(|| self.desk.waiting_for(line) > 0) {
+                continue;
+            }
+            let rating = row.rating();
+            match best {
+                Some((first, _)) if first.0 < rating.0 => {
+                    next.get_or_insert(rating);
+                    // They stand by priority: all that follow come after this one.
+                    break;
+                }
+                Some((first, _)) if first <= rating => next = Some(next.map_or(rating, |next| next.min(rating))),
+                before => {
+                    next = before.map(|(rating, _)| rating);
+                    best = Some((rating, position));
+                }
+            }
         }
-        Some(position)
+        let (rating, position) = best?;
+        let by = match next {
+            None if why.contains(&Some(WhyNot::OtherVersion)) => ChosenBy::Split,
+            None => ChosenBy::Only,
+            Some(next) => decided_by(rating, next),
+        };
+        Some((position, rating, by))
     }
 
     fn take(&self, row: &Row, held: Option<Place>, now: Timestamp) -> Option<Place> {
-        let mut place = held.or_else(|| Place::take(&self.desk, &row.member))?;
-        place.sit(&row.member, row.seat, now).then_some(place)
+        let mut place = held.or_else(|| Place::take(&row.member))?;
+        place.sit(&row.member, row.position, now, self.rows.len() > 1).then_some(place)
     }
 
     /// What is told of a choice: it is put together only where there was one.
-    fn picked(&self, chosen: usize, rank: Rating, place: Place, by: Option<ChosenBy>, mut why: Vec<Option<WhyNot>>) -> Picked {
+    fn picked(&self, chosen: usize, rating: Rating, place: Place, by: ChosenBy, why: &[Option<WhyNot>]) -> Picked {
         let row = &self.rows[chosen];
         let identity = row.identity.clone();
         if self.named && self.rows.len() == 1 {
             return Picked::Agent { identity, place, choice: None };
         }
-        let free = (0..self.rows.len()).filter(|position| *position != chosen && why[*position].is_none());
-        let by = by.unwrap_or_else(|| match free.min_by_key(|position| self.rows[*position].rank()) {
-            None if why.contains(&Some(WhyNot::OtherVersion)) => ChosenBy::Split,
-            None => ChosenBy::Only,
-            Some(next) => decided_by(rank, self.rows[next].rank()),
-        });
         let mut choice = Choice { by, others: 0, not: Vec::with_capacity(MAX_NAMED.min(self.rows.len() - 1)), more: 0 };
-        for (position, other) in self.rows.iter().enumerate().filter(|(position, _)| *position != chosen) {
-            let why = why[position].take().unwrap_or_else(|| other.comes_after(rank));
-            let able = matches!(
-                why,
-                WhyNot::Full { .. } | WhyNot::OtherVersion | WhyNot::LowerPriority { .. } | WhyNot::Busier { .. } | WhyNot::Later
-            );
-            choice.others += u32::from(able);
+        for (other, why) in self.rows.iter().zip(why).enumerate().filter(|(position, _)| *position != chosen).map(|(_, row)| row) {
+            choice.others += u32::from(matches!(why, None | Some(WhyNot::Full { .. } | WhyNot::OtherVersion)));
             if choice.not.len() < MAX_NAMED {
+                let why = why.unwrap_or_else(|| other.comes_after(rating));
                 choice.not.push(NotChosen { agent: other.identity.clone(), why });
             } else {
                 choice.more += 1;
@@ -306,14 +325,14 @@ impl Slate {
     }
 
     fn serve(&self) {
-        for row in self.rows.iter().filter(|row| row.seat == 0) {
+        for row in self.rows.iter().filter(|row| row.position == 0) {
             self.desk.serve(&row.member);
         }
     }
 
     /// How the agents of this slate can be called: for whoever wants to call one outside of a run.
     pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
-        self.rows.iter().filter(|row| row.seat == 0).map(|row| &row.member.agent)
+        self.rows.iter().filter(|row| row.position == 0).map(|row| &row.member.agent)
     }
 }
 
@@ -329,32 +348,28 @@ pub(crate) fn asked_for(asker: &Asker<'_>) -> String {
 impl Row {
     /// Why it cannot be called now, if it cannot.
     fn trouble(&self, now: Timestamp) -> Option<WhyNot> {
-        let standing = &self.member.standing;
-        match standing.mode() {
+        match self.standing.mode() {
             Mode::Enabled => {}
             Mode::Disabled => return Some(WhyNot::Disabled),
             Mode::Draining => return Some(WhyNot::Draining),
         }
-        let trouble = self.member.seats[self.seat].trouble(&self.member.agent.breaker, now);
-        trouble.or_else(|| standing.is_full().then(|| WhyNot::Full { slots: standing.slots().unwrap_or_default() }))
+        let trouble = self.seat.trouble(&self.member.agent.breaker, now);
+        trouble.or_else(|| self.standing.is_full().then(|| WhyNot::Full { slots: self.standing.slots().unwrap_or_default() }))
     }
 
     /// How busy it is, by its weight.
     fn load(&self) -> u64 {
-        const SCALE: u64 = 1 << 16;
-        u64::from(self.member.seats[self.seat].under_way()) * SCALE / u64::from(self.member.agent.weight.max(1))
+        u64::from(self.member.under_way(self.position)) * self.per_call
     }
 
-    /// The least goes first.
-    fn rank(&self) -> Rating {
-        (Reverse(self.member.agent.priority), self.load(), self.member.seats[self.seat].turns())
+    fn rating(&self) -> Rating {
+        (Reverse(self.priority), self.load(), self.seat.turns())
     }
 
     fn comes_after(&self, (first, load, _): Rating) -> WhyNot {
-        let (own, busy, _) = self.rank();
-        match (own == first, busy > load) {
-            (false, _) => WhyNot::LowerPriority { priority: own.0 },
-            (true, true) => WhyNot::Busier { calls: self.member.seats[self.seat].under_way() },
+        match (Reverse(self.priority) == first, self.load() > load) {
+            (false, _) => WhyNot::LowerPriority { priority: self.priority },
+            (true, true) => WhyNot::Busier { calls: self.member.under_way(self.position) },
             (true, false) => WhyNot::Later,
         }
     }

@@ -244,6 +244,12 @@ impl Run {
         found.map_or_else(|| Digest::of(&self.id.0.to_be_bytes()), |text| Digest::of(text.as_bytes()))
     }
 
+    /// The agent that has the last attempt of a task.
+    #[must_use]
+    pub fn agent_of(&self, task: &TaskRef) -> Option<&AgentRef> {
+        self.tasks.get(task.ix as usize)?.agent.as_deref()
+    }
+
     /// The agents that failed at a task one after another, since it was last tried again.
     #[must_use]
     pub fn tried(&self, task: &TaskRef) -> &[Arc<AgentRef>] {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::engine::{Adopting, Engine, Live, Tap, ended, no_longer_awaited};
 use crate::slots::{Permit, Slots};
-use crate::{Clock, Durability, Ended, Error};
+use crate::{Durability, Ended, Error};
 
 /// Messages that are handled before their entries go to the journal together.
 const MAX_TOGETHER: usize = 256;
@@ -205,13 +205,9 @@ impl Flight {
         }
     }
 
-    fn tell_to_stop(&mut self, until: Instant, now: Timestamp) {
+    fn tell_to_stop(&mut self, until: Instant) {
         self.stage = Stage::Told(matches!(self.kind, Kind::Call(_)).then_some(until));
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.cancel.raise_overdue();
-        } else {
-            self.cancel.raise();
-        }
+        self.cancel.raise();
     }
 }
 
@@ -379,6 +375,13 @@ impl Driver {
     fn take(&mut self, message: Message) {
         match message {
             Message::CallEnded { call, outcome } => {
+                if let Err(failure) = &outcome {
+                    // What was told to stop says nothing about how its agent does.
+                    let flight = self.flights.get(&call.task.position());
+                    if flight.is_none_or(|flight| flight.stage == Stage::Awaited) {
+                        self.engine.agent_failed(&self.run, &call.task, failure.class, failure.retry_after, self.now);
+                    }
+                }
                 if !self.landed(&call) || (self.stopping && outcome.is_err()) {
                     // It is of a life that is over; or it was told to stop, and is made again when the run goes on.
                     return;
@@ -479,7 +482,12 @@ impl Driver {
                 None => {}
             }
             // What is asked does not depend on the task, only on its lane.
-            let found = self.find(lane, asker);
+            let registry = &self.engine.0.registry;
+            let found = match (asker, self.slate.take()) {
+                (Asker::Workflow(plan), _) => Found::Workflow(plan),
+                (_, Some((known, generation, slate))) if known == lane && generation == registry.generation() => Found::Agents(slate),
+                _ => registry.slate(&asker).map_or_else(Found::Nobody, Found::Agents),
+            };
             let prepared = match found {
                 Found::Workflow(plan) => Prepared::Child(plan),
                 Found::Agents(slate) => self.prepare(slate, &task, lane, priority),
@@ -509,16 +517,6 @@ impl Driver {
         // Places that nothing here needs go to others.
         self.granted.retain(|(lane, _)| self.queued.iter().any(|queued| queued.lane == *lane));
         launches
-    }
-
-    /// Who can do what a lane asks for.
-    fn find(&self, lane: u32, asker: Asker<'_>) -> Found {
-        let registry = &self.engine.0.registry;
-        match (asker, &self.slate) {
-            (Asker::Workflow(plan), _) => Found::Workflow(plan),
-            (_, Some((known, generation, slate))) if *known == lane && *generation == registry.generation() => Found::Agents(slate.clone()),
-            _ => registry.slate(&asker).map_or_else(Found::Nobody, Found::Agents),
-        }
     }
 
     /// Chooses an agent, and takes the places that a call needs, or stands in line for the first that is taken.
@@ -561,9 +559,7 @@ impl Driver {
 
     fn prepared(&mut self, slate: Arc<Slate>, lane: u32, why: Why, place: Place, permit: Option<Permit>) -> Prepared {
         // Of many tasks in one lane, only the first one looks them up.
-        if self.slate.as_ref().is_none_or(|(known, _, same)| *known != lane || !Arc::ptr_eq(same, &slate)) {
-            self.slate = Some((lane, self.engine.0.registry.generation(), slate));
-        }
+        self.slate = Some((lane, self.engine.0.registry.generation(), slate));
         Prepared::Call { why, place, permit }
     }
 
@@ -625,13 +621,13 @@ impl Driver {
         match launch {
             Launch::Child { child, plan, request } => self.launch_child(child, plan, *request),
             Launch::Call { task, request, place, permit } => {
-                let (attempt, deadline, agent) = (request.attempt, request.deadline, place.agent().clone());
+                let (attempt, deadline) = (request.attempt, request.deadline);
                 let cancel = Cancel::new();
                 let call = Call { request: *request, cancel: cancel.clone(), endpoint: place.endpoint() };
                 let id = CallId { task: task.clone(), attempt, life: self.life };
                 let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
-                let held = Held { place, cancel: cancel.clone(), clock: self.engine.0.options.clock, told: false, _permit: permit };
-                let handle = match agent.doing() {
+                let held = Held { place, _permit: permit };
+                let handle = match held.place.agent().doing() {
                     Doing::Async(function) => {
                         let function = function.clone();
                         let calling = async move {
@@ -706,7 +702,10 @@ impl Driver {
             let until = self.grace();
             for flight in self.flights.values_mut() {
                 if flight.stage == Stage::Awaited && !self.run.is_live(&flight.task, flight.attempt) {
-                    flight.tell_to_stop(until, self.now);
+                    flight.tell_to_stop(until);
+                    if flight.deadline.is_some_and(|deadline| deadline <= self.now) {
+                        self.engine.agent_failed(&self.run, &flight.task, FailureClass::Timeout, None, self.now);
+                    }
                     if let Kind::Child(child) = flight.kind {
                         cancel_child(&self.engine, child);
                     }
@@ -731,7 +730,7 @@ impl Driver {
         // Runs of their own are stopped by the engine like any other.
         self.flights.retain(|_, flight| matches!(flight.kind, Kind::Call(_)));
         for flight in self.flights.values_mut().filter(|flight| flight.stage == Stage::Awaited) {
-            flight.tell_to_stop(until, self.now);
+            flight.tell_to_stop(until);
         }
         self.count_landing();
     }
@@ -992,32 +991,7 @@ enum Prepared {
 /// What a call holds until it has ended, however it ends.
 struct Held {
     place: Place,
-    cancel: Cancel,
-    clock: Clock,
-    told: bool,
     _permit: Option<Permit>,
-}
-
-impl Held {
-    /// Lets the agent's standing learn from what came of a call.
-    fn settle(mut self, outcome: &Outcome) {
-        self.told = true;
-        match outcome {
-            _ if self.cancel.is_overdue() => self.place.failed(FailureClass::Timeout, None, self.clock.now()),
-            // What was told to stop says nothing about how it does.
-            Err(_) if self.cancel.is_raised() => {}
-            Ok(_) => self.place.succeeded(),
-            Err(failure) => self.place.failed(failure.class, failure.retry_after, self.clock.now()),
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if !self.told && self.cancel.is_overdue() {
-            self.place.failed(FailureClass::Timeout, None, self.clock.now());
-        }
-    }
 }
 
 /// Reports the end of a call, also of one that is dropped halfway.
@@ -1030,8 +1004,11 @@ struct Report {
 impl Report {
     fn tell(self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>, held: Held) {
         let outcome = outcome.unwrap_or_else(|panic| Err(Failure::new(FailureClass::Internal, panicked(&*panic))));
+        if outcome.is_ok() {
+            held.place.succeeded();
+        }
         // The place is free before the run learns of the end, so that its next task finds it.
-        held.settle(&outcome);
+        drop(held);
         self.send(outcome);
     }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures_channel::mpsc;
 use quorate_agents::{Outcome, Registry};
 use quorate_core::draft::TaskDraft;
-use quorate_core::{Digest, Draft, Event, Input, Parent, Payload, Plan, Progress, Run, RunId, RunStatus, Start};
+use quorate_core::{
+    Digest, Draft, Event, FailureClass, Input, Millis, Parent, Payload, Plan, Progress, Run, RunId, RunStatus, Start, TaskRef, Timestamp,
+};
 use quorate_journal::{Head, Journal, Loaded, ReadError, Text};
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -494,6 +496,13 @@ impl Engine {
         let flushed = self.0.journal.flush().await;
         self.0.stopped.send_replace(true);
         Ok(flushed?)
+    }
+
+    /// Lets the standing of an agent learn that a call of it failed.
+    pub(crate) fn agent_failed(&self, run: &Run, task: &TaskRef, class: FailureClass, rest: Option<Millis>, now: Timestamp) {
+        if let Some(agent) = run.agent_of(task) {
+            self.0.registry.failed(agent, class, rest, now);
+        }
     }
 
     /// Tells a parent what came of its child, if it is there to be told.

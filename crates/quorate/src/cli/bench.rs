@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail, ensure};
 use quorate::draft::{TaskDraft, WorkDraft};
 use quorate::expr::{Decimal, Names, Path, Resolution, Type, Value};
 use quorate::{
-    Agent, Draft, Durability, Engine, Head, Input, Journal, MemoryJournal, Opened, Options, Order, Payload, Plan, Registry, Reply, Run,
-    RunId, RunStatus, SqliteJournal, SqliteOptions, Start, Timestamp,
+    Agent, Ask, Asker, Digest, Draft, Durability, Engine, Head, Input, Journal, MemoryJournal, Opened, Options, Order, Payload, Picked,
+    Plan, Registry, Reply, Run, RunId, RunStatus, SqliteJournal, SqliteOptions, Start, Timestamp,
 };
 
 /// The length of the result that every task returns where results are encoded.
@@ -134,7 +134,9 @@ const WAITING: &str = "waiting_10000_runs";
 /// All figures, each by its workload and mode.
 fn figures() -> Vec<String> {
     let mut figures: Vec<String> =
-        ["floor_spawn/machine", "floor_flush/machine", "condition/compiled", "core_chain_100/memory"].map(str::to_owned).to_vec();
+        ["floor_spawn/machine", "floor_flush/machine", "condition/compiled", "core_chain_100/memory", "choose_of_100/memory"]
+            .map(str::to_owned)
+            .to_vec();
     for mode in MODES {
         figures.extend(workloads().iter().map(|workload| format!("{}/{}", workload.name, mode.name)));
     }
@@ -172,6 +174,7 @@ impl Bench<'_> {
             Some(("floor_flush", _)) => self.floor_flush(),
             Some(("condition", _)) => self.conditions(),
             Some(("core_chain_100", _)) => self.core(),
+            Some(("choose_of_100", _)) => self.choose(),
             Some((RECOVERY, _)) => self.recovery().await,
             Some((WAITING, _)) => self.waiting().await,
             Some((name, mode)) => {
@@ -291,6 +294,31 @@ impl Bench<'_> {
             std::hint::black_box(entries);
         }
         self.show(&figure("core_chain_100", "memory", steps, times, 0.0), false);
+        Ok(())
+    }
+
+    /// What it costs to choose one of a hundred agents that could all do it, and to say why no other.
+    fn choose(&self) -> anyhow::Result<()> {
+        let registry = Registry::new();
+        for number in 0..100_u32 {
+            let agent = Agent::from_quick(&format!("agent{number:02}"), |_| Ok(Reply::new(Payload::null())));
+            registry.register(agent.capabilities(["work"]).priority(5 + number % 3).max_concurrent(4));
+        }
+        let wanted: [Arc<str>; 1] = ["work".into()];
+        let slate = registry.slate(&Asker::Capabilities(&wanted))?;
+        let key = |_: Option<&str>| Digest::ZERO;
+        let mut times = Vec::new();
+        for _ in 0..500 {
+            let start = Instant::now();
+            for _ in 0..1_000 {
+                let ask = Ask { now: Timestamp::default(), tried: &[], key: &key, held: None };
+                let Picked::Agent { place, choice, .. } = slate.choose(ask) else { bail!("nobody was chosen") };
+                std::hint::black_box(choice);
+                drop(place);
+            }
+            times.push(start.elapsed() / 1_000);
+        }
+        self.show(&figure("choose_of_100", "memory", 1, times, 0.0), false);
         Ok(())
     }
 
