@@ -12,13 +12,15 @@ usage: cargo xtask COMMAND
   test              everything that is tested, also the examples in the documentation
   ci                formatting, lints, test, tidy, and more seeds of the simulator
   tidy              the layering, the purity of the pure crates, stray files
-  sim [ARGUMENTS]   the simulator: --seeds N --from S, and with --engine the whole engine in a storm
+  sim [ARGUMENTS]   the simulator: --seeds N --from S, with --engine the whole engine in a storm, with --crowd many agents
   bench [ARGUMENTS] the benchmark, built for release; --peers DIR runs the benchmarks in that folder as well (its run_all.sh)
   fuzz [SECONDS]    the fuzz targets, each for so long (60 where it is not given); needs cargo-fuzz and a nightly toolchain";
 
 /// Seeds that ci plays besides those in the tests: runs, and engines.
 const CI_SEEDS: &str = "100000";
 const CI_STORMS: &str = "3000";
+/// And crowds of ten thousand tasks.
+const CI_CROWDS: &str = "10";
 
 /// How long one peer may take; some do not end.
 const PEER_SECONDS: &str = "60";
@@ -99,6 +101,7 @@ fn ci() -> anyhow::Result<()> {
     pure_crates_build_for_the_browser()?;
     sim(&["--seeds", CI_SEEDS, "--from", "2000"].map(str::to_owned))?;
     sim(&["--engine", "--seeds", CI_STORMS, "--from", "200"].map(str::to_owned))?;
+    sim(&["--crowd", "--seeds", CI_CROWDS, "--from", "2"].map(str::to_owned))?;
     test()
 }
 

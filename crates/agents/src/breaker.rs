@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn calls_that_were_under_way_when_it_opened_do_not_prolong_it_and_a_probe_ends_it() {
         let breaker = Breaker::default();
-        let opened = (0..9).filter(|second| breaker.failed(&RULE, at(*second)));
+        let opened = (0..7).filter(|second| breaker.failed(&RULE, at(*second)));
         assert_eq!(opened.collect::<Vec<_>>(), [2]);
         assert_eq!(breaker.state(at(6)), BreakerState::Open(at(7)));
         breaker.answers(at(5));

@@ -28,7 +28,7 @@ pub use cancel::Cancel;
 pub use exec::{NOT_STARTED, NOT_STARTED_MARK, Program};
 pub use line::{Line, PLACES_PER_LEVEL, Rank};
 pub use registry::{Endpoint, NoCandidate, Overview, Registry, RegistryStats};
-pub use seat::{Grant, MAX_REST, Mode, Place};
+pub use seat::{Grant, MAX_REST, Mode, Place, Wanted};
 pub use slate::{Ask, Picked, Slate};
 pub use standard::{STANDARD, standard};
 

@@ -136,34 +136,48 @@ impl Registry {
             })
         };
         let seats = names.iter().map(seat_of).collect();
+        let same = |before: &Arc<Member>| before.agent.capabilities == agent.capabilities && before.agent.endpoints == agent.endpoints;
+        let known = before.as_ref().is_some_and(same);
         let member = Arc::new(Member { agent: Arc::new(agent), desk: self.desk.clone(), standing, seats });
         let versions = roster.agents.entry(id).or_default();
-        versions.members.insert(version, member);
+        versions.members.insert(version, member.clone());
         versions.slate = OnceLock::new();
         self.has_changed(roster);
+        if known {
+            // Those who wait for it do so still, and it may take more at once.
+            self.desk.serve(&member);
+        } else {
+            self.desk.call_all();
+        }
     }
 
     /// Takes all versions of an agent away, and says whether there were any. Calls under way go on.
     pub fn unregister(&self, id: &str) -> bool {
         let mut roster = self.write();
-        let gone = roster.agents.remove(id).is_some();
-        if gone {
-            self.has_changed(roster);
-        }
-        gone
+        let Some(gone) = roster.agents.remove(id) else { return false };
+        self.has_changed(roster);
+        gone.members.values().for_each(|member| self.is_gone(member));
+        true
     }
 
     /// Takes one version of an agent away, and says whether it was there. Calls under way go on.
     pub fn unregister_version(&self, id: &str, version: &str) -> bool {
         let mut roster = self.write();
         let Some(versions) = roster.agents.get_mut(id) else { return false };
-        let gone = versions.members.remove(version).is_some();
+        let Some(gone) = versions.members.remove(version) else { return false };
         versions.slate = OnceLock::new();
         if versions.members.is_empty() {
             roster.agents.remove(id);
         }
         self.has_changed(roster);
-        gone
+        self.is_gone(&gone);
+        true
+    }
+
+    /// Whoever still has it on a list must not choose it.
+    fn is_gone(&self, member: &Member) {
+        member.standing.set_mode(Mode::Disabled);
+        self.desk.check(member);
     }
 
     /// Lets an agent be called again, in all of its versions or in one, and says whether it is there.
@@ -185,8 +199,14 @@ impl Registry {
 
     fn set_mode(&self, id: &str, version: Option<&str>, mode: Mode) -> bool {
         let found = self.members_of(id, version);
-        found.iter().for_each(|member| member.standing.set_mode(mode));
-        self.desk.call_all();
+        for member in &found {
+            member.standing.set_mode(mode);
+            match mode {
+                Mode::Enabled => self.desk.serve(member),
+                Mode::Disabled => self.desk.check(member),
+                Mode::Draining => {}
+            }
+        }
         if found.iter().any(|member| member.standing.under_way() == 0) {
             self.desk.idle.notify_waiters();
         }
@@ -269,7 +289,7 @@ impl Registry {
             mode: member.standing.mode(),
             under_way: member.standing.under_way(),
             slots: member.standing.slots(),
-            waiting: self.desk.waiting_at(member.standing.number),
+            waiting: self.desk.waiting_at(member),
             endpoints: (0..member.seats.len()).map(|position| endpoint(member, position)).collect(),
         };
         members.iter().map(shown).collect()
@@ -326,11 +346,11 @@ impl Registry {
         self.roster.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was looked up before is looked up again.
     fn has_changed(&self, roster: std::sync::RwLockWriteGuard<'_, Roster>) {
         roster.able.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.generation.fetch_add(1, Ordering::AcqRel);
         drop(roster);
-        self.desk.call_all();
     }
 }
 

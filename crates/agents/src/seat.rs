@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quorate_core::{FailureClass, Millis, Timestamp, WhyNot};
 use tokio::sync::Notify;
@@ -147,13 +148,13 @@ impl Member {
         if self.seats.len() == 1 { self.standing.under_way() } else { self.seats[seat].under_way.load(Ordering::Acquire) }
     }
 
-    /// Takes in that a call failed, and lets those ask again who may have to wait for something else now.
-    pub(crate) fn failed(&self, seat: usize, class: FailureClass, rest: Option<Millis>, now: Timestamp) {
+    /// Takes in that a call failed.
+    pub(crate) fn failed(self: &Arc<Member>, seat: usize, class: FailureClass, rest: Option<Millis>, now: Timestamp) {
         let (seat, rule) = (&self.seats[seat], &self.agent.breaker);
         let mut changed = false;
         if let Some(rest) = rest {
             let until = now.plus(rest.min(MAX_REST)).micros();
-            changed = seat.rests_until.fetch_max(until, Ordering::AcqRel) <= now.micros();
+            changed = seat.rests_until.fetch_max(until, Ordering::AcqRel) < until;
         }
         self.desk.see(now);
         match class {
@@ -164,13 +165,38 @@ impl Member {
             FailureClass::Invalid | FailureClass::Refused => seat.breaker.succeeded(rule),
         }
         if changed {
-            self.desk.call_all();
+            self.look_again(now);
+            self.desk.check(self);
         }
     }
 
-    /// Whether it can be called now, places aside.
-    fn is_usable(&self, now: Timestamp) -> bool {
-        self.standing.mode() == Mode::Enabled && self.seats.iter().any(|seat| seat.trouble(&self.agent.breaker, now).is_none())
+    /// Sees to it that whoever waits for this agent is served when it can be called again, where time alone decides that.
+    fn look_again(self: &Arc<Member>, now: Timestamp) {
+        let until = |seat: &Arc<Seat>| match seat.trouble(&self.agent.breaker, now) {
+            Some(WhyNot::BreakerOpen { until } | WhyNot::Resting { until }) => Some(until),
+            _ => None,
+        };
+        let Some(until) = self.seats.iter().filter_map(until).min() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (member, wait) = (Arc::downgrade(self), until.micros().abs_diff(now.micros()));
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_micros(wait)).await;
+            // One that is gone has nobody waiting for it.
+            if let Some(member) = member.upgrade() {
+                member.desk.see(until);
+                member.desk.serve(&member);
+            }
+        });
+    }
+
+    /// Whether nobody is to wait for it: it is not called at all, or is left alone because it fails.
+    fn is_hopeless(&self, now: Timestamp) -> bool {
+        let failing = |why: Option<WhyNot>| matches!(why, Some(WhyNot::BreakerOpen { .. } | WhyNot::OnTrial));
+        match self.standing.mode() {
+            Mode::Disabled => true,
+            Mode::Draining => false,
+            Mode::Enabled => self.seats.iter().all(|seat| failing(seat.trouble(&self.agent.breaker, now))),
+        }
     }
 }
 
@@ -202,8 +228,9 @@ impl Place {
         member.standing.take().then(|| Place { member: member.clone(), seat: 0, sits: Sits::Nowhere })
     }
 
-    pub(crate) fn is_with(&self, standing: &Arc<Standing>) -> bool {
-        Arc::ptr_eq(&self.member.standing, standing)
+    /// Whether it is with this agent, at this one of its endpoints.
+    pub(crate) fn is_at(&self, standing: &Arc<Standing>, seat: usize) -> bool {
+        Arc::ptr_eq(&self.member.standing, standing) && self.endpoint() == seat
     }
 
     /// Chooses one of the endpoints of the agent. False where it is being tried by others. Turns are counted where there are
@@ -249,6 +276,14 @@ impl Place {
         self.sits = Sits::Gone;
     }
 
+    /// Whether the agent is still called, and not left alone: whoever has the place may have waited for something else since.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        let seat = &self.member.seats[self.endpoint()];
+        let sound = self.sits == Sits::OnTrial || seat.breaker.state(now) == BreakerState::Closed;
+        self.member.standing.mode() == Mode::Enabled && sound && seat.rests(now).is_none()
+    }
+
     /// The agent.
     #[must_use]
     pub fn agent(&self) -> &Arc<Agent> {
@@ -289,8 +324,36 @@ impl Drop for Place {
 /// Told when a place is free, or that it is worth asking again. A place that nobody is there to take comes back.
 pub type Grant = Box<dyn FnOnce(Option<Place>) -> Result<(), Place> + Send>;
 
-/// The lines, each with the agents that would do, in order.
-type Lines = Vec<(Arc<[u32]>, Line<Grant>)>;
+/// Agents any of whom would do, in the order of their numbers.
+#[derive(Debug)]
+pub struct Wanted(Vec<Arc<Member>>);
+
+impl Wanted {
+    pub(crate) fn new(mut members: Vec<Arc<Member>>) -> Wanted {
+        members.sort_unstable_by_key(|member| member.standing.number);
+        members.dedup_by_key(|member| member.standing.number);
+        Wanted(members)
+    }
+
+    pub(crate) fn members(&self) -> &[Arc<Member>] {
+        &self.0
+    }
+
+    fn includes(&self, member: &Member) -> bool {
+        self.0.binary_search_by_key(&member.standing.number, |own| own.standing.number).is_ok()
+    }
+
+    fn is_same(&self, other: &Wanted) -> bool {
+        let number = |member: &Arc<Member>| member.standing.number;
+        std::ptr::eq(self, other) || self.0.iter().map(number).eq(other.0.iter().map(number))
+    }
+}
+
+/// Those who wait for the same agents.
+struct Waiting {
+    wanted: Arc<Wanted>,
+    line: Line<Grant>,
+}
 
 /// Where those stand in line who found no place.
 #[derive(Default)]
@@ -299,7 +362,7 @@ pub(crate) struct Desk {
     number: AtomicU64,
     /// The latest time that anybody spoke of.
     now: AtomicI64,
-    lines: Mutex<Lines>,
+    lines: Mutex<Vec<Waiting>>,
     /// Told when an agent that is not called any more has nothing under way.
     pub(crate) idle: Notify,
 }
@@ -319,41 +382,44 @@ impl Desk {
         Timestamp::from_micros(self.now.load(Ordering::Acquire))
     }
 
-    fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
+    fn lines(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many stand in line for these agents.
-    pub(crate) fn waiting_for(&self, wanted: &[u32]) -> usize {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
-            return 0;
-        }
-        self.lines().iter().find(|(line, _)| **line == *wanted).map_or(0, |(_, line)| line.len())
+    /// Whether anybody stands in line for these agents.
+    pub(crate) fn is_waited_for(&self, wanted: &Wanted) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0 && self.lines().iter().any(|waiting| waiting.wanted.is_same(wanted))
     }
 
     /// How many stand in a line in which this agent would do.
-    pub(crate) fn waiting_at(&self, number: u32) -> usize {
-        self.lines().iter().filter(|(wanted, _)| wanted.contains(&number)).map(|(_, line)| line.len()).sum()
+    pub(crate) fn waiting_at(&self, member: &Member) -> usize {
+        self.lines().iter().filter(|waiting| waiting.wanted.includes(member)).map(|waiting| waiting.line.len()).sum()
     }
 
     /// Stands in line for the first of these agents that is free, at a place where one stood before or at the one that the
     /// priority gives.
-    pub(crate) fn wait(&self, wanted: &Arc<[u32]>, priority: u8, stood: Option<Rank>, grant: Grant) -> Rank {
+    pub(crate) fn wait(&self, wanted: &Arc<Wanted>, priority: u8, stood: Option<Rank>, grant: Grant) -> Rank {
         let rank = stood.unwrap_or_else(|| Rank::new(self.number.fetch_add(1, Ordering::AcqRel), priority));
-        let mut lines = self.lines();
-        let known = lines.iter().position(|(line, _)| *line == *wanted);
-        let position = known.unwrap_or_else(|| {
-            lines.push((wanted.clone(), Line::default()));
-            lines.len() - 1
-        });
-        lines[position].1.push(rank, grant);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        {
+            let mut lines = self.lines();
+            let known = lines.iter().position(|waiting| waiting.wanted.is_same(wanted));
+            let position = known.unwrap_or_else(|| {
+                lines.push(Waiting { wanted: wanted.clone(), line: Line::default() });
+                lines.len() - 1
+            });
+            // They may have been registered anew.
+            lines[position].wanted = wanted.clone();
+            lines[position].line.push(rank, grant);
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        // A place may have become free before this one stood in line.
+        wanted.members().iter().for_each(|member| self.serve(member));
         rank
     }
 
     /// Gives free places with an agent to those who wait for one.
     pub(crate) fn serve(&self, member: &Arc<Member>) {
-        while self.waiting.load(Ordering::SeqCst) > 0 && member.is_usable(self.now()) {
+        while self.waiting.load(Ordering::SeqCst) > 0 && !member.standing.is_full() {
             let Some((place, grant)) = self.next_for(member) else { return };
             if let Err(place) = grant(Some(place)) {
                 // One who left takes nothing, and the place is given back here rather than from within.
@@ -364,24 +430,48 @@ impl Desk {
 
     /// The first of those who wait for this agent, and a place with it.
     fn next_for(&self, member: &Arc<Member>) -> Option<(Place, Grant)> {
+        let now = self.now();
+        let usable = |position: &usize| member.seats[*position].trouble(&member.agent.breaker, now).is_none();
+        let seat = (0..member.seats.len()).filter(usable).min_by_key(|position| member.under_way(*position))?;
+        if member.standing.mode() != Mode::Enabled {
+            return None;
+        }
         let mut lines = self.lines();
-        let number = &member.standing.number;
-        let waiting = lines.iter().enumerate().filter(|(_, (wanted, _))| wanted.binary_search(number).is_ok());
-        let first = waiting.filter_map(|(position, (_, line))| Some((line.first()?, position))).min();
+        let waiting = lines.iter().enumerate().filter(|(_, waiting)| waiting.wanted.includes(member));
+        let first = waiting.filter_map(|(position, waiting)| Some((waiting.line.first()?, position))).min();
         let (_, position) = first?;
-        let place = Place::take(member)?;
-        let grant = lines[position].1.pop();
-        if lines[position].1.is_empty() {
+        let mut place = Place::take(member)?;
+        if !place.sit(member, seat, now, true) {
+            place.give_back();
+            return None;
+        }
+        let grant = lines[position].line.pop();
+        if lines[position].line.is_empty() {
             lines.swap_remove(position);
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         grant.map(|grant| (place, grant))
     }
 
+    /// Lets those ask again who wait in vain, since this agent is not to be waited for any more.
+    pub(crate) fn check(&self, member: &Member) {
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let now = self.now();
+        let in_vain = |wanted: &Wanted| wanted.includes(member) && wanted.0.iter().all(|member| member.is_hopeless(now));
+        let called: Vec<Waiting> = self.lines().extract_if(.., |waiting| in_vain(&waiting.wanted)).collect();
+        self.call(called);
+    }
+
     /// Lets everybody who waits ask again: other agents may do now.
     pub(crate) fn call_all(&self) {
-        let lines = std::mem::take(&mut *self.lines());
-        for (_, mut line) in lines {
+        let called = std::mem::take(&mut *self.lines());
+        self.call(called);
+    }
+
+    fn call(&self, called: Vec<Waiting>) {
+        for Waiting { mut line, .. } in called {
             while let Some(grant) = line.pop() {
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
                 // There is no place that could come back.

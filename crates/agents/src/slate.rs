@@ -13,7 +13,7 @@ use quorate_core::{AgentRef, Asker, Choice, ChosenBy, Digest, Failure, FailureCl
 
 use crate::Agent;
 use crate::line::Rank;
-use crate::seat::{Desk, Grant, Member, Mode, Place, Seat, Standing};
+use crate::seat::{Desk, Grant, Member, Mode, Place, Seat, Standing, Wanted};
 
 /// What one call under way counts, for an agent of the weight 1.
 const SCALE: u64 = 1 << 16;
@@ -23,8 +23,8 @@ const SCALE: u64 = 1 << 16;
 #[derive(Debug)]
 pub struct Slate {
     rows: Vec<Row>,
-    /// The agents, by number: who stands in line stands there for these.
-    numbers: Arc<[u32]>,
+    /// Who stands in line stands there for these.
+    wanted: Arc<Wanted>,
     /// What was asked for.
     asked: String,
     /// Whether the agent was named, so that where it is alone there is no choice.
@@ -78,13 +78,8 @@ pub enum Picked {
         /// Why this one, where there was a choice.
         choice: Option<Box<Choice>>,
     },
-    /// All that would do are busy, drained or at rest.
-    Full {
-        /// When it is worth asking again, also where no place has become free.
-        again_at: Option<Timestamp>,
-        /// The agents in whose line to stand.
-        line: Arc<[u32]>,
-    },
+    /// All that would do are busy, drained or at rest: those in whose line to stand.
+    Full(Arc<Wanted>),
     /// Nobody.
     Nobody {
         /// Why.
@@ -118,10 +113,9 @@ impl Slate {
         // Those that are equal stand by name, version and endpoint, as they came.
         rows.sort_by_key(|row| Reverse(row.priority));
         let versions = members.windows(2).any(|pair| pair[0].agent.identity.id == pair[1].agent.identity.id);
-        let mut numbers: Vec<u32> = members.iter().map(|member| member.standing.number).collect();
-        numbers.sort_unstable();
+        let wanted = Arc::new(Wanted::new(members.to_vec()));
         let (named, asked) = (matches!(asker, Asker::Agent(_)), asked_for(asker));
-        Slate { rows, numbers: numbers.into(), asked, named, versions, desk: desk.clone() }
+        Slate { rows, wanted, asked, named, versions, desk: desk.clone() }
     }
 
     /// Chooses an agent, and takes a place with it.
@@ -130,8 +124,8 @@ impl Slate {
         if let [row] = &self.rows[..]
             && ask.held.is_none()
             && row.trouble(ask.now).is_none()
-            && !self.stands_behind(row, &self.numbers)
-            && let Some(place) = self.take(row, None, ask.now)
+            && !self.stands_behind(row, &self.wanted)
+            && let Some(place) = self.take(row, ask.now)
         {
             let only = Choice { by: ChosenBy::Only, others: 0, not: Vec::new(), more: 0 };
             return Picked::Agent { identity: row.identity.clone(), place, choice: (!self.named).then(|| Box::new(only)) };
@@ -147,18 +141,16 @@ impl Slate {
         if self.versions {
             self.leave_out_versions(key, &mut why);
         }
-        let line = if self.versions || !tried.is_empty() { self.line_for(&why) } else { self.numbers.clone() };
-        if let Some(place) = held.take()
-            && let Some(chosen) = self.seat_with(&place, &why, now)
+        let line = if self.versions || !tried.is_empty() { self.line_for(&why) } else { self.wanted.clone() };
+        if let Some(place) = held.take().filter(|place| place.holds(now))
+            && let Some(chosen) = self.rows.iter().position(|row| place.is_at(&row.standing, row.position))
+            && why[chosen].is_none_or(|why| !matches!(why, WhyNot::OtherVersion))
         {
-            let rating = self.rows[chosen].rating();
-            if let Some(place) = self.take(&self.rows[chosen], Some(place), now) {
-                return self.picked(chosen, rating, place, ChosenBy::Free, &why);
-            }
+            return self.picked(chosen, self.rows[chosen].rating(), place, ChosenBy::Free, &why);
         }
         loop {
             let Some((chosen, rating, by)) = self.first_free(&why, &line) else { return self.nobody(&why, line, now) };
-            match self.take(&self.rows[chosen], None, now) {
+            match self.take(&self.rows[chosen], now) {
                 Some(place) => return self.picked(chosen, rating, place, by, &why),
                 // Somebody was faster.
                 None => why[chosen] = self.rows[chosen].trouble(now).or(Some(WhyNot::OnTrial)),
@@ -209,36 +201,24 @@ impl Slate {
     }
 
     /// The agents in whose line one would stand: not those of another version, and not who just failed.
-    fn line_for(&self, why: &[Option<WhyNot>]) -> Arc<[u32]> {
+    fn line_for(&self, why: &[Option<WhyNot>]) -> Arc<Wanted> {
         let out = |why: &Option<WhyNot>| matches!(why, Some(WhyNot::OtherVersion | WhyNot::Tried | WhyNot::Disabled));
-        let mut numbers: Vec<u32> = self.rows.iter().zip(why).filter(|(_, why)| !out(why)).map(|(row, _)| row.standing.number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers.into()
+        let members = self.rows.iter().zip(why).filter(|(_, why)| !out(why)).map(|(row, _)| row.member.clone());
+        Arc::new(Wanted::new(members.collect()))
     }
 
     /// Whether others wait for a place with this agent, and nobody passes the line.
-    fn stands_behind(&self, row: &Row, line: &[u32]) -> bool {
-        row.standing.slots().is_some() && self.desk.waiting_for(line) > 0
-    }
-
-    /// The row of an agent with which there is a place already.
-    fn seat_with(&self, place: &Place, why: &[Option<WhyNot>], now: Timestamp) -> Option<usize> {
-        // With this place it may be full, and it was given to whoever stood first.
-        let fits = |why: &Option<WhyNot>| matches!(why, None | Some(WhyNot::Full { .. } | WhyNot::Tried));
-        let sound = |row: &Row| row.seat.trouble(&row.member.agent.breaker, now).is_none();
-        let rows = self.rows.iter().zip(why).enumerate();
-        let fitting = rows.filter(|(_, (row, why))| place.is_with(&row.standing) && fits(why) && sound(row));
-        fitting.min_by_key(|(_, (row, _))| row.load()).map(|(position, _)| position)
+    fn stands_behind(&self, row: &Row, line: &Wanted) -> bool {
+        row.standing.slots().is_some() && self.desk.is_waited_for(line)
     }
 
     /// The best of those that are free, and what decided between it and the next one.
-    fn first_free(&self, why: &[Option<WhyNot>], line: &[u32]) -> Option<(usize, Rating, ChosenBy)> {
+    fn first_free(&self, why: &[Option<WhyNot>], line: &Wanted) -> Option<(usize, Rating, ChosenBy)> {
         let (mut best, mut next): (Option<(Rating, usize)>, Option<Rating>) = (None, None);
         let mut others_wait = None;
         for (position, row) in self.rows.iter().enumerate().filter(|(position, _)| why[*position].is_none()) {
             // Nobody passes the line; those without a limit have none.
-            if row.standing.slots().is_some() && *others_wait.get_or_insert_with(|| self.desk.waiting_for(line) > 0) {
+            if row.standing.slots().is_some() && *others_wait.get_or_insert_with(|| self.desk.is_waited_for(line)) {
                 continue;
             }
             let rating = row.rating();
@@ -264,8 +244,8 @@ impl Slate {
         Some((position, rating, by))
     }
 
-    fn take(&self, row: &Row, held: Option<Place>, now: Timestamp) -> Option<Place> {
-        let mut place = held.or_else(|| Place::take(&row.member))?;
+    fn take(&self, row: &Row, now: Timestamp) -> Option<Place> {
+        let mut place = Place::take(&row.member)?;
         place.sit(&row.member, row.position, now, self.rows.len() > 1).then_some(place)
     }
 
@@ -289,7 +269,7 @@ impl Slate {
         Picked::Agent { identity, place, choice: Some(Box::new(choice)) }
     }
 
-    fn nobody(&self, why: &[Option<WhyNot>], line: Arc<[u32]>, now: Timestamp) -> Picked {
+    fn nobody(&self, why: &[Option<WhyNot>], line: Arc<Wanted>, now: Timestamp) -> Picked {
         let waits = |why: &WhyNot| matches!(why, WhyNot::Full { .. } | WhyNot::Draining | WhyNot::Resting { .. });
         let until = |why: &WhyNot| match why {
             WhyNot::Resting { until } | WhyNot::BreakerOpen { until } => Some(*until),
@@ -298,7 +278,7 @@ impl Slate {
         let again_at = why.iter().flatten().filter_map(until).min();
         // One that is free is not taken where others wait for it.
         if why.iter().any(|why| why.as_ref().is_none_or(waits)) {
-            return Picked::Full { again_at, line };
+            return Picked::Full(line);
         }
         let told: Vec<String> =
             self.rows.iter().zip(why).filter_map(|(row, why)| Some(format!("{} {}", row.identity, why.as_ref()?))).collect();
@@ -311,23 +291,8 @@ impl Slate {
 
     /// Stands in line for the first of these agents that is free, at a place where one stood before or at the one that the
     /// priority gives. `grant` is told at once or later; it must not block.
-    pub fn wait(&self, line: &Arc<[u32]>, priority: u8, stood: Option<Rank>, grant: Grant) -> Rank {
-        let rank = self.desk.wait(line, priority, stood, grant);
-        // A place may have become free before this one stood in line.
-        self.serve();
-        rank
-    }
-
-    /// Gives places that are free, because time has passed, to those who wait for them.
-    pub fn look_again(&self, now: Timestamp) {
-        self.desk.see(now);
-        self.serve();
-    }
-
-    fn serve(&self) {
-        for row in self.rows.iter().filter(|row| row.position == 0) {
-            self.desk.serve(&row.member);
-        }
+    pub fn wait(&self, line: &Arc<Wanted>, priority: u8, stood: Option<Rank>, grant: Grant) -> Rank {
+        self.desk.wait(line, priority, stood, grant)
     }
 
     /// How the agents of this slate can be called: for whoever wants to call one outside of a run.

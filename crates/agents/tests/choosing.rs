@@ -112,9 +112,8 @@ impl Story {
                 let wait = failure.retry_after.map(|wait| format!(" [{} ms]", wait.0)).unwrap_or_default();
                 writeln!(self.shown, "{line}: nobody{ends}{wait}: {}", failure.message).unwrap();
             }
-            Picked::Full { again_at, line: wanted } => {
-                let again = again_at.map(|at| format!(", at the latest until {at}")).unwrap_or_default();
-                writeln!(self.shown, "{line}: stands in line{again}").unwrap();
+            Picked::Full(wanted) => {
+                writeln!(self.shown, "{line}: stands in line").unwrap();
                 let (told, name) = (self.told.clone(), line.to_owned());
                 let grant: Grant = Box::new(move |place| {
                     told.lock().unwrap().push((name, place));
@@ -196,7 +195,7 @@ fn who_is_disabled_is_as_if_not_there_and_who_is_drained_is_waited_for() {
     assert_snapshot!(story(team, "disable a; ask x; drain b; ask x; enable b; disable b; ask x; call a; enable a; ask x"), @"
     ask x: b 1, the only one free; a 1 is disabled (others: 0)
     ask x: stands in line
-      `ask x` may ask again
+      `ask x` gets b
     ask x: nobody: no agent that can do x can be called: a 1 is disabled, b 1 is disabled
     call a: nobody: no agent that is called `a` can be called: a 1 is disabled
     ask x: a 1, the only one free; b 1 is disabled (others: 0)
@@ -212,7 +211,7 @@ fn a_breaker_opens_is_tried_and_closes() {
     ask x: a 1, by priority; b 1 has a lower priority (5) (others: 1)
     ask x: a 1, by priority; b 1 has a lower priority (5) (others: 1)
     ask x: b 1, the only one free; a 1 failed too often, and is left alone until 1970-01-01T00:00:30.000000Z (others: 0)
-    ask x: stands in line, at the latest until 1970-01-01T00:00:30.000000Z
+    ask x: stands in line
     ask x: a 1, the only one free; b 1 has its 1 slots taken (others: 1)
     ask x: stands in line
       `ask x` gets a
@@ -241,7 +240,7 @@ fn who_asks_to_be_left_alone_is_left_alone_and_waited_for() {
     ");
     assert_snapshot!(story("a: x", "ask x; rest a; ask x; at 6; ask x"), @"
     ask x: a 1, the only one (others: 0)
-    ask x: stands in line, at the latest until 1970-01-01T00:00:05.000000Z
+    ask x: stands in line
     ask x: a 1, the only one (others: 0)
     ");
 }
@@ -256,7 +255,7 @@ fn each_endpoint_of_an_agent_is_left_alone_by_itself() {
     call a: a 1 at env:WEST, the only one free; a 1 at env:EAST failed too often, and is left alone until 1970-01-01T00:00:30.000000Z (others: 0)
     call a: a 1 at env:WEST, the only one free; a 1 at env:EAST failed too often, and is left alone until 1970-01-01T00:00:30.000000Z (others: 0)
     call a: a 1 at env:WEST, the only one free; a 1 at env:EAST failed too often, and is left alone until 1970-01-01T00:00:30.000000Z (others: 0)
-    call a: stands in line, at the latest until 1970-01-01T00:00:30.000000Z
+    call a: stands in line
     ");
 }
 
@@ -328,7 +327,7 @@ fn lines_are_kept_across_kinds_of_requests_and_places_never_given_twice() {
     ask x: b 1, the only one free; a 1 has its 1 slots taken (others: 1)
     ask x: b 1, the only one free; a 1 is drained (others: 0)
     ask x: stands in line
-      `ask x` may ask again
+      `ask x` gets a
     ");
 }
 

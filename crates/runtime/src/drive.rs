@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_channel::mpsc::{self, TrySendError};
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
-use quorate_agents::{Ask, Call, Cancel, Doing, NoCandidate, Outcome, Picked, Place, Rank, Slate};
+use quorate_agents::{Ask, Call, Cancel, Doing, NoCandidate, Outcome, Picked, Place, Rank, Slate, Wanted};
 use quorate_core::{
     AgentRef, Asker, Child, Choice, Corrupt, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply,
     Request, Run, RunId, RunStatus, TaskRef, TaskStatus, Timestamp,
@@ -115,8 +115,6 @@ pub(crate) struct Driver {
     /// Lanes in which this run waits for a place, and what came of that.
     queued: Vec<Queued>,
     granted: Vec<(u32, Granted)>,
-    /// When agents that rest, or are left alone, may be called again.
-    rests: Vec<(Timestamp, Arc<Slate>)>,
     /// The agents that were asked last: for which lane, and at which generation of the registry.
     slate: Option<(u32, u64, Arc<Slate>)>,
     /// Appends that are not known to be durable, oldest first.
@@ -136,7 +134,7 @@ pub(crate) struct Driver {
 struct Queued {
     lane: u32,
     priority: u8,
-    /// Where it stands; once it was asked to ask again, it comes back to there.
+    /// Where it stands, which is where it comes back to if it was called for nothing.
     rank: Option<Rank>,
     called: bool,
 }
@@ -246,7 +244,6 @@ impl Driver {
             life: 0,
             queued: Vec::new(),
             granted: Vec::new(),
-            rests: Vec::new(),
             slate: None,
             pending: VecDeque::new(),
             unpublished: Vec::new(),
@@ -321,9 +318,8 @@ impl Driver {
     async fn next(&mut self) -> Result<(), AppendError> {
         let wake = if self.stopping { None } else { self.run.wake_at() };
         let clock = self.engine.0.options.clock;
-        let rest = self.rests.iter().map(|(at, _)| *at).min();
-        let (wake, rest) = (wake.map(|at| clock.instant_of(at)), rest.map(|at| clock.instant_of(at)));
-        let deadline = [wake, rest, self.landing_until()].into_iter().flatten().min();
+        let wake = wake.map(|at| clock.instant_of(at));
+        let deadline = [wake, self.landing_until()].into_iter().flatten().min();
         let first = match (deadline, self.pending.front_mut()) {
             (None, None) => self.inbox.next().await,
             (Some(deadline), None) => tokio::select! {
@@ -356,10 +352,6 @@ impl Driver {
         }
         if !self.stopping && self.run.wake_at().is_some_and(|at| at <= self.now) {
             self.advance(Input::Woke);
-        }
-        let now = self.now;
-        for (_, slate) in self.rests.extract_if(.., |(at, _)| *at <= now) {
-            slate.look_again(now);
         }
         Ok(())
     }
@@ -400,12 +392,12 @@ impl Driver {
                 let result = self.check(&task, outcome);
                 self.advance(Input::Ended { task, attempt, result });
             }
-            Message::Granted { lane, grant: Granted::AskAgain } => {
-                self.queued.iter_mut().filter(|queued| queued.lane == lane).for_each(|queued| queued.called = true);
-            }
             Message::Granted { lane, grant } => {
-                self.queued.retain(|queued| queued.lane != lane);
-                self.granted.push((lane, grant));
+                // It keeps its place in line until it is known what comes of this.
+                self.queued.iter_mut().filter(|queued| queued.lane == lane).for_each(|queued| queued.called = true);
+                if !matches!(grant, Granted::AskAgain) {
+                    self.granted.push((lane, grant));
+                }
             }
             Message::Input(input, tell) => {
                 let outcome = self.run.advance_onto(self.now, *input, &mut self.entries);
@@ -514,7 +506,8 @@ impl Driver {
                 Prepared::Child(plan) => launches.extend(self.prepare_child(task, plan)),
             }
         }
-        // Places that nothing here needs go to others.
+        // Whoever was called and wants nothing any more leaves the line, and places that nothing here needs go to others.
+        self.queued.retain(|queued| !queued.called);
         self.granted.retain(|(lane, _)| self.queued.iter().any(|queued| queued.lane == *lane));
         launches
     }
@@ -523,7 +516,7 @@ impl Driver {
     fn prepare(&mut self, slate: Arc<Slate>, task: &TaskRef, lane: u32, priority: u8) -> Prepared {
         let (place, why) = match self.take_granted(lane, |grant| matches!(grant, Granted::Place(..))) {
             // It was chosen, and waited for a permit.
-            Some(Granted::Place(place, Some(why))) if self.run.tried(task).is_empty() => (place, why),
+            Some(Granted::Place(place, Some(why))) if place.holds(self.now) && self.run.tried(task).is_empty() => (place, why),
             granted => {
                 let held = match granted {
                     Some(Granted::Place(place, _)) => Some(place),
@@ -531,10 +524,9 @@ impl Driver {
                 };
                 match self.choose(&slate, task, held) {
                     Picked::Agent { identity, place, choice } => (place, (identity, choice)),
-                    Picked::Full { again_at, line } => {
+                    Picked::Full(line) => {
                         // A permit that is kept while others wait for it could hold up the very call that is waited for.
                         drop(self.take_granted(lane, |grant| matches!(grant, Granted::Permit(_))));
-                        self.rests.extend(again_at.map(|at| (at, slate.clone())));
                         self.stand_in_line(&slate, &line, lane, priority);
                         return Prepared::Full;
                     }
@@ -573,7 +565,7 @@ impl Driver {
         Some(self.granted.swap_remove(position).1)
     }
 
-    fn stand_in_line(&mut self, slate: &Slate, line: &Arc<[u32]>, lane: u32, priority: u8) {
+    fn stand_in_line(&mut self, slate: &Slate, line: &Arc<Wanted>, lane: u32, priority: u8) {
         let stood = self.queued.iter().find(|queued| queued.lane == lane && queued.priority >= priority).and_then(|queued| queued.rank);
         self.queued.retain(|queued| queued.lane != lane);
         let mailbox = self.mailbox.clone();

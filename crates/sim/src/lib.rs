@@ -6,12 +6,14 @@
 //! its entries and the draft of the plan. A simulator knows only what it asserts: add the invariant with the fix.
 
 mod chance;
+mod crowd;
 mod plans;
 mod storm;
 mod watch;
 mod world;
 
 pub use chance::Chance;
+pub use crowd::{MAX_PASSED, Served, crowd};
 pub use storm::{Weathered, weather};
 pub use watch::Watch;
 pub use world::{Outcome, play};
@@ -34,6 +36,17 @@ pub fn check(seed: u64) -> Result<Outcome, String> {
 pub fn check_engine(seed: u64) -> Result<Weathered, String> {
     let first = weather(seed)?;
     let second = weather(seed)?;
+    same(seed, &first.trace, &second.trace)?;
+    Ok(first)
+}
+
+/// Plays a seed twice: many tasks, many agents.
+///
+/// # Errors
+/// What was wrong.
+pub fn check_crowd(seed: u64) -> Result<Served, String> {
+    let first = crowd(seed)?;
+    let second = crowd(seed)?;
     same(seed, &first.trace, &second.trace)?;
     Ok(first)
 }

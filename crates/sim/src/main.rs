@@ -1,10 +1,10 @@
-//! `quorate-sim --seeds N --from S [--engine]`: plays seeds until one of them breaks a rule.
+//! `quorate-sim --seeds N --from S [--engine | --crowd]`: plays seeds until one of them breaks a rule.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-const USAGE: &str = "usage: quorate-sim [--seeds N] [--from S] [--engine]";
+const USAGE: &str = "usage: quorate-sim [--seeds N] [--from S] [--engine | --crowd]";
 
 /// What all seeds came to, by name.
 #[derive(Default)]
@@ -32,10 +32,16 @@ const ENGINE: (Play, [&str; 4]) = (
     ["entries", "restarts of the engine", "appends refused by the disk", "calls of agents"],
 );
 
+const CROWD: (Play, [&str; 4]) = (
+    |seed| quorate_sim::check_crowd(seed).map(|served| [served.tasks, served.calls, served.elsewhere, served.passed]),
+    ["tasks", "calls of agents", "went to another agent", "passed in line"],
+);
+
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let engine = arguments.iter().position(|argument| argument == "--engine").map(|at| arguments.remove(at)).is_some();
+    let mut flag = |name: &str| arguments.iter().position(|argument| argument == name).map(|at| arguments.remove(at)).is_some();
+    let (engine, crowd) = (flag("--engine"), flag("--crowd"));
     let mut number = |name: &str, usual: u64| match arguments.iter().position(|argument| argument == name) {
         None => Some(usual),
         Some(at) => {
@@ -43,7 +49,19 @@ fn main() -> ExitCode {
             value.and_then(|value| value.parse().ok())
         }
     };
-    let (Some(seeds), Some(from)) = (number("--seeds", if engine { 500 } else { 10_000 }), number("--from", 0)) else {
+    let (Some(seeds), Some(from)) = (
+        number(
+            "--seeds",
+            if crowd {
+                8
+            } else if engine {
+                500
+            } else {
+                10_000
+            },
+        ),
+        number("--from", 0),
+    ) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
@@ -51,7 +69,13 @@ fn main() -> ExitCode {
         eprintln!("`{unknown}` is not an argument of the simulator\n{USAGE}");
         return ExitCode::from(2);
     }
-    let (play, names) = if engine { ENGINE } else { RUNS };
+    let (play, names) = if crowd {
+        CROWD
+    } else if engine {
+        ENGINE
+    } else {
+        RUNS
+    };
     let begun = Instant::now();
     let (next, failed, totals) = (AtomicU64::new(from), AtomicBool::new(false), Totals::default());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -3,6 +3,8 @@
 
 /// Seeds that are played in every test run. `cargo xtask sim` plays as many more as there is time for.
 const SEEDS: u64 = 2_000;
+/// One with ten thousand tasks even more so.
+const CROWDS: u64 = 2;
 /// A seed in which the whole engine plays takes longer.
 const STORMS: u64 = 200;
 
@@ -17,6 +19,16 @@ fn the_fixed_seeds_keep_every_rule() {
     }
     // A simulator in which nothing happens finds nothing.
     assert!(entries > 20_000 && crashes > 500 && ended > SEEDS / 2, "{entries} entries, {crashes} crashes, {ended} of {SEEDS} ended");
+}
+
+#[test]
+fn a_crowd_of_ten_thousand_tasks_is_served_by_fifty_agents_that_come_and_go() {
+    for seed in 0..CROWDS {
+        let served = quorate_sim::check_crowd(seed).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let quorate_sim::Served { tasks, calls, elsewhere, turned_away, passed, .. } = served;
+        println!("seed {seed}: {tasks} tasks, {calls} calls, {elsewhere} went elsewhere, {turned_away} turned away, passed by {passed}");
+        assert!(tasks == 10_000 && calls > 10_500 && elsewhere > 200);
+    }
 }
 
 #[test]
