@@ -43,6 +43,8 @@ struct Row {
     standing: Arc<Standing>,
     seat: Arc<Seat>,
     position: usize,
+    /// Whether the agent is at one place only, so that all its calls are there.
+    alone: bool,
     priority: u32,
     /// What one call under way counts, by the weight of the agent.
     per_call: u64,
@@ -105,6 +107,7 @@ impl Slate {
                     standing: member.standing.clone(),
                     seat: member.seats[seat].clone(),
                     position: seat,
+                    alone: member.seats.len() == 1,
                     priority: member.agent.priority,
                     per_call: SCALE / u64::from(member.agent.weight.max(1)),
                 });
@@ -324,7 +327,11 @@ impl Row {
 
     /// How busy it is, by its weight.
     fn load(&self) -> u64 {
-        u64::from(self.member.under_way(self.position)) * self.per_call
+        u64::from(self.under_way()) * self.per_call
+    }
+
+    fn under_way(&self) -> u32 {
+        if self.alone { self.standing.under_way() } else { self.member.under_way(self.position) }
     }
 
     fn rating(&self) -> Rating {
@@ -334,7 +341,7 @@ impl Row {
     fn comes_after(&self, (first, load, _): Rating) -> WhyNot {
         match (Reverse(self.priority) == first, self.load() > load) {
             (false, _) => WhyNot::LowerPriority { priority: self.priority },
-            (true, true) => WhyNot::Busier { calls: self.member.under_way(self.position) },
+            (true, true) => WhyNot::Busier { calls: self.under_way() },
             (true, false) => WhyNot::Later,
         }
     }

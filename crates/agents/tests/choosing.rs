@@ -335,7 +335,7 @@ fn lines_are_kept_across_kinds_of_requests_and_places_never_given_twice() {
 fn a_choice_names_so_many_and_counts_the_rest() {
     let team: String = (0..40).map(|number| format!("agent{number:02}: x\n")).collect();
     let told = story(&team, "ask x");
-    assert!(told.contains("agent16 1 comes later, and 23 more (others: 39)"), "{told}");
+    assert!(told.contains("agent12 1 comes later, and 27 more (others: 39)"), "{told}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::Timestamp;
 use crate::event::AgentRef;
 
 /// Most agents that were not chosen and are named with a choice; the rest is counted.
-pub const MAX_NAMED: usize = 16;
+pub const MAX_NAMED: usize = 12;
 /// To how many other agents a task goes in a row before its failure counts as one.
 pub const MAX_FAILOVERS: usize = 3;
 
