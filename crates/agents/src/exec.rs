@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteEx
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::secret::{Revealed, Secret};
 use crate::wire::{answer, envelope, invalid, question, without_mark};
 use crate::{Agent, Call, Outcome};
 
@@ -42,7 +43,7 @@ pub struct Program {
     /// Where it runs.
     pub folder: Option<PathBuf>,
     /// Variables that are set for it.
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(String, Secret)>,
     /// Variables that it gets from the environment, besides the usual ones.
     pub pass_env: Vec<String>,
     /// How many bytes it may write; 16 MiB where it is not given.
@@ -57,6 +58,16 @@ impl Agent {
         Agent::from_async(id, move |call| {
             let program = program.clone();
             async move { program.call(call).await }
+        })
+    }
+
+    /// The same agent, asked whether it is well with a program that ends with 0 where it is.
+    #[must_use]
+    pub fn probed_with(self, probe: Program) -> Agent {
+        let probe = Arc::new(probe);
+        self.probed_by(move |_| {
+            let probe = probe.clone();
+            async move { probe.look_after().await }
         })
     }
 
@@ -107,12 +118,15 @@ impl Program {
         self.command.first().map_or("", String::as_str)
     }
 
-    fn start(&self) -> Result<(Child, Group), Failure> {
+    fn start(&self, revealed: &mut Revealed) -> Result<(Child, Group), Failure> {
         let mut words = self.launcher.iter().chain(&self.command);
         let mut command = Command::new(words.next().map_or("", String::as_str));
         command.args(words).env_clear();
         let passed = USUAL_ENV.into_iter().chain(self.pass_env.iter().map(String::as_str));
-        command.envs(passed.filter_map(|name| Some((name, std::env::var_os(name)?)))).envs(self.env.iter().cloned());
+        command.envs(passed.filter_map(|name| Some((name, std::env::var_os(name)?))));
+        for (name, value) in &self.env {
+            command.env(name, revealed.reveal(value)?);
+        }
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
@@ -129,8 +143,14 @@ impl Program {
     }
 
     async fn call(&self, call: Call) -> Outcome {
+        let mut revealed = Revealed::default();
+        let outcome = self.ask(&call, &mut revealed).await;
+        revealed.kept_out_of(outcome)
+    }
+
+    async fn ask(&self, call: &Call, revealed: &mut Revealed) -> Outcome {
         let line = question(&call.request, None)?;
-        let (mut child, mut group) = self.start()?;
+        let (mut child, mut group) = self.start(revealed)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let asking = async move {
             if let Some(mut stdin) = stdin {
@@ -183,6 +203,23 @@ impl Program {
             (Some(Ok(status)), _) => Err(self.failed(status, &complaint.unwrap_or_default())),
             (Some(Err(wrong)), _) => Err(Failure::new(FailureClass::Internal, format!("`{}` is lost: {wrong}", self.name()))),
             (None, _) => unreachable!("it is waited for until it has ended"),
+        }
+    }
+
+    /// Runs the program as a question whether all is well.
+    async fn look_after(&self) -> Result<(), Failure> {
+        let mut revealed = Revealed::default();
+        let (mut child, _group) = self.start(&mut revealed)?;
+        drop(child.stdin.take());
+        let (written, complaint) = (read_end(child.stdout.take()), read_end(child.stderr.take()));
+        let (status, _, complaint) = tokio::join!(child.wait(), written, complaint);
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => {
+                let failure = self.failed(status, &revealed.redacted(&complaint));
+                Err(Failure { class: FailureClass::Unavailable, ..failure })
+            }
+            Err(wrong) => Err(Failure::new(FailureClass::Internal, format!("`{}` is lost: {wrong}", self.name()))),
         }
     }
 
@@ -256,7 +293,14 @@ async fn read_end(stderr: Option<impl AsyncRead + Unpin>) -> String {
 struct Server {
     program: Arc<Program>,
     /// Where calls go to while the program runs.
-    mailbox: Mutex<Option<mpsc::UnboundedSender<Message>>>,
+    mailbox: Mutex<Option<Open>>,
+}
+
+/// A program that runs: where calls go to, and the secrets that it was given.
+#[derive(Clone)]
+struct Open {
+    mailbox: mpsc::UnboundedSender<Message>,
+    revealed: Arc<Revealed>,
 }
 
 enum Message {
@@ -278,7 +322,7 @@ impl Server {
         let mut call = Box::new(call);
         loop {
             let (tell, told) = oneshot::channel();
-            let mailbox = self.hand_over(Message::Ask(call, tell))?;
+            let Open { mailbox, revealed } = self.hand_over(Message::Ask(call, tell))?;
             let mut waiting = Waiting { mailbox, told };
             let heard = tokio::select! {
                 biased;
@@ -287,7 +331,7 @@ impl Server {
                 () = cancel.raised() => return Err(silent(&self.program)),
             };
             match heard {
-                Ok(Heard::Answer(outcome)) => return outcome,
+                Ok(Heard::Answer(outcome)) => return revealed.kept_out_of(outcome),
                 Ok(Heard::NotAsked(again)) => call = again,
                 Err(_) => return Err(silent(&self.program)),
             }
@@ -295,23 +339,25 @@ impl Server {
     }
 
     /// Gives a call to the program that runs, or starts it.
-    fn hand_over(&self, message: Message) -> Result<mpsc::UnboundedSender<Message>, Failure> {
+    fn hand_over(&self, message: Message) -> Result<Open, Failure> {
         let mut mailbox = self.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         let message = match &*mailbox {
             None => message,
-            Some(open) => match open.send(message) {
+            Some(open) => match open.mailbox.send(message) {
                 Ok(()) => return Ok(open.clone()),
                 // It has ended, and is started again.
                 Err(mpsc::error::SendError(message)) => message,
             },
         };
-        let (child, group) = self.program.start()?;
+        let mut revealed = Revealed::default();
+        let (child, group) = self.program.start(&mut revealed)?;
         let (sender, receiver) = mpsc::unbounded_channel();
         // The other end is in hand.
         let _ = sender.send(message);
-        *mailbox = Some(sender.clone());
+        let open = Open { mailbox: sender, revealed: Arc::new(revealed) };
+        *mailbox = Some(open.clone());
         tokio::spawn(serve(self.program.clone(), child, group, receiver));
-        Ok(sender)
+        Ok(open)
     }
 }
 

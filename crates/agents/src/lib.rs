@@ -8,9 +8,12 @@
 mod breaker;
 mod cancel;
 mod exec;
+mod http;
 mod line;
+mod net;
 mod registry;
 mod seat;
+mod secret;
 mod slate;
 mod standard;
 mod wire;
@@ -26,9 +29,12 @@ use quorate_expr::Type;
 pub use breaker::{BreakerRule, BreakerState};
 pub use cancel::Cancel;
 pub use exec::{NOT_STARTED, NOT_STARTED_MARK, Program};
+pub use http::Service;
 pub use line::{Line, PLACES_PER_LEVEL, Rank};
+pub use net::Reach;
 pub use registry::{Endpoint, NoCandidate, Overview, Registry, RegistryStats};
 pub use seat::{Grant, MAX_REST, Mode, Place, Wanted};
+pub use secret::Secret;
 pub use slate::{Ask, Picked, Slate};
 pub use standard::{STANDARD, standard};
 
@@ -69,8 +75,15 @@ pub struct Agent {
     pub(crate) sticky_by: Option<Arc<str>>,
     pub(crate) breaker: BreakerRule,
     pub(crate) endpoints: Vec<Arc<str>>,
+    probe: Option<Probe>,
+    probe_every: Option<Millis>,
     doing: Doing,
 }
+
+/// Asks an agent, at one of its endpoints, whether it is well.
+pub type Probe = Arc<dyn Fn(usize) -> Probing + Send + Sync>;
+/// Such a question under way.
+pub type Probing = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 /// How an agent is called.
 #[derive(Clone)]
@@ -97,6 +110,8 @@ impl Agent {
             sticky_by: None,
             breaker: BreakerRule::OFF,
             endpoints: Vec::new(),
+            probe: None,
+            probe_every: None,
             doing,
         }
     }
@@ -194,6 +209,36 @@ impl Agent {
     pub fn endpoints<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Agent {
         self.endpoints = names.into_iter().map(Arc::from).collect();
         self
+    }
+
+    /// How it is asked whether it is well.
+    #[must_use]
+    pub fn probed_by<F, R>(mut self, probe: F) -> Agent
+    where
+        F: Fn(usize) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.probe = Some(Arc::new(move |endpoint| Box::pin(probe(endpoint))));
+        self
+    }
+
+    /// How often an engine asks it whether it is well; without it, nobody does but with calls.
+    #[must_use]
+    pub fn probe_every(mut self, every: Millis) -> Agent {
+        self.probe_every = Some(every);
+        self
+    }
+
+    /// How it is asked whether it is well, if it can be.
+    #[must_use]
+    pub fn probe(&self) -> Option<&Probe> {
+        self.probe.as_ref()
+    }
+
+    /// How often it is.
+    #[must_use]
+    pub fn probing(&self) -> Option<Millis> {
+        self.probe_every.filter(|_| self.probe.is_some())
     }
 
     /// The same agent, called with what `prepare` makes of its calls.

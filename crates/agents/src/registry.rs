@@ -1,7 +1,7 @@
 //! The agents that there are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use quorate_core::{AgentRef, Asker, FailureClass, Millis, Timestamp};
@@ -19,6 +19,7 @@ const MAX_REMEMBERED: usize = 10_000;
 pub struct Registry {
     roster: RwLock<Roster>,
     generation: AtomicU64,
+    probes: AtomicBool,
     desk: Arc<Desk>,
 }
 
@@ -120,6 +121,9 @@ impl Registry {
             |member| member.standing.clone(),
         );
         standing.set_slots(agent.max_concurrent);
+        if agent.probing().is_some() {
+            self.probes.store(true, Ordering::Release);
+        }
         let turns = roster.members().flat_map(|member| &member.seats).map(|seat| seat.turns()).max().unwrap_or_default();
         let names: Vec<Option<&Arc<str>>> =
             if agent.endpoints.is_empty() { vec![None] } else { agent.endpoints.iter().map(Some).collect() };
@@ -313,6 +317,12 @@ impl Registry {
             enabled_agents: ids(&|member| member.standing.mode() == Mode::Enabled).len(),
             capabilities: capabilities.into_iter().map(|(name, agents)| (name, agents.len())).collect(),
         }
+    }
+
+    /// Whether somebody wants to be asked from time to time how they are.
+    #[must_use]
+    pub fn wants_probes(&self) -> bool {
+        self.probes.load(Ordering::Acquire)
     }
 
     /// Says that a call of an agent failed, and why.

@@ -25,8 +25,8 @@ pub struct Slate {
     rows: Vec<Row>,
     /// Who stands in line stands there for these.
     wanted: Arc<Wanted>,
-    /// What was asked for.
-    asked: String,
+    /// How it is said that none of them takes calls.
+    nobody: String,
     /// Whether the agent was named, so that where it is alone there is no choice.
     named: bool,
     /// Whether there are several versions of one agent.
@@ -117,8 +117,8 @@ impl Slate {
         rows.sort_by_key(|row| Reverse(row.priority));
         let versions = members.windows(2).any(|pair| pair[0].agent.identity.id == pair[1].agent.identity.id);
         let wanted = Arc::new(Wanted::new(members.to_vec()));
-        let (named, asked) = (matches!(asker, Asker::Agent(_)), asked_for(asker));
-        Slate { rows, wanted, asked, named, versions, desk: desk.clone() }
+        let (named, nobody) = (matches!(asker, Asker::Agent(_)), format!("no agent that {}", asked_for(asker)));
+        Slate { rows, wanted, nobody, named, versions, desk: desk.clone() }
     }
 
     /// Chooses an agent, and takes a place with it.
@@ -286,7 +286,7 @@ impl Slate {
         let told: Vec<String> =
             self.rows.iter().zip(why).filter_map(|(row, why)| Some(format!("{} {}", row.identity, why.as_ref()?))).collect();
         let failure =
-            Failure::new(FailureClass::Unavailable, format!("no agent that {} can be called: {}", self.asked, told.join(", "))).unsent();
+            Failure::new(FailureClass::Unavailable, format!("{} takes calls: {}", self.nobody, told.join(", "))).unsent();
         let left = again_at.map(|at| Millis(at.micros().abs_diff(now.micros()).div_ceil(1_000)));
         let for_now = why.iter().flatten().any(|why| matches!(why, WhyNot::BreakerOpen { .. } | WhyNot::OnTrial));
         Picked::Nobody { failure: failure.retry_after(left), for_now }

@@ -196,8 +196,8 @@ fn who_is_disabled_is_as_if_not_there_and_who_is_drained_is_waited_for() {
     ask x: b 1, the only one free; a 1 is disabled (others: 0)
     ask x: stands in line
       `ask x` gets b
-    ask x: nobody: no agent that can do x can be called: a 1 is disabled, b 1 is disabled
-    call a: nobody: no agent that is called `a` can be called: a 1 is disabled
+    ask x: nobody: no agent that can do x takes calls: a 1 is disabled, b 1 is disabled
+    call a: nobody: no agent that is called `a` takes calls: a 1 is disabled
     ask x: a 1, the only one free; b 1 is disabled (others: 0)
     ");
 }
@@ -222,10 +222,10 @@ fn a_breaker_opens_is_tried_and_closes() {
     assert_snapshot!(story("a: x", "call a; fail a; call a; fail a; call a; at 31; call a; call a; fail a; call a; at 62; call a; done a; call a"), @"
     call a: a 1 was named
     call a: a 1 was named
-    call a: nobody for now [30000 ms]: no agent that is called `a` can be called: a 1 failed too often, and is left alone until 1970-01-01T00:00:30.000000Z
+    call a: nobody for now [30000 ms]: no agent that is called `a` takes calls: a 1 failed too often, and is left alone until 1970-01-01T00:00:30.000000Z
     call a: a 1 was named
-    call a: nobody for now: no agent that is called `a` can be called: a 1 failed too often, and is being tried with another call
-    call a: nobody for now [30000 ms]: no agent that is called `a` can be called: a 1 failed too often, and is left alone until 1970-01-01T00:01:01.000000Z
+    call a: nobody for now: no agent that is called `a` takes calls: a 1 failed too often, and is being tried with another call
+    call a: nobody for now [30000 ms]: no agent that is called `a` takes calls: a 1 failed too often, and is left alone until 1970-01-01T00:01:01.000000Z
     call a: a 1 was named
     call a: a 1 was named
     ");

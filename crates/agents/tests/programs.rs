@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use quorate_agents::{Agent, Call, Doing, Outcome, Program};
+use quorate_agents::{Agent, Call, Doing, Outcome, Program, Secret};
 use quorate_core::{Payload, Request, RunId};
 
 fn call() -> Call {
@@ -77,7 +77,7 @@ async fn what_a_program_does_wrong_is_named() {
 #[tokio::test]
 async fn a_program_gets_no_more_of_the_environment_than_it_is_given() {
     let mut program = shell(r#"echo "\"$CARGO_PKG_NAME,$GIVEN,$CARGO_MANIFEST_DIR\"""#);
-    program.env = vec![("GIVEN".to_owned(), "given".to_owned())];
+    program.env = vec![("GIVEN".to_owned(), Secret::Plain("given".to_owned()))];
     program.pass_env = vec!["CARGO_PKG_NAME".to_owned()];
     assert_eq!(told(ask(&Agent::from_program("rules", program), call()).await), r#""quorate-agents,given,""#);
 }

@@ -4,7 +4,7 @@ use quorate_core::{Effect, Millis};
 use quorate_expr::{Type, closest};
 use serde_json::Value as Json;
 
-use crate::files::AGENT;
+use crate::files::{AGENT, BREAKER, HEALTH, HTTP};
 use crate::lower::texts;
 use crate::report::Diagnostic;
 use crate::shape::{duration, json, number, truth};
@@ -32,6 +32,20 @@ pub struct AgentSpec {
     pub max_concurrent: Option<usize>,
     /// How long a call may take.
     pub timeout: Option<Millis>,
+    /// How much it does beside others of the same priority.
+    pub weight: Option<u32>,
+    /// How many of the runs are with this version.
+    pub share: Option<u32>,
+    /// By what runs are shared out among its versions.
+    pub sticky_by: Option<String>,
+    /// How many of it there are, where each has an id of its own.
+    pub instances: Option<usize>,
+    /// When it is left alone because it fails.
+    pub breaker: Option<BreakerSpec>,
+    /// How it is asked whether it is well.
+    pub health: HealthSpec,
+    /// Its other versions.
+    pub versions: Vec<AgentSpec>,
     /// Whether it is called at all.
     pub enabled: bool,
     /// Parameters that it gets where a task gives none.
@@ -41,10 +55,23 @@ pub struct AgentSpec {
 }
 
 impl AgentSpec {
-    /// Whether it is called for what asks for all of this.
+    /// Whether one of its versions is called for what asks for all of this.
     #[must_use]
     pub fn can(&self, wanted: &[String]) -> bool {
-        self.enabled && wanted.iter().all(|name| self.capabilities.contains(name))
+        let one_of_it = |name: &String| self.instances.is_some() && *name == self.id;
+        let own = self.enabled && wanted.iter().all(|name| self.capabilities.contains(name) || one_of_it(name));
+        own || self.versions.iter().any(|version| version.can(wanted))
+    }
+
+    /// What all of its versions return, where they return the same.
+    #[must_use]
+    pub fn returned(&self) -> Option<Type> {
+        self.versions.iter().all(|version| version.output == self.output).then(|| self.output.clone())
+    }
+
+    /// All of its versions, this one first.
+    pub fn all(&self) -> impl Iterator<Item = &AgentSpec> {
+        std::iter::once(self).chain(&self.versions)
     }
 }
 
@@ -55,6 +82,50 @@ pub enum Does {
     Function(String),
     /// A program.
     Exec(ExecSpec),
+    /// A service.
+    Http(HttpSpec),
+}
+
+/// A service that is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpSpec {
+    /// Where it is: addresses, or references such as `env:NAME`.
+    pub urls: Vec<String>,
+    /// What is sent along.
+    pub headers: Vec<(String, String)>,
+    /// Whether it may be at a private address.
+    pub allow_private: bool,
+    /// How many bytes it may answer.
+    pub max_output: Option<usize>,
+}
+
+/// When an agent is left alone because it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerSpec {
+    /// Never.
+    Off,
+    /// After so many failures; what is not said is as usual.
+    On {
+        /// In a row.
+        failures: Option<u32>,
+        /// No further apart than this.
+        within: Option<Millis>,
+        /// For so long.
+        open_for: Option<Millis>,
+        /// Until so many calls succeeded.
+        trials: Option<u32>,
+    },
+}
+
+/// How an agent is asked whether it is well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthSpec {
+    /// How often.
+    pub every: Option<Millis>,
+    /// Of a service: at which path.
+    pub path: Option<String>,
+    /// Of a program: with which command.
+    pub command: Vec<String>,
 }
 
 /// A program that is called.
@@ -74,17 +145,49 @@ pub struct ExecSpec {
     pub max_output: Option<usize>,
 }
 
-/// Reads an agent whose shape was checked.
+/// What may stand only where all versions of an agent are.
+const OF_ALL_VERSIONS: [&str; 4] = ["version", "versions", "instances", "sticky_by"];
+/// What says what an agent is.
+const KINDS: [&str; 3] = ["use", "exec", "http"];
+
+/// Reads an agent whose shape was checked, with its versions.
 pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec<Diagnostic>) -> Option<AgentSpec> {
-    let get = |name| AGENT.get(node, name);
     if functions.contains(&id) {
         let problem = Diagnostic::error("A014", format!("`{id}` is always there, and would be another one here")).at(node.span);
         problems.push(problem.help("choose another name"));
     }
+    let Some(versions) = AGENT.get(node, "versions") else { return one(id, &[node], None, functions, problems) };
+    for field in KINDS.into_iter().chain(["version"]).filter_map(|name| AGENT.get(node, name)) {
+        let problem = Diagnostic::error("A015", format!("`{id}` has several versions, and this is of none of them")).at(field.span);
+        problems.push(problem.help("write it into the version that it belongs to"));
+    }
+    let mut read = Vec::new();
+    for (key, version) in versions.entries() {
+        for field in OF_ALL_VERSIONS.into_iter().filter_map(|name| AGENT.get(version, name)) {
+            let problem = Diagnostic::error("A016", "this belongs to the agent, and not to one of its versions").at(field.span);
+            problems.push(problem.help("write it one level up, beside `versions`"));
+        }
+        read.extend(one(id, &[version, node], Some(&key.name), functions, problems));
+    }
+    // The one with the greatest share stands for all of them.
+    let greatest = (0..read.len()).rev().max_by_key(|position| read[*position].share.unwrap_or(1))?;
+    let main = read.remove(greatest);
+    if read.iter().chain([&main]).all(|version| version.share == Some(0)) {
+        let problem = Diagnostic::error("A017", format!("no version of `{id}` has a share of the runs")).at(versions.span);
+        problems.push(problem.help("give one of them a `share` of 1 or more"));
+    }
+    Some(AgentSpec { versions: read, ..main })
+}
+
+/// Reads one version of an agent: what a node does not say, the next one does.
+fn one(id: &str, nodes: &[&Node], version: Option<&str>, functions: &[&str], problems: &mut Vec<Diagnostic>) -> Option<AgentSpec> {
+    let get = |name| nodes.iter().find_map(|node| AGENT.get(node, name));
     let text = |name| get(name).and_then(Node::text).map(str::to_owned);
     let whole = |name| get(name).and_then(number).and_then(|text| text.parse::<usize>().ok());
-    let does = match (get("use"), get("exec")) {
-        (Some(function), None) => {
+    let small = |name| whole(name).and_then(|number| u32::try_from(number).ok());
+    let kinds: Vec<(&str, &Node)> = KINDS.into_iter().filter_map(|name| Some((name, AGENT.get(nodes[0], name)?))).collect();
+    let does = match kinds[..] {
+        [("use", function)] => {
             let name = function.text().unwrap_or_default();
             if !functions.contains(&name) {
                 let help = closest(name, functions.iter().copied())
@@ -93,15 +196,16 @@ pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec
             }
             Does::Function(name.to_owned())
         }
-        (None, Some(program)) => Does::Exec(exec(program, problems)),
-        (Some(_), Some(program)) => {
-            let problem = Diagnostic::error("A002", format!("`{id}` is both a function and a program")).at(program.span);
-            problems.push(problem.help("leave out `use` or `exec`"));
+        [("exec", program)] => Does::Exec(exec(program, problems)),
+        [(_, service)] => Does::Http(http(service, problems)),
+        [(first, _), (second, node), ..] => {
+            let problem = Diagnostic::error("A002", format!("`{id}` is two things at once: `{first}` and `{second}`")).at(node.span);
+            problems.push(problem.help(format!("leave out one of them, `{first}` or `{second}`")));
             return None;
         }
-        (None, None) => {
-            let problem = Diagnostic::error("A003", format!("nothing says what `{id}` is")).at(node.span);
-            problems.push(problem.help("give it `use`, for a function built in, or `exec`, for a program"));
+        [] => {
+            let problem = Diagnostic::error("A003", format!("nothing says what `{id}` is")).at(nodes[0].span);
+            problems.push(problem.help("give it `use`, for a function built in, `exec`, for a program, or `http`, for a service"));
             return None;
         }
     };
@@ -111,20 +215,105 @@ pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec
         Some(_) => Some(Effect::None),
         None => None,
     };
+    let health = get("health").map(|node| health(node, &does, problems)).unwrap_or_default();
     Some(AgentSpec {
         id: id.to_owned(),
         does,
-        description: text("description"),
-        version: text("version"),
+        description: text("description").or_else(|| text("name")),
+        version: version.map(str::to_owned).or_else(|| text("version")),
         capabilities: get("capabilities").map(texts).unwrap_or_default(),
         effect,
-        priority: whole("priority").and_then(|priority| priority.try_into().ok()),
+        priority: small("priority"),
         max_concurrent: whole("max_concurrent"),
         timeout: get("timeout").and_then(duration),
+        weight: small("weight"),
+        share: small("share"),
+        sticky_by: get("sticky_by").and_then(|node| sticky(node, problems)),
+        instances: whole("instances"),
+        breaker: get("breaker").map(breaker),
+        health,
+        versions: Vec::new(),
         enabled: get("enabled").and_then(truth).unwrap_or(true),
         params: get("params").map(json),
         output: get("output").map_or(Type::Any, |node| types::read(node, problems)),
     })
+}
+
+/// The path by which runs are shared out.
+fn sticky(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<String> {
+    let path = node.text()?;
+    let root = path.split('.').next().unwrap_or_default();
+    if ["input", "session", "profile"].contains(&root) && !path.split('.').any(str::is_empty) {
+        return Some(path.to_owned());
+    }
+    let problem = Diagnostic::error("A018", format!("`{path}` is no path into what a run is about")).at(node.span);
+    problems.push(problem.help("write a path such as input.customer, profile.region or session.user"));
+    None
+}
+
+fn breaker(node: &Node) -> BreakerSpec {
+    if node.entries().is_empty() {
+        return BreakerSpec::Off;
+    }
+    let small = |name| BREAKER.get(node, name).and_then(number).and_then(|text| text.parse().ok());
+    let time = |name| BREAKER.get(node, name).and_then(duration);
+    BreakerSpec::On { failures: small("failures"), within: time("within"), open_for: time("open_for"), trials: small("trials") }
+}
+
+fn health(node: &Node, does: &Does, problems: &mut Vec<Diagnostic>) -> HealthSpec {
+    if node.entries().is_empty() {
+        return HealthSpec { every: duration(node), ..HealthSpec::default() };
+    }
+    let (path, command) = (HEALTH.get(node, "path"), HEALTH.get(node, "command"));
+    let misplaced = match does {
+        Does::Function(_) => path.or(command),
+        Does::Exec(_) => path,
+        Does::Http(_) => command,
+    };
+    if let Some(misplaced) = misplaced {
+        problems.push(
+            Diagnostic::error("A019", "an agent of this kind is not asked like that")
+                .at(misplaced.span)
+                .help("a service is asked at a `path`, a program with a `command`, and a function not at all"),
+        );
+    }
+    HealthSpec {
+        every: HEALTH.get(node, "every").and_then(duration),
+        path: path.and_then(Node::text).map(str::to_owned),
+        command: command.map(texts).unwrap_or_default(),
+    }
+}
+
+fn http(node: &Node, problems: &mut Vec<Diagnostic>) -> HttpSpec {
+    if let Some(url) = node.text() {
+        let spec = HttpSpec { urls: vec![url.to_owned()], ..HttpSpec::default() };
+        check_url(url, node, problems);
+        return spec;
+    }
+    let urls = HTTP.get(node, "url");
+    for url in urls.map(Node::items).unwrap_or_default().iter().chain(urls) {
+        if let Some(text) = url.text() {
+            check_url(text, url, problems);
+        }
+    }
+    let pairs = |(key, value): &(crate::yaml::Key, Node)| Some((key.name.to_string(), value.text()?.to_owned()));
+    HttpSpec {
+        urls: urls.map(texts).unwrap_or_default(),
+        headers: HTTP.get(node, "headers").map(Node::entries).unwrap_or_default().iter().filter_map(pairs).collect(),
+        allow_private: HTTP.get(node, "allow_private").and_then(truth).unwrap_or(false),
+        max_output: HTTP.get(node, "max_output").and_then(number).and_then(|text| text.parse().ok()),
+    }
+}
+
+fn check_url(text: &str, node: &Node, problems: &mut Vec<Diagnostic>) {
+    let known = ["http://", "https://", "env:", "file:"].iter().any(|start| text.starts_with(start));
+    if !known {
+        let problem = Diagnostic::error("A020", format!("`{text}` is no address of a service")).at(node.span);
+        problems.push(problem.help("write https://…, or `env:NAME` for one that stands in the environment"));
+    } else if text.split("://").nth(1).and_then(|rest| rest.split('/').next()).is_some_and(|host| host.contains('@')) {
+        let problem = Diagnostic::error("A021", "a password in an address is seen by everybody who sees the address").at(node.span);
+        problems.push(problem.help("send it in a header: `headers: { Authorization: Basic env:NAME }`"));
+    }
 }
 
 fn exec(node: &Node, problems: &mut Vec<Diagnostic>) -> ExecSpec {

@@ -53,8 +53,35 @@ pub(crate) static AGENT: Object = Object {
             Shape::Either(&[Shape::List(&Shape::Text), Shape::Object(&EXEC)]),
             "A program: what is asked goes to its standard input as JSON, and its standard output is the answer.",
         ),
+        field(
+            "http",
+            Shape::Either(&[Shape::Text, Shape::Object(&HTTP)]),
+            "A service: what is asked is posted to it as JSON, and the body of its answer is the answer. An address, or `env:NAME`.",
+        )
+        .or(&["endpoint"]),
+        field("name", Shape::Text, "What people call it."),
         field("description", Shape::Text, "What it is for."),
         field("version", Shape::Text, "Its version; it is recorded with everything that it returns."),
+        field(
+            "versions",
+            Shape::Map(&Shape::Object(&AGENT)),
+            "Several versions of it: each is what stands here, with what is different. Runs are shared out among them.",
+        ),
+        field(
+            "share",
+            Shape::Whole(0, 1_000_000),
+            "Of a version: how many of the runs are with it, beside the shares of the others; 1 where it is not given.",
+        ),
+        field(
+            "sticky_by",
+            Shape::Text,
+            "By what runs are shared out, such as `input.customer` or `session.user`; the run itself where it is not given.",
+        ),
+        field(
+            "instances",
+            Shape::Whole(1, 1_000),
+            "So many of it, under ids of their own: `id_0`, `id_1` and so on. Tasks go on asking for the id.",
+        ),
         field("capabilities", NAMES, "What it can do, by which tasks ask for it."),
         field(
             "effect",
@@ -62,12 +89,65 @@ pub(crate) static AGENT: Object = Object {
             "What calling it does to the world: nothing, something that may be done twice, or something that must not.",
         ),
         field("priority", Shape::Whole(0, MAX), "Of several that could do a task, the one with the higher priority does it."),
+        field("weight", Shape::Whole(1, 1_000), "How much it does beside others of the same priority; 1 where it is not given."),
         field("max_concurrent", Shape::Whole(1, MAX), "How many calls it takes at once.").or(&["max_concurrent_tasks"]),
         field("timeout", Shape::Duration, "How long a call may take, where the task does not say.").or(&["timeout_seconds"]),
         field("enabled", Shape::Bool, "Whether it is called at all."),
+        field(
+            "breaker",
+            Shape::Either(&[Shape::Choice(&["off"]), Shape::Object(&BREAKER)]),
+            "When it is left alone because it fails. What lies beyond a network has one where nothing is given, and nothing else has.",
+        ),
+        field("health", Shape::Either(&[Shape::Duration, Shape::Object(&HEALTH)]), "How often it is asked whether it is well, and how."),
         field("params", Shape::Map(&Shape::Any), "Parameters that it gets where a task gives none of that name."),
         field("output", Shape::Type, "What it returns."),
         field("metadata", Shape::Any, "Whatever else is worth writing down."),
+    ],
+};
+
+pub(crate) static BREAKER: Object = Object {
+    title: "breaker",
+    what: "a breaker",
+    fields: &[
+        field("failures", Shape::Whole(1, 10_000), "So many failures in a row open it; 5 where it is not given."),
+        field("within", Shape::Duration, "The first and the last of them lie no further apart; a minute where it is not given."),
+        field("open_for", Shape::Duration, "How long it is left alone then; 30 seconds where it is not given."),
+        field(
+            "trials",
+            Shape::Whole(1, 1_000),
+            "So many calls are let through after that, and must succeed before it closes; 1 where it is not given.",
+        ),
+    ],
+};
+
+pub(crate) static HEALTH: Object = Object {
+    title: "health",
+    what: "a probe",
+    fields: &[
+        field("every", Shape::Duration, "How often it is asked; only by `quorate agents check` where it is not given."),
+        field("path", Shape::Text, "Of a service: what is asked for with GET, such as /health; the service itself where it is not given."),
+        field("command", Shape::List(&Shape::Text), "Of a program: a command that ends with 0 where it is well."),
+    ],
+};
+
+pub(crate) static HTTP: Object = Object {
+    title: "http",
+    what: "a service",
+    fields: &[
+        field(
+            "url",
+            Shape::Some(&Shape::Text),
+            "Its address, or `env:NAME`; several are places of the same service, any of which will do.",
+        )
+        .or(&["urls", "endpoints"])
+        .required(),
+        field(
+            "headers",
+            Shape::Map(&Shape::Text),
+            "What is sent along: a value, `env:NAME` or `file:PATH`, also behind a word such as `Bearer`.",
+        ),
+        field("allow_private", Shape::Bool, "Whether it may be on this machine or in a network around it."),
+        field("max_output", Shape::Whole(1, 16 * 1024 * 1024), "How many bytes it may answer."),
     ],
 };
 
@@ -76,7 +156,7 @@ static EXEC: Object = Object {
     what: "a program",
     fields: &[
         field("command", Shape::List(&Shape::Text), "The program and its arguments. There is no shell.").required(),
-        field("env", Shape::Map(&Shape::Text), "Variables that are set for it."),
+        field("env", Shape::Map(&Shape::Text), "Variables that are set for it: a value, `env:NAME` or `file:PATH`."),
         field("pass_env", NAMES, "Variables that it gets from the environment of Quorate."),
         field("folder", Shape::Text, "Where it runs, inside the project."),
         field("keep_alive", Shape::Bool, "One process for many calls, each one line of JSON in and one line out."),

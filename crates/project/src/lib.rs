@@ -17,7 +17,7 @@ mod summary;
 mod types;
 mod yaml;
 
-pub use agents::{AgentSpec, Does, ExecSpec};
+pub use agents::{AgentSpec, BreakerSpec, Does, ExecSpec, HealthSpec, HttpSpec};
 pub use files::{FOLDERS, PROJECT_FILE};
 pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;

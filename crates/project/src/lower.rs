@@ -280,9 +280,10 @@ impl<'a> Lowering<'a, '_> {
     fn returned(&self, work: &WorkDraft) -> Option<Type> {
         let agents = self.around.agents;
         match work {
-            WorkDraft::Agent { id: Some(agent), .. } => agents.get(agent).map(|agent| agent.output.clone()),
+            WorkDraft::Agent { id: Some(agent), .. } => agents.get(agent).and_then(AgentSpec::returned),
             WorkDraft::Agent { id: None, capabilities } => {
-                let mut outputs = agents.values().filter(|agent| agent.can(capabilities)).map(|agent| &agent.output);
+                let able = agents.values().filter(|agent| agent.can(capabilities)).flat_map(AgentSpec::all);
+                let mut outputs = able.map(|agent| &agent.output);
                 let first = outputs.next()?;
                 outputs.all(|other| other == first).then(|| first.clone())
             }
@@ -316,7 +317,15 @@ impl<'a> Lowering<'a, '_> {
                     let default = self.fields.text("default_agent").or_else(|| self.around.usual.agent.clone());
                     default.filter(|_| capabilities.is_empty())
                 });
-                WorkDraft::Agent { id: agent, capabilities }
+                // One that there is several times is asked for by what all of them can do: to be one of it.
+                let several = agent.as_ref().and_then(|id| self.around.agents.get(id)).filter(|agent| agent.instances.is_some());
+                match several {
+                    Some(agent) => {
+                        let capabilities = std::iter::once(agent.id.clone()).chain(capabilities).collect();
+                        WorkDraft::Agent { id: None, capabilities }
+                    }
+                    None => WorkDraft::Agent { id: agent, capabilities },
+                }
             }
         }
     }

@@ -332,6 +332,16 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     add("--- quorate.yaml\ndefault: w\n--- workflows/w.yaml\ntask: [{ id: a, agent: std.echo }]\n");
     add("--- quorate.yaml\ndefault: w\n--- workflows/w.yaml\ntasks:\n\t- { id: a }\n");
     add("--- agents/a.yaml\nagents: { std.echo: { exec: [cat] } }\n--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\n");
+    let agent = |text: &str| format!("--- agents/a.yaml\nagents: {{ a: {text} }}\n");
+    add(&agent("{ use: std.echo, versions: { 1.0: { use: std.set } } }"));
+    add(&agent("{ versions: { 1.0: { use: std.set, instances: 2 } } }"));
+    add(&agent("{ versions: { 1.0: { use: std.set, share: 0 }, 2.0: { use: std.echo, share: 0 } } }"));
+    add(&agent("{ use: std.echo, sticky_by: customer }"));
+    add(&agent("{ use: std.echo, health: { path: /health } }"));
+    add(&agent("{ http: localhost:8080 }"));
+    add(&agent("{ http: { url: ['https://me:secret@example.com/', env:OTHER] } }"));
+    add(&agent("{ http: { url: env:URL, allow_privat: true } }"));
+    add(&agent("{ http: env:URL, breaker: on }"));
     add("--- workflows/w.yaml\noutput: '{{ a }}'\ntasks: [{ id: a, agent: std.echo, optional: true }]\n");
     add("--- quorate.yaml\nlimits: { max_concurrent_agents: many }\n");
     let kinds: std::collections::BTreeSet<&str> =
@@ -412,8 +422,8 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:1:28 error[W012] these workflows call each other: v → w → v | a loop is written as `repeat`
     workflows/w.yaml:1:1 error[F003] a file of workflows is a mapping, not a text
     agents/a.yaml:1:21 error[A001] there is no function `std.ehco` | did you mean `std.echo`?
-    agents/a.yaml:1:14 error[A003] nothing says what `a` is | give it `use`, for a function built in, or `exec`, for a program
-    agents/a.yaml:1:37 error[A002] `a` is both a function and a program | leave out `use` or `exec`
+    agents/a.yaml:1:14 error[A003] nothing says what `a` is | give it `use`, for a function built in, `exec`, for a program, or `http`, for a service
+    agents/a.yaml:1:37 error[A002] `a` is two things at once: `use` and `exec` | leave out one of them, `use` or `exec`
     agents/a.yaml:1:22 error[A004] no program is named | write [python3, agents/rules.py]
     agents/a.yaml:1:46 error[A005] this folder lies outside of the project
     agents/a.yaml:1:22 error[F003] `exec` takes a list, each item a text, or a program with its fields, not `python3 a.py`
@@ -427,6 +437,15 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:1:1 error[F002] a workflow needs `tasks` | its tasks. Of two that are equally urgent, the earlier one goes first
     workflows/w.yaml:2:2 error[Y002] this is not YAML: tabs disallowed within this context (block indentation) | YAML is indented with spaces, never with tabs
     agents/a.yaml:1:21 error[A014] `std.echo` is always there, and would be another one here | choose another name
+    agents/a.yaml:1:21 error[A015] `a` has several versions, and this is of none of them | write it into the version that it belongs to
+    agents/a.yaml:1:60 error[A016] this belongs to the agent, and not to one of its versions | write it one level up, beside `versions`
+    agents/a.yaml:1:26 error[A017] no version of `a` has a share of the runs | give one of them a `share` of 1 or more
+    agents/a.yaml:1:42 error[A018] `customer` is no path into what a run is about | write a path such as input.customer, profile.region or session.user
+    agents/a.yaml:1:47 error[A019] an agent of this kind is not asked like that | a service is asked at a `path`, a program with a `command`, and a function not at all
+    agents/a.yaml:1:22 error[A020] `localhost:8080` is no address of a service | write https://…, or `env:NAME` for one that stands in the environment
+    agents/a.yaml:1:30 error[A021] a password in an address is seen by everybody who sees the address | send it in a header: `headers: { Authorization: Basic env:NAME }`
+    agents/a.yaml:1:38 error[F001] a service has no field `allow_privat` | did you mean `allow_private`?
+    agents/a.yaml:1:40 error[F004] `breaker` is one of off, not `on`
     workflows/w.yaml:1:9 warning[P027] `a` may have failed or been skipped, and the run then returns nothing | say what stands in its place, as in default(a, …)
     quorate.yaml:1:34 error[F003] `max_concurrent_agents` takes a whole number from 1, not `many`
     ");

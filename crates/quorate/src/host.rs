@@ -4,10 +4,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_agents::{Agent, Call, Program, Registry, STANDARD, standard};
+use quorate_agents::{Agent, BreakerRule, Call, Program, Reach, Registry, STANDARD, Secret, Service, standard};
 use quorate_core::Payload;
 use quorate_expr::Type;
-use quorate_project::{AgentSpec, Checked, Does, ExecSpec, FOLDERS, MAX_FILE_BYTES, PROJECT_FILE, Project, Source};
+use quorate_project::{
+    AgentSpec, BreakerSpec, Checked, Does, ExecSpec, FOLDERS, HealthSpec, HttpSpec, MAX_FILE_BYTES, PROJECT_FILE, Project, Source,
+};
 use quorate_runtime::Options;
 use serde_json::{Map, Value};
 
@@ -99,12 +101,20 @@ impl Host {
         for name in STANDARD {
             standard(name, name).into_iter().for_each(|agent| registry.register(agent));
         }
-        for spec in self.project().agents.values().filter(|spec| spec.enabled) {
-            let made = match &spec.does {
-                Does::Function(name) => functions(name, &spec.id).or_else(|| standard(name, &spec.id)),
-                Does::Exec(exec) => Some(self.program(&spec.id, exec)),
-            };
-            made.into_iter().for_each(|agent| registry.register(dressed(agent, spec)));
+        for spec in self.project().agents.values().flat_map(AgentSpec::all) {
+            for id in ids_of(spec) {
+                let made = match &spec.does {
+                    Does::Function(name) => functions(name, &id).or_else(|| standard(name, &id)),
+                    Does::Exec(exec) => Some(self.program(&id, exec, &spec.health)),
+                    Does::Http(http) => Some(self.service(&id, http, &spec.health)),
+                };
+                let Some(agent) = made.map(|agent| dressed(agent, spec)) else { continue };
+                let version = agent.identity().version.clone();
+                registry.register(agent);
+                if !spec.enabled {
+                    registry.disable(&id, Some(&version));
+                }
+            }
         }
         registry
     }
@@ -120,21 +130,51 @@ impl Host {
         }
     }
 
-    fn program(&self, id: &str, exec: &ExecSpec) -> Agent {
+    fn service(&self, id: &str, http: &HttpSpec, health: &HealthSpec) -> Agent {
+        let secret = |text: &String| Secret::parse(text, &self.folder);
+        let service = Service {
+            urls: http.urls.iter().map(secret).collect(),
+            headers: http.headers.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
+            reach: if http.allow_private { Reach::Private } else { Reach::Public },
+            max_output: http.max_output,
+            health: health.path.clone(),
+        };
+        Agent::from_service(id, service)
+    }
+
+    fn program(&self, id: &str, exec: &ExecSpec, health: &HealthSpec) -> Agent {
         let folder = exec.folder.as_ref().map_or_else(|| self.folder.clone(), |inside| self.folder.join(inside));
-        let mut command = exec.command.clone();
-        if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
-            *program = self.folder.join(&*program).to_string_lossy().into_owned();
-        }
         let program = Program {
-            command,
+            command: self.found(&exec.command),
             launcher: self.launcher.clone(),
             folder: Some(folder),
-            env: exec.env.clone(),
+            env: exec.env.iter().map(|(name, value)| (name.clone(), Secret::parse(value, &self.folder))).collect(),
             pass_env: exec.pass_env.clone(),
             max_output: exec.max_output,
         };
-        if exec.keep_alive { Agent::from_server(id, program) } else { Agent::from_program(id, program) }
+        let probe = (!health.command.is_empty()).then(|| Program { command: self.found(&health.command), ..program.clone() });
+        let agent = if exec.keep_alive { Agent::from_server(id, program) } else { Agent::from_program(id, program) };
+        match probe {
+            Some(probe) => agent.probed_with(probe),
+            None => agent,
+        }
+    }
+
+    /// A command whose program is found from the project, where it is a path.
+    fn found(&self, command: &[String]) -> Vec<String> {
+        let mut command = command.to_vec();
+        if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
+            *program = self.folder.join(&*program).to_string_lossy().into_owned();
+        }
+        command
+    }
+}
+
+/// Under which ids an agent is registered.
+fn ids_of(spec: &AgentSpec) -> Vec<String> {
+    match spec.instances {
+        None => vec![spec.id.clone()],
+        Some(count) => (0..count).map(|number| format!("{}_{number}", spec.id)).collect(),
     }
 }
 
@@ -149,8 +189,10 @@ fn dressed(mut agent: Agent, spec: &AgentSpec) -> Agent {
     if let Some(effect) = spec.effect {
         agent = agent.effect(effect);
     }
-    if !spec.capabilities.is_empty() {
-        agent = agent.capabilities(spec.capabilities.iter().map(String::as_str));
+    if !spec.capabilities.is_empty() || spec.instances.is_some() {
+        // Of several of one kind each can be what all of them are.
+        let own = spec.instances.map(|_| spec.id.as_str());
+        agent = agent.capabilities(spec.capabilities.iter().map(String::as_str).chain(own));
     }
     if let Some(version) = &spec.version {
         agent = agent.version(version);
@@ -163,6 +205,31 @@ fn dressed(mut agent: Agent, spec: &AgentSpec) -> Agent {
     }
     if let Some(priority) = spec.priority {
         agent = agent.priority(priority);
+    }
+    if let Some(weight) = spec.weight {
+        agent = agent.weight(weight);
+    }
+    if let Some(share) = spec.share {
+        agent = agent.share(share);
+    }
+    if let Some(path) = &spec.sticky_by {
+        agent = agent.sticky_by(path);
+    }
+    if let Some(every) = spec.health.every {
+        agent = agent.probe_every(every);
+    }
+    let usual = BreakerRule::default();
+    match spec.breaker {
+        None => {}
+        Some(BreakerSpec::Off) => agent = agent.breaker(BreakerRule::OFF),
+        Some(BreakerSpec::On { failures, within, open_for, trials }) => {
+            agent = agent.breaker(BreakerRule {
+                failures: failures.unwrap_or(usual.failures),
+                within: within.unwrap_or(usual.within),
+                open_for: open_for.unwrap_or(usual.open_for),
+                trials: trials.unwrap_or(usual.trials),
+            });
+        }
     }
     agent
 }

@@ -12,7 +12,8 @@ struct Readme;
 
 pub use quorate_agents::{
     Agent, Ask, BreakerRule, BreakerState, Call, Cancel, Doing, Endpoint, MAX_REST, Mode, NOT_STARTED, NOT_STARTED_MARK, NoCandidate,
-    Outcome, Overview, PLACES_PER_LEVEL, Picked, Place, Program, Registry, RegistryStats, STANDARD, Slate, standard,
+    Outcome, Overview, PLACES_PER_LEVEL, Picked, Place, Program, Reach, Registry, RegistryStats, STANDARD, Secret, Service, Slate,
+    standard,
 };
 pub use quorate_core::*;
 pub use quorate_expr as expr;

@@ -17,6 +17,7 @@ use quorate_journal::{Head, Journal, Loaded, ReadError, Text};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::drive::{Driver, Message, Takeover, outcome_of};
+use crate::probe::keep_asking;
 use crate::slots::Slots;
 use crate::{Clock, Durability, Ended, Error};
 
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     /// Whether there will be no more entries.
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) live: broadcast::Sender<Live>,
+    /// Whether agents are asked how they are.
+    probing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -188,6 +191,7 @@ impl Engine {
             committed: watch::Sender::new(0),
             stopped: watch::Sender::new(false),
             live: broadcast::Sender::new(LIVE_ENTRIES),
+            probing: AtomicBool::new(false),
         }))
     }
 
@@ -340,6 +344,9 @@ impl Engine {
             self.0.open.send_modify(|open| *open += 1);
         }
         self.0.started.fetch_add(1, Ordering::Relaxed);
+        if self.0.registry.wants_probes() && !self.0.probing.swap(true, Ordering::AcqRel) {
+            tokio::spawn(keep_asking(Arc::downgrade(&self.0)));
+        }
         // In a box, because an async function keeps what it is called with twice.
         let driver = Box::new(Driver::new(self.clone(), takeover, mailbox, inbox));
         tokio::spawn(driver.drive());

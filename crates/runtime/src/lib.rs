@@ -9,6 +9,7 @@
 mod clock;
 mod drive;
 mod engine;
+mod probe;
 mod slots;
 mod stream;
 

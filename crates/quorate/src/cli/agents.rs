@@ -84,6 +84,7 @@ fn does(agent: &AgentSpec) -> (&'static str, String) {
     match &agent.does {
         Does::Function(name) => ("function", name.clone()),
         Does::Exec(exec) => ("program", exec.command.join(" ")),
+        Does::Http(http) => ("service", http.urls.join(", ")),
     }
 }
 

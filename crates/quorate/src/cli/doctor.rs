@@ -110,7 +110,7 @@ fn programs(host: &Host) -> Vec<(String, Result<String, String>)> {
     agents
         .filter_map(|agent| match &agent.does {
             Does::Exec(exec) => Some((agent.id.clone(), find(exec.command.first()?))),
-            Does::Function(_) => None,
+            Does::Function(_) | Does::Http(_) => None,
         })
         .collect()
 }
