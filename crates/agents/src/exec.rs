@@ -427,11 +427,16 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
             status = child.wait() => {
                 // Whatever it left behind would hold its output open.
                 group.finish();
+                let mut odd = None;
                 while let Ok(Some(Ok(line))) = tokio::time::timeout(LINGER, answers.recv()).await {
-                    // What it said last counts; what is no answer says nothing.
-                    let _ = deliver(&line, &mut open);
+                    // What it said last counts.
+                    odd = odd.or(deliver(&line, &mut open).err());
                 }
-                break gone(&program, status.ok(), complaint).await;
+                let well = status.as_ref().is_ok_and(ExitStatus::success);
+                break match odd.filter(|_| well) {
+                    Some(odd) => odd,
+                    None => gone(&program, status.ok(), complaint).await,
+                };
             }
             // It takes no questions any more.
             () = lines.closed(), if !lines.is_closed() || !open.is_empty() => {
