@@ -47,6 +47,7 @@ const MAY_DEPEND: [(&str, &[&str]); 9] = [
             "clap_complete",
             "clap_mangen",
             "csv",
+            "futures-util",
             "indicatif",
             "mimalloc",
             "rustix",

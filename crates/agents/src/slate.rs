@@ -285,8 +285,7 @@ impl Slate {
         }
         let told: Vec<String> =
             self.rows.iter().zip(why).filter_map(|(row, why)| Some(format!("{} {}", row.identity, why.as_ref()?))).collect();
-        let failure =
-            Failure::new(FailureClass::Unavailable, format!("{} takes calls: {}", self.nobody, told.join(", "))).unsent();
+        let failure = Failure::new(FailureClass::Unavailable, format!("{} takes calls: {}", self.nobody, told.join(", "))).unsent();
         let left = again_at.map(|at| Millis(at.micros().abs_diff(now.micros()).div_ceil(1_000)));
         let for_now = why.iter().flatten().any(|why| matches!(why, WhyNot::BreakerOpen { .. } | WhyNot::OnTrial));
         Picked::Nobody { failure: failure.retry_after(left), for_now }

@@ -803,8 +803,8 @@ fn agents_are_listed_and_called() {
     let house = house();
     house.write("agents/rules.yaml", "agents:\n  rules:\n    exec: [sh, -c, 'cat > /dev/null; echo 3']\n    version: 1.2.0\n    output: number\n  mute:\n    exec: [sh, -c, 'echo almost']\n");
     insta::assert_snapshot!(house.type_in("agents list"), @"
-    mute	1		program sh -c echo almost
-    rules	1.2.0		program sh -c cat > /dev/null; echo 3
+    mute	1	enabled		program sh -c echo almost
+    rules	1.2.0	enabled		program sh -c cat > /dev/null; echo 3
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("agents show rules"), @"
@@ -813,7 +813,9 @@ fn agents_are_listed_and_called() {
     does            sh -c cat > /dev/null; echo 3
     version         1.2.0
     capabilities    []
-    enabled         true
+    priority        5
+    weight          1
+    state           enabled
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("agents call rules"), @"
@@ -956,7 +958,7 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
       graph        Draws a workflow, or a run of one
       runs         Lists runs, shows them, and brings them on
       approvals    Lists what people are asked, and answers it
-      agents       Lists the agents of a project, and calls one
+      agents       Lists agents, asks how they are, calls them, drains them
       audit        Checks the journal, and prints all of it
       doctor       Looks at the machine, the project and its data, and says what is
                    amiss

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quorate::host::{DATA_FOLDER, Host, open_journal};
+
 use quorate::project::{Look, PROJECT_FILE, Project, standing};
 use quorate::{
     Digest, Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Opened, Payload, Person, Plan, Refusal,
@@ -17,6 +18,7 @@ use quorate::{
 use super::exit::{Exit, Problem};
 use super::follow::{finish, now, stop};
 use super::launch::launcher;
+use super::modes::heed;
 use super::screen::{Color, Screen};
 
 /// How long a command waits for another one to be done with the data.
@@ -208,7 +210,9 @@ impl Context {
             give(&journal, run, input).await?;
         }
         let open = journal.open_runs().await?;
-        let Opened { engine, left } = Engine::open(journal, Arc::new(host.registry(|_, _| None)), host.options()).await?;
+        let registry = Arc::new(host.registry(|_, _| None));
+        heed(&data, &registry);
+        let Opened { engine, left } = Engine::open(journal, registry, host.options()).await?;
         for (run, wrong) in left {
             self.screen.err(&format!("warning: run {} cannot go on: {wrong}", run.short()));
         }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use quorate::SqliteReader;
 use quorate::host::{DATA_FOLDER, Host};
-use quorate::project::Does;
+use quorate::project::{AgentSpec, Does};
 use serde_json::json;
 
+use super::agents::program;
 use super::context::{Context, counted};
 use super::exit::{Exit, Outcome};
 use super::screen::Style;
@@ -97,19 +98,10 @@ fn project(host: &Host) -> Look {
 
 /// Where the programs of the agents are found.
 fn programs(host: &Host) -> Vec<(String, Result<String, String>)> {
-    let find = |name: &str| -> Result<String, String> {
-        if name.contains('/') {
-            let path = host.folder.join(name);
-            return if path.is_file() { Ok(path.display().to_string()) } else { Err(format!("there is no program {}", path.display())) };
-        }
-        let paths = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&paths).map(|folder| folder.join(name)).find(|path| path.is_file());
-        found.map(|path| path.display().to_string()).ok_or_else(|| format!("there is no program `{name}` on the PATH"))
-    };
-    let agents = host.project().agents.values();
+    let agents = host.project().agents.values().flat_map(AgentSpec::all);
     agents
         .filter_map(|agent| match &agent.does {
-            Does::Exec(exec) => Some((agent.id.clone(), find(exec.command.first()?))),
+            Does::Exec(exec) => Some((agent.id.clone(), program(host, exec.command.first()?))),
             Does::Function(_) | Does::Http(_) => None,
         })
         .collect()

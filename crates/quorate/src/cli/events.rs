@@ -6,13 +6,21 @@ use serde_json::{Value, json};
 /// The version of what [`json`] looks like.
 const SCHEMA: &str = "quorate.event/1";
 
+/// What happened, in a line, with all that is on record about why.
+pub(crate) fn whole_line(event: &Event) -> Option<String> {
+    match event {
+        Event::TaskStarted { choice: Some(choice), .. } => line(event).map(|line| format!("{line}, {choice}")),
+        _ => line(event),
+    }
+}
+
 /// What happened, in a line; the beginning is told by whoever shows it.
 pub(crate) fn line(event: &Event) -> Option<String> {
     let said = match event {
         Event::RunStarted(_) | Event::TaskAdmitted { .. } | Event::RetryDue { .. } | Event::Gathered { .. } => return None,
-        Event::TaskStarted { task, attempt: 1, agent, .. } => format!("{} started: {} {}", task.id(), agent.id, agent.version),
+        Event::TaskStarted { task, attempt: 1, agent, .. } => format!("{} started: {agent}", task.id()),
         Event::TaskStarted { task, attempt, agent, .. } => {
-            format!("{} started again: {} {}, attempt {attempt}", task.id(), agent.id, agent.version)
+            format!("{} started again: {agent}, attempt {attempt}", task.id())
         }
         Event::ChildStarted { task, run, .. } => format!("{} started as run {run}", task.id()),
         Event::TaskSucceeded { task, .. } => format!("{} succeeded", task.id()),

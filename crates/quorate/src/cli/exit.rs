@@ -4,6 +4,7 @@ use quorate::host::HostError;
 use quorate::{AppendError, Error, OpenError, ReadError, Refusal, Run, RunStatus};
 
 use super::follow::Left;
+use super::modes::ModesError;
 
 /// Exit codes; `quorate exit-codes` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,12 @@ impl From<HostError> for Problem {
             HostError::Folder { .. } => problem,
             HostError::TooManyFiles { .. } => Problem { exit: Exit::Invalid, ..problem },
         }
+    }
+}
+
+impl From<ModesError> for Problem {
+    fn from(wrong: ModesError) -> Problem {
+        Problem::new(Exit::Failed, whole(&wrong))
     }
 }
 

@@ -15,6 +15,7 @@ mod follow;
 mod graph;
 mod init;
 mod launch;
+mod modes;
 mod records;
 mod run;
 mod runs;

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::context::{Context, Reader, counted, input, load};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Afar, Watch, goes_on_by_itself, now, start, watch, watch_from_afar};
+use super::modes::{Modes, Off};
 use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
 use super::{events, run, tree};
 
@@ -356,23 +357,33 @@ fn busy(reader: &Reader) -> BTreeMap<String, Vec<String>> {
     busy
 }
 
-/// Which limit a task waits for, as far as the project and the journal tell.
-fn limit_of(project: &Project, busy: &BTreeMap<String, Vec<String>>, asker: Asker<'_>) -> Option<String> {
+/// Which limit a task waits for, as far as the project, the journal and what people said tell.
+fn limit_of(project: &Project, modes: &Modes, busy: &BTreeMap<String, Vec<String>>, asker: Asker<'_>) -> Option<String> {
     const SHOWN: usize = 3;
     let wanted: Vec<&AgentSpec> = match asker {
-        Asker::Agent(id) => project.agents.get(&**id).into_iter().collect(),
+        Asker::Agent(id) => project.agents.get(&**id).into_iter().flat_map(AgentSpec::all).collect(),
         Asker::Capabilities(names) => {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            project.agents.values().filter(|agent| agent.can(&names)).collect()
+            project.agents.values().flat_map(AgentSpec::all).filter(|agent| agent.can(&names)).collect()
         }
         Asker::Workflow(_) => Vec::new(),
     };
-    let full = wanted.iter().find_map(|agent| {
-        let (most, who) = (agent.max_concurrent?, busy.get(&agent.id)?);
-        let shown = who.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-        (who.len() >= most).then(|| format!("{} takes {} at a time, and is busy with {shown}", agent.id, counted(most, "call")))
+    let off = wanted.iter().filter_map(|agent| {
+        let said = modes.about(&agent.id, agent.version.as_deref().unwrap_or("1"))?;
+        let how = if said.mode == Off::Drained { "drained" } else { "disabled" };
+        let note = if said.note.is_empty() { String::new() } else { format!(": {}", said.note) };
+        Some(format!("{} is {how} by {}{note}", agent.id, said.by))
     });
-    full.or_else(|| {
+    let full = || {
+        wanted.iter().find_map(|agent| {
+            let (most, who) = (agent.max_concurrent?, busy.get(&agent.id)?);
+            let shown = who.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            (who.len() >= most).then(|| format!("{} takes {} at a time, and is busy with {shown}", agent.id, counted(most, "call")))
+        })
+    };
+    let off: Vec<String> = off.collect();
+    let off = (!off.is_empty()).then(|| off.join(", "));
+    off.or_else(full).or_else(|| {
         let all: usize = busy.values().map(Vec::len).sum();
         let most = project.max_concurrent_agents.filter(|most| all >= *most)?;
         Some(format!("the project allows {} at a time", counted(most, "call")))
@@ -385,11 +396,13 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     // The data may lie where there is no project.
     let host = context.folder().and_then(|folder| context.read(&folder)).ok();
     let at_work = OnceCell::new();
-    let standing = standing_with(&run, &|asker| limit_of(host.as_ref()?.project(), at_work.get_or_init(|| busy(&reader)), asker));
+    let modes = context.data().ok().and_then(|data| Modes::read(&data).ok()).unwrap_or_default();
+    let limit = |asker: Asker<'_>| limit_of(host.as_ref()?.project(), &modes, at_work.get_or_init(|| busy(&reader)), asker);
+    let standing = standing_with(&run, &limit);
     if context.global.json {
         let facts: Vec<_> = entries
             .iter()
-            .filter_map(|entry| Some(json!({ "seq": entry.seq, "at": entry.at, "what": events::line(&entry.event)? })))
+            .filter_map(|entry| Some(json!({ "seq": entry.seq, "at": entry.at, "what": events::whole_line(&entry.event)? })))
             .collect();
         let told = json!({
             "schema": "quorate.explain/1", "run_id": run.id().to_string(), "status": run.status(), "standing": standing, "facts": facts,
@@ -434,7 +447,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
                 let seen: Vec<String> = operands.iter().map(ToString::to_string).collect();
                 Some(format!("{} may run, as {}", task.id(), seen.join(", ")))
             }
-            (event, _) => events::line(event),
+            (event, _) => events::whole_line(event),
         };
         if let Some(what) = what {
             screen.out(&format!("  {:>4} {:>9}  {}", entry.seq, lasting(millis_between(begun, entry.at)), one_line(&what)));

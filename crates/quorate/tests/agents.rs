@@ -1,0 +1,209 @@
+//! The agents of a project, as people see them: who there is, how they are, who is chosen, and who is not called.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+mod house;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use house::{House, house, start, until};
+
+const TEAM: &str = "agents:
+  senior-developer:
+    use: std.sleep
+    capabilities: [code_generation, code_analysis, debugging]
+    priority: 10
+    max_concurrent: 2
+  junior-developer: { use: std.sleep, capabilities: [code_generation], priority: 5, max_concurrent: 5 }
+  scorer:
+    capabilities: [score]
+    sticky_by: input.customer
+    versions:
+      1.4: { use: std.echo, share: 90 }
+      2.0: { use: std.set, share: 10, params: { value: 2 } }
+  cfo: { use: std.echo, instances: 3 }
+";
+
+fn team() -> House {
+    let house = house();
+    house.write("agents/team.yaml", TEAM);
+    let task = |id: &str| format!("  - {{ id: {id}, capabilities: [code_generation], params: {{ ms: 50 }} }}\n");
+    house.write("workflows/devs.yaml", &format!("strategy: parallel\ntasks:\n{}{}{}", task("a"), task("b"), task("c")));
+    house
+}
+
+#[test]
+fn agents_are_listed_and_shown_with_their_versions() {
+    let house = team();
+    insta::assert_snapshot!(house.type_in("agents list"), @"
+    cfo ×3	1	enabled		function std.echo
+    junior-developer	1	enabled	code_generation	function std.sleep
+    scorer	1.4	enabled	score	function std.echo
+    scorer	2.0	enabled	score	function std.set
+    senior-developer	1	enabled	code_generation, code_analysis, debugging	function std.sleep
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents list --can score"), @"
+    scorer	1.4	enabled	score	function std.echo
+    scorer	2.0	enabled	score	function std.set
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents list --can scor"), @"
+    err: error: no agent of this project can do `scor`
+    err: hint: did you mean `score`?
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("agents show scorer"), @r#"
+    agent_id        scorer
+    kind            function
+    does            std.echo
+    version         1.4
+    share           90
+    sticky_by       input.customer
+    capabilities    ["score"]
+    priority        5
+    weight          1
+    state           enabled
+
+    agent_id        scorer
+    kind            function
+    does            std.set
+    version         2.0
+    share           10
+    sticky_by       input.customer
+    capabilities    ["score"]
+    priority        5
+    weight          1
+    state           enabled
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("agents show scorer --json"), @r#"
+    {"agent_id":"scorer","kind":"function","does":"std.echo","description":null,"version":"1.4","share":90,"sticky_by":"input.customer","instances":null,"capabilities":["score"],"effect":null,"priority":5,"weight":1,"max_concurrent":null,"timeout_ms":null,"breaker":null,"health_every_ms":null,"state":"enabled","said_by":null,"said_at":null,"note":null,"schema":"quorate.agent/1","versions":[{"agent_id":"scorer","kind":"function","does":"std.set","description":null,"version":"2.0","share":10,"sticky_by":"input.customer","instances":null,"capabilities":["score"],"effect":null,"priority":5,"weight":1,"max_concurrent":null,"timeout_ms":null,"breaker":null,"health_every_ms":null,"state":"enabled","said_by":null,"said_at":null,"note":null}]}
+    exit 0
+    "#);
+    insta::assert_snapshot!(house.type_in("agents show score"), @"
+    err: error: there is no agent `score`
+    err: hint: did you mean `scorer`?
+    exit 4
+    ");
+}
+
+#[test]
+fn who_explains_a_run_says_who_was_chosen_and_why_nobody_else() {
+    let house = team();
+    assert!(house.type_in("run devs --quiet").ends_with("exit 0"));
+    let told = house.type_in("runs explain last");
+    let chosen: Vec<&str> = told.lines().filter(|line| line.contains("started:")).map(|line| line[17..].trim()).collect();
+    insta::assert_snapshot!(chosen.join("\n"), @"
+    started: senior-developer 1, by priority; junior-developer 1 has a lower priority (5)
+    started: senior-developer 1, by priority; junior-developer 1 has a lower priority (5)
+    started: junior-developer 1, the only one free; senior-developer 1 has its 2 slots taken
+    ");
+}
+
+#[test]
+fn several_of_one_agent_share_its_work() {
+    let house = team();
+    let task = |id: &str| format!("  - {{ id: {id}, agent: cfo }}\n");
+    house.write("workflows/ask.yaml", &format!("strategy: parallel\ntasks:\n{}{}{}", task("a"), task("b"), task("c")));
+    assert!(house.type_in("run ask --quiet").ends_with("exit 0"));
+    let told = house.type_in("runs show last");
+    assert!(["cfo_0", "cfo_1", "cfo_2"].iter().all(|name| told.contains(name)), "{told}");
+}
+
+#[test]
+fn who_is_drained_is_waited_for_also_by_a_run_that_is_under_way() {
+    let house = team();
+    insta::assert_snapshot!(house.type_in("agents drain senior-developer --as ann --note lunch"), @"
+    err: senior-developer takes no new calls; what asks for it alone waits, until `quorate agents enable senior-developer`
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents disable junior-developer --as ann"), @"
+    err: junior-developer is not called any more, until `quorate agents enable junior-developer`
+    exit 0
+    ");
+    let told = house.type_in("agents list --can code_generation");
+    assert!(told.contains("drained by ann") && told.contains("disabled by ann"), "{told}");
+    let mut running = start(&house, "run devs");
+    until("it waits", || house.type_in("runs explain last").contains("waits for a free place"));
+    let told = house.type_in("runs explain last");
+    insta::assert_snapshot!(told.lines().next().unwrap(), @"Run <id> waits for a free place for a (junior-developer is disabled by ann, senior-developer is drained by ann: lunch); a free place for b (junior-developer is disabled by ann, senior-developer is drained by ann: lunch); a free place for c (junior-developer is disabled by ann, senior-developer is drained by ann: lunch).");
+    insta::assert_snapshot!(house.type_in("agents enable senior-developer"), @"
+    err: senior-developer is called again
+    exit 0
+    ");
+    assert!(running.wait().unwrap().success(), "the run heeds it at once");
+    insta::assert_snapshot!(house.type_in("agents enable senior-developer"), @"
+    err: nobody had said that senior-developer is not called
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("agents drain nobody"), @"
+    err: error: there is no agent `nobody`
+    err: hint: 4 agents: cfo, junior-developer, scorer, senior-developer
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("agents drain scorer@3"), @"
+    err: error: there is no version `3` of the agent `scorer`
+    err: hint: there are: 1.4, 2.0
+    exit 4
+    ");
+    insta::assert_snapshot!(house.type_in("agents drain cfo"), @"
+    err: error: there are several of `cfo`
+    err: hint: name one of them, such as `cfo_0`
+    exit 4
+    ");
+    // Who is disabled is as if not there.
+    house.type_in("agents disable senior-developer --as ann");
+    insta::assert_snapshot!(house.type_in("run devs"), @"
+    err:   <took>  run <id> of devs started
+    err:   <took>  a failed: unavailable: no agent that can do code_generation takes calls: senior-developer 1 is disabled, junior-developer 1 is disabled
+    err:   <took>  run failed
+    err: run <id> failed: a failed (unavailable: no agent that can do code_generation takes calls: senior-developer 1 is disabled, junior-developer 1 is disabled), after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+}
+
+#[test]
+fn agents_say_how_they_are() {
+    let house = house();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 1_024]);
+            let count = stream.read(&mut asked).unwrap();
+            let well = asked[..count].starts_with(b"GET /health");
+            let status = if well { "200 OK" } else { "500 Internal Server Error" };
+            stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).unwrap();
+        }
+    });
+    let service = |path: &str| format!("{{ http: {{ url: 'http://{address}/work', allow_private: true }}, health: {{ path: {path} }} }}");
+    house.write(
+        "agents/all.yaml",
+        &format!(
+            "agents:\n  built-in: {{ use: std.echo }}\n  gone: {{ exec: [no-such-program] }}\n  here: {{ exec: [sh, -c, 'cat'] }}\n  asked: {{ exec: [cat], health: {{ command: [sh, -c, 'echo out of paper >&2; exit 3'] }} }}\n  well: {}\n  ill: {}\n  private: {{ http: 'http://{address}/' }}\n",
+            service("/health"), service("/other"),
+        ),
+    );
+    let told = house.type_in("agents check").replace(&address.to_string(), "ADDRESS").replace("/usr/bin/sh", "/bin/sh");
+    insta::assert_snapshot!(told, @"
+    asked 1	not well	<took>	unavailable: `sh` ended with code 3: out of paper
+    built-in 1	not asked		it is built in
+    gone 1	not well		invalid: there is no program `no-such-program` on the PATH
+    here 1	well		its program is /bin/sh
+    ill 1	not well	<took>	internal: `http://ADDRESS/work` answered 500 Internal Server Error when asked how it is
+    private 1	not well	<took>	invalid: `http://ADDRESS/` cannot be called: 127.0.0.1 is a private address; write `allow_private: true` if it is meant
+    well 1	well	<took>	it answers
+    exit 1
+    ");
+    let told = house.type_in("agents check well built-in --json").replace(&address.to_string(), "ADDRESS");
+    let (told, took) = told.split_once("\"took_ms\":null").map(|(first, rest)| (format!("{first}\"took_ms\":null"), rest)).unwrap();
+    assert!(took.contains("\"took_ms\":") && took.ends_with("exit 0"), "{took}");
+    insta::assert_snapshot!(told, @r#"{"schema":"quorate.agent-checks/1","checks":[{"agent_id":"built-in","version":"1","endpoint":null,"how":"unasked","what":"it is built in","took_ms":null"#);
+    insta::assert_snapshot!(house.type_in("agents check wel"), @"
+    err: error: there is no agent `wel`
+    err: hint: did you mean `well`?
+    exit 4
+    ");
+}
