@@ -93,7 +93,8 @@ impl Revealed {
         let (Secret::Env { before, .. } | Secret::File { before, .. }) = secret else { return Ok(value) };
         let bare = &value[before.len()..];
         if bare.len() >= Revealed::SHORTEST {
-            self.0.push((secret.to_string()[before.len()..].to_owned(), bare.to_owned()));
+            let name = &secret.to_string()[before.len()..];
+            self.0.extend(forms(bare).into_iter().map(|form| (name.to_owned(), form)));
         }
         Ok(value)
     }
@@ -116,6 +117,9 @@ impl Revealed {
                     let message = format!("its answer contains the value of `{name}`, which is a secret, and is not kept");
                     return Err(Failure::new(FailureClass::Invalid, message));
                 }
+                for wanted in &mut reply.grow {
+                    *wanted = self.redacted(wanted);
+                }
                 if let Some(log) = reply.said.as_mut().and_then(|said| said.log.as_mut()) {
                     *log = self.redacted(log);
                 }
@@ -123,6 +127,23 @@ impl Revealed {
             }
         }
     }
+}
+
+/// A value as it may stand in a text: as it is, and as JSON writes it, with or without what is not ASCII.
+fn forms(value: &str) -> Vec<String> {
+    let quoted = serde_json::to_string(value).unwrap_or_default();
+    let escaped = quoted.trim_matches('"').to_owned();
+    let ascii: String = escaped.chars().fold(String::new(), |mut text, letter| {
+        if letter.is_ascii() {
+            text.push(letter);
+        } else {
+            letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        }
+        text
+    });
+    let mut forms = vec![value.to_owned(), escaped, ascii];
+    forms.dedup();
+    forms
 }
 
 /// Where it stands; a value as it is written is shown as that.
@@ -159,5 +180,19 @@ mod tests {
         assert_eq!(missing.message, "the value of `env:QUORATE_NO_SUCH_VARIABLE` is missing: the variable is not set");
         assert!(missing.unsent);
         assert!(Secret::parse("file:nothing", folder.path()).reveal().is_err());
+    }
+
+    #[test]
+    fn a_secret_is_found_however_json_writes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "pässw\"ord").unwrap();
+        let mut revealed = Revealed::default();
+        revealed.reveal(&Secret::parse("file:token", folder.path())).unwrap();
+        for json in [r#""it is pässw\"ord""#, r#"["it is p\u00e4ssw\"ord"]"#] {
+            let reply = quorate_core::Reply::new(quorate_core::Payload::parse(json.to_owned()).unwrap());
+            let failure = revealed.kept_out_of(Ok(reply)).unwrap_err();
+            assert_eq!(failure.message, "its answer contains the value of `file:token`, which is a secret, and is not kept");
+        }
+        assert_eq!(revealed.redacted("key pässw\"ord is wrong"), "key (file:token) is wrong");
     }
 }

@@ -207,3 +207,90 @@ fn agents_say_how_they_are() {
     exit 4
     ");
 }
+
+/// A secret in the environment, and everything that agents do with one that they were given.
+#[test]
+fn a_secret_is_in_no_journal_no_output_and_no_error() {
+    const SECRET: &str = "sk-7f3a9c-do-not-tell";
+    let house = house();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 8_192]);
+            let count = stream.read(&mut asked).unwrap();
+            // It says back what it was told, as an answer or as an error.
+            let asked = String::from_utf8_lossy(&asked[..count]).into_owned();
+            let status = if asked.starts_with("POST /refuses") { "401 Unauthorized" } else { "200 OK" };
+            let told = asked.lines().find(|line| line.to_lowercase().starts_with("authorization")).unwrap_or("nothing").trim();
+            let body = format!("\"{told}\"");
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    let program = |script: &str| format!("{{ exec: {{ command: [sh, -c, '{script}'], env: {{ TOKEN: env:QUORATE_TEST_TOKEN }} }} }}");
+    let service = |path: &str| {
+        format!(
+            "{{ http: {{ url: 'http://{address}/{path}', allow_private: true, headers: {{ Authorization: Bearer env:QUORATE_TEST_TOKEN }} }} }}"
+        )
+    };
+    let agents = [
+        ("prints", program(r#"echo "\"it is $TOKEN\"""#)),
+        ("complains", program("echo bad token $TOKEN >&2; exit 1")),
+        ("logs", program(r#"echo "{\"output\": 1, \"log\": \"used $TOKEN\"}""#)),
+        ("asks-for", program(r#"echo "{\"output\": 1, \"grow\": [\"$TOKEN\"]}""#)),
+        ("fails", program(r#"echo "{\"error\": {\"class\": \"refused\", \"message\": \"not with $TOKEN\"}}""#)),
+        ("mumbles", program("echo $TOKEN")),
+        ("stays", program("read -r line; echo $TOKEN").replace("env: {", "keep_alive: true, env: {")),
+        ("echoes", service("echoes")),
+        ("refuses", service("refuses")),
+        ("well", program("exit 0").replace(" } } }", " } }, health: { command: [sh, -c, 'echo $TOKEN >&2; exit 2'] } }")),
+    ];
+    let written: String = agents.iter().map(|(name, what)| format!("  {name}: {what}\n")).collect();
+    house.write("agents/all.yaml", &format!("agents:\n{written}"));
+    let tasks: String = agents.iter().map(|(name, _)| format!("  - {{ id: {name}, agent: {name} }}\n")).collect();
+    house.write("workflows/leak.yaml", &format!("continue_on_failure: true\ntasks:\n{tasks}"));
+
+    let mut said = String::new();
+    for line in [
+        "check",
+        "run leak",
+        "runs show last",
+        "runs show last --json",
+        "runs explain last",
+        "runs explain last --json",
+        "runs events last",
+        "runs events last --jsonl",
+        "runs export last",
+        "audit export",
+        "agents list --json",
+        "agents show prints",
+        "agents check",
+        "agents call prints",
+        "agents call complains",
+        "agents call echoes",
+        "doctor",
+        "run leak --json",
+        "run leak --memory",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_quorate"));
+        let output = command.args(&arguments).current_dir(house.path()).env("QUORATE_TEST_TOKEN", SECRET).output().unwrap();
+        for bytes in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(bytes);
+            assert!(!text.contains("do-not-tell"), "`{line}` says {text}");
+            said.push_str(&text);
+        }
+    }
+    // It was given to all of them, and all of them tried to tell it.
+    for (told, times) in [("(env:QUORATE_TEST_TOKEN)", 10), ("which is a secret, and is not kept", 5)] {
+        assert!(said.matches(told).count() > times, "{said}");
+    }
+    let mut files = 0;
+    for file in std::fs::read_dir(house.path().join(".quorate")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        files += 1;
+        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "it is in the journal");
+    }
+    assert!(files > 0);
+}
