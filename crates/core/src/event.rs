@@ -407,7 +407,7 @@ impl Event {
         match self {
             Event::RunStarted(start) => {
                 visit(&mut start.input);
-                start.profile.iter_mut().chain(&mut start.session).for_each(visit);
+                start.profile.iter_mut().chain(&mut start.session).chain(&mut start.route).for_each(visit);
             }
             Event::TaskSucceeded { output, .. } => visit(output),
             Event::Mapped { items, .. } => visit(items),
@@ -444,14 +444,14 @@ impl Event {
 
     /// Every value of the event that is kept apart, by reference.
     pub fn long_payloads(&self) -> impl Iterator<Item = &Payload> {
-        let (one, rest): (Option<&Payload>, [Option<&Payload>; 2]) = match self {
-            Event::RunStarted(start) => (Some(&start.input), [start.profile.as_ref(), start.session.as_ref()]),
-            Event::TaskSucceeded { output, .. } => (Some(output), [None, None]),
-            Event::Mapped { items, .. } => (Some(items), [None, None]),
-            Event::Asked { question, .. } => (Some(&question.evidence), [None, None]),
-            Event::Answered { answer, .. } => (answer.output.as_ref(), [None, None]),
-            Event::SignalReceived(signal) => (Some(&signal.payload), [None, None]),
-            _ => (None, [None, None]),
+        let (one, rest): (Option<&Payload>, [Option<&Payload>; 3]) = match self {
+            Event::RunStarted(start) => (Some(&start.input), [start.profile.as_ref(), start.session.as_ref(), start.route.as_ref()]),
+            Event::TaskSucceeded { output, .. } => (Some(output), [None, None, None]),
+            Event::Mapped { items, .. } => (Some(items), [None, None, None]),
+            Event::Asked { question, .. } => (Some(&question.evidence), [None, None, None]),
+            Event::Answered { answer, .. } => (answer.output.as_ref(), [None, None, None]),
+            Event::SignalReceived(signal) => (Some(&signal.payload), [None, None, None]),
+            _ => (None, [None, None, None]),
         };
         one.into_iter().chain(rest.into_iter().flatten()).filter(|payload| payload.kept_apart().is_some())
     }
@@ -474,6 +474,9 @@ pub struct Start {
     pub session: Option<Payload>,
     /// Who started it.
     pub by: Arc<str>,
+    /// Why it was started, where it is what a request was routed to: which rule, and what came close.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Payload>,
     /// The run and the task that started it as a sub-workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

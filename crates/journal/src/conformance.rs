@@ -20,6 +20,7 @@ pub fn started(at: i64) -> Entry {
         profile: None,
         session: None,
         by: "tester".into(),
+        route: None,
         parent: None,
         deadline: None,
     };

@@ -22,6 +22,23 @@ pub(crate) static PROJECT: Object = Object {
         field("enable_parallel_execution", Shape::Bool, "Whether tasks of a run stand side by side at all; true where it is not given."),
         field("limits", Shape::Object(&LIMITS), "How much may happen at once, and for how long."),
         field("groups", Shape::Map(&NAMES), "Groups of people: a name, and who is in it."),
+        field("capabilities", Shape::Map(&Shape::Text), "What the words mean by which agents are asked for; only for those who read it."),
+        field("routes", Shape::List(&Shape::Object(&ROUTE)), "Where requests go, by the first rule that matches."),
+        field("classifier", Shape::Text, "The agent that is asked where a request goes that no rule matches."),
+    ],
+};
+
+pub(crate) static ROUTE: Object = Object {
+    title: "route",
+    what: "a route",
+    fields: &[
+        field("name", Shape::Text, "What people call it; its position where it is not given."),
+        field("keywords", NAMES, "Words of which one must stand in the request, whole, in small or large letters.").or(&["keyword"]),
+        field("when", Shape::Condition, "And this must hold; names are fields of the request, and `text` is what it says.")
+            .or(&["condition"]),
+        field("agent", Shape::Text, "The agent that it goes to."),
+        field("capabilities", NAMES, "What the agent that it goes to must be able to do.").or(&["capability"]),
+        field("workflow", Shape::Text, "The workflow that it starts."),
     ],
 };
 

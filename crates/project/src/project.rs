@@ -10,6 +10,7 @@ use crate::agents::{self, AgentSpec};
 use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
 use crate::report::{Diagnostic, Source};
+use crate::routes::{Known, Routes};
 use crate::shape::{duration, number, truth};
 use crate::yaml::{self, Node};
 
@@ -33,6 +34,10 @@ pub struct Project {
     pub agents: BTreeMap<String, AgentSpec>,
     /// The workflows, by id.
     pub workflows: BTreeMap<String, Workflow>,
+    /// Where requests go.
+    pub routes: Routes,
+    /// What capabilities mean, as far as the project says.
+    pub capabilities: BTreeMap<String, String>,
 }
 
 /// A workflow that can run.
@@ -104,6 +109,9 @@ impl Project {
             reading.report(file, missing.into_iter().collect());
         }
         reading.check_default(&files, &trees, &written);
+        if let Some((file, tree)) = top.and_then(|file| Some((file, trees[file].as_ref()?))) {
+            reading.routes(file, &files[file], tree, written.keys().map(String::as_str).collect());
+        }
         let Reading { project, mut problems, .. } = reading;
         problems.sort_by_key(|problem| (problem.file, problem.span.map_or(0, |span| span.start)));
         Checked { project, files, diagnostics: problems }
@@ -197,6 +205,28 @@ impl Reading<'_> {
             }
             written.insert(id, Written { file, node });
         }
+    }
+
+    fn routes(&mut self, file: usize, source: &Source, tree: &Node, workflows: Vec<&str>) {
+        let mut problems = Vec::new();
+        let known = Known { agents: &self.project.agents, functions: self.functions, workflows };
+        let mut routes = PROJECT.get(tree, "routes").map(|node| Routes::read(node, source, &known, &mut problems)).unwrap_or_default();
+        if let Some(node) = PROJECT.get(tree, "classifier") {
+            let name = node.text().unwrap_or_default();
+            if !self.project.agents.contains_key(name) && !self.functions.contains(&name) {
+                let near = closest(name, self.project.agents.keys().map(String::as_str));
+                let problem = Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span);
+                problems.push(
+                    problem.help(near.map_or_else(|| names_of(self.project.agents.keys()), |near| format!("did you mean `{near}`?"))),
+                );
+            }
+            routes.classifier = Some(name.to_owned());
+        }
+        self.project.routes = routes;
+        let words = PROJECT.get(tree, "capabilities").map(Node::entries).unwrap_or_default();
+        self.project.capabilities =
+            words.iter().filter_map(|(name, text)| Some((name.name.to_string(), text.text()?.to_owned()))).collect();
+        self.report(file, problems);
     }
 
     fn check_default(&mut self, files: &[Source], trees: &[Option<Node>], written: &BTreeMap<String, Written<'_>>) {

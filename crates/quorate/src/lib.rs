@@ -3,6 +3,7 @@
 //! This crate is what programs depend on: it gives the parts of the engine one name each.
 //! README.md has a first example, ARCHITECTURE.md the map. Start at [`Engine`].
 
+pub mod ask;
 pub mod host;
 
 /// The example in README.md is compiled and run like any other.

@@ -955,6 +955,7 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
       check        Checks a project: every mistake at once, with its place and what
                    to do
       run          Starts a workflow, watches it, and prints what it returned
+      ask          Sends a request where it belongs, and prints what came of it
       graph        Draws a workflow, or a run of one
       runs         Lists runs, shows them, and brings them on
       approvals    Lists what people are asked, and answers it

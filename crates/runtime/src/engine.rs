@@ -101,6 +101,8 @@ pub struct Order {
     pub session: Option<Payload>,
     /// Who starts it.
     pub by: Arc<str>,
+    /// Why, where it is what a request was routed to.
+    pub route: Option<Payload>,
     /// What has to be durable before what.
     pub durability: Durability,
     /// Its id, where the caller has one: starting it a second time is refused, however often it is tried.
@@ -111,7 +113,7 @@ impl Order {
     /// A plan and an input, by the system, strictly durable.
     #[must_use]
     pub fn new(plan: Arc<Plan>, input: Payload) -> Order {
-        Order { plan, input, profile: None, session: None, by: "system".into(), durability: Durability::Strict, id: None }
+        Order { plan, input, profile: None, session: None, by: "system".into(), route: None, durability: Durability::Strict, id: None }
     }
 
     /// The same, as the run of this id.
@@ -317,11 +319,11 @@ impl Engine {
     }
 
     pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>, tap: Option<Tap>) -> Result<RunHandle, Error> {
-        let Order { plan, input, profile, session, by, durability, id: _ } = order;
+        let Order { plan, input, profile, session, by, route, durability, id: _ } = order;
         let bad = |why| Error::BadStart { plan: plan.name().clone(), why };
         plan.check_start(&input, profile.as_ref()).map_err(bad)?;
         let texts = if durability == Durability::Memory { Vec::new() } else { self.texts_of(&plan) };
-        let start = Start { plan: plan.digest(), name: plan.name().clone(), input, profile, session, by, parent, deadline: None };
+        let start = Start { plan: plan.digest(), name: plan.name().clone(), input, profile, session, by, route, parent, deadline: None };
         let (state, entries) = Run::start(&plan, run, self.0.options.clock.now(), start);
         let (tell, ended) = oneshot::channel();
         self.drive(Takeover { run: state, head: Head::START, entries, texts, durability, tell: Some(tell), tap })?;
@@ -537,7 +539,7 @@ impl Engine {
         let known = if durability == Durability::Memory { None } else { self.0.journal.load(vec![child]).await?.pop() };
         if known.is_none_or(|loaded| loaded.entries.is_empty()) {
             let plan = self.plan(child, plan).await?;
-            let order = Order { plan, input, profile: None, session, by, durability, id: None };
+            let order = Order { session, by, durability, ..Order::new(plan, input) };
             return match self.start_as(child, order, Some(parent), None) {
                 // Somebody else adopted it meanwhile.
                 Err(Error::Exists(_)) => Ok(()),

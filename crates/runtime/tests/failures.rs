@@ -370,6 +370,7 @@ async fn a_sub_workflow_that_a_crash_left_at_either_end_is_gone_on_with() {
             profile: None,
             session: None,
             by: "tester".into(),
+            route: None,
             parent,
             deadline: None,
         };

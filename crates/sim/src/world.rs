@@ -364,6 +364,7 @@ fn start(plan: &Plan, input: Payload) -> Start {
         profile: None,
         session: None,
         by: "starter".into(),
+        route: None,
         parent: None,
         deadline: None,
     }

@@ -61,14 +61,31 @@ def data_sync(asked):
     }
 
 
+def given(asked, field):
+    """What a workflow hands on; whoever asks in words hands nothing on, and it is put together here."""
+    about = asked["input"]
+    if isinstance(about, dict) and field in about:
+        return about[field]
+    books = data_sync(asked)
+    made = {
+        "books": lambda: books,
+        "months": lambda: books["months"],
+        "forecast": lambda: forecasting({"input": books}),
+        "health": lambda: analysis({"input": books}),
+        "risks": lambda: risk({"input": {"books": books, "forecast": forecasting({"input": books})}}),
+        "as_of": lambda: books["as_of"],
+        "cash": lambda: books["cash"],
+    }
+    return made[field]()
+
+
 def analysis(asked):
     """How healthy the business is: its margin, and how long its cash lasts."""
-    books = asked["input"]
-    quarter = books["months"][-3:]
+    quarter = given(asked, "months")[-3:]
     revenue = average([month["revenue"] for month in quarter])
     costs = average([month["costs"] for month in quarter])
     result = revenue - costs
-    runway = None if result >= 0 else int(books["cash"] / -result)
+    runway = None if result >= 0 else int(given(asked, "cash") / -result)
     health = "strong" if result > revenue / 10 else "stable" if result >= 0 else "weak"
     return {"health": health, "margin": (result / revenue).quantize(CENT), "monthly_result": cents(result), "runway_months": runway}
 
@@ -89,8 +106,7 @@ def following(month, ahead):
 
 def forecasting(asked):
     """Thirteen weeks of cash and twelve months of profit and loss, along the trend of the months that were."""
-    books = asked["input"]
-    months = books["months"]
+    months = given(asked, "months")
     revenue, more_revenue = trend([month["revenue"] for month in months])
     costs, more_costs = trend([month["costs"] for month in months])
     profit_and_loss = []
@@ -98,7 +114,7 @@ def forecasting(asked):
         earned, spent = cents(revenue + more_revenue * ahead), cents(costs + more_costs * ahead)
         month = following(months[-1]["month"], ahead + 1)
         profit_and_loss.append({"month": month, "revenue": earned, "costs": spent, "result": earned - spent})
-    cash, cash_flow = books["cash"], []
+    cash, cash_flow = given(asked, "cash"), []
     for week in range(13):
         month = profit_and_loss[int(week / WEEKS_OF_A_MONTH)]
         cash += month["result"] / WEEKS_OF_A_MONTH
@@ -108,7 +124,7 @@ def forecasting(asked):
 
 def risk(asked):
     """What may go wrong, and what may go better, by plain rules."""
-    books, forecast = asked["input"]["books"], asked["input"]["forecast"]
+    books, forecast = given(asked, "books"), given(asked, "forecast")
     revenue = sum(customer["revenue"] for customer in books["customers"])
     largest = books["customers"][0]
     share = largest["revenue"] / revenue
@@ -130,10 +146,9 @@ def risk(asked):
 
 def reporting(asked):
     """A page for the board."""
-    about = asked["input"]
-    health, forecast, found = about["health"], about["forecast"], about["risks"]
+    health, forecast, found = given(asked, "health"), given(asked, "forecast"), given(asked, "risks")
     lines = [
-        f"# Board report, as of {about['as_of']}",
+        f"# Board report, as of {given(asked, 'as_of')}",
         "",
         f"The business is {health['health']}: {health['monthly_result']} a month, a margin of {health['margin']:.0%}.",
         f"In thirteen weeks there will be {forecast['cash_flow'][-1]} at the bank, and never less than {forecast['lowest_cash']}.",

@@ -63,6 +63,7 @@ impl Story {
             profile: None,
             session: None,
             by: "starter".into(),
+            route: None,
             parent: None,
             deadline: None,
         };

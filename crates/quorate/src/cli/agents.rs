@@ -232,7 +232,7 @@ fn show(context: &Context, wanted: &str) -> Outcome {
     Ok(Exit::Succeeded)
 }
 
-fn no_agent<'a>(wanted: &str, known: impl Iterator<Item = &'a str> + Clone) -> Problem {
+pub(crate) fn no_agent<'a>(wanted: &str, known: impl Iterator<Item = &'a str> + Clone) -> Problem {
     Problem::new(Exit::NotFound, format!("there is no agent `{wanted}`")).hint(nearest(wanted, known, "agent"))
 }
 

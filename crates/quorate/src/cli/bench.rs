@@ -520,6 +520,7 @@ fn order_start(plan: &Plan) -> Start {
         profile: None,
         session: None,
         by: "bench".into(),
+        route: None,
         parent: None,
         deadline: None,
     }

@@ -340,7 +340,7 @@ pub(crate) fn parse_input(text: &str, from: &str) -> Result<Payload, Problem> {
     Payload::parse(text.to_owned()).map_err(|wrong| Problem::new(Exit::Invalid, format!("{from} cannot be used: {wrong}")))
 }
 
-fn read_at_most(from: impl std::io::Read, name: &str) -> Result<String, Problem> {
+pub(crate) fn read_at_most(from: impl std::io::Read, name: &str) -> Result<String, Problem> {
     let mut bytes = Vec::new();
     let read = from.take(MAX_VALUE_BYTES as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|wrong| Problem::new(Exit::Invalid, format!("could not read {name}: {wrong}")))?;

@@ -113,7 +113,7 @@ pub(crate) fn plain(payload: &Payload) -> Value {
 
 /// The journal keeps values in an envelope, since long ones are kept apart. Whoever is not the journal gets the value.
 fn without_envelopes(value: Value) -> Value {
-    const KEPT: [&str; 7] = ["input", "output", "profile", "session", "evidence", "payload", "items"];
+    const KEPT: [&str; 8] = ["route", "input", "output", "profile", "session", "evidence", "payload", "items"];
     let Value::Object(fields) = value else { return value };
     let open = |(name, value): (String, Value)| match value {
         Value::Object(mut envelope) if KEPT.contains(&name.as_str()) && envelope.len() == 1 && envelope.contains_key("value") => {

@@ -3,6 +3,7 @@
 
 mod agents;
 mod approvals;
+mod ask;
 mod audit;
 mod bench;
 mod check;
@@ -44,6 +45,7 @@ enum Command {
     Init(init::Arguments),
     Check(check::Arguments),
     Run(run::Arguments),
+    Ask(ask::Arguments),
     Graph(graph::Arguments),
     Runs(runs::Arguments),
     Approvals(approvals::Arguments),
@@ -92,6 +94,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
         Command::Agents(arguments) => agents::run(&context, &arguments),
+        Command::Ask(arguments) => ask::run(&context, &arguments),
         Command::Audit(arguments) => audit::run(&context, &arguments),
         Command::Doctor(arguments) => doctor::run(&context, &arguments),
         Command::Completions { shell } => {

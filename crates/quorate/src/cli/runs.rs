@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use quorate::project::{AgentSpec, Project, Summary, millis_between, standing, standing_with};
+use quorate::project::{AgentSpec, Project, Routed, Summary, millis_between, standing, standing_with};
 use quorate::{
     Asker, Durability, Entry, Event, FolderLock, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
 };
@@ -435,7 +435,9 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     screen.out("How it came there:");
     let begun = entries.first().map_or_else(now, |entry| entry.at);
     if let (Some(first), Some(start)) = (entries.first(), run.begun()) {
-        screen.out(&format!("  {:>4} {:>9}  {} started it, at {}", first.seq, "0ms", start.by, moment(first.at)));
+        let routed = start.route.as_ref().and_then(|route| route.decode::<Routed>().ok());
+        let why = routed.map(|routed| format!("; {}", routed.by)).unwrap_or_default();
+        screen.out(&format!("  {:>4} {:>9}  {} started it, at {}{why}", first.seq, "0ms", start.by, moment(first.at)));
     }
     for entry in &entries {
         let operands: &[quorate::Operand] = match &entry.event {

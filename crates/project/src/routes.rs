@@ -1,0 +1,334 @@
+//! Where requests go: rules over what they say, the first that matches; and why, with what came close.
+
+use std::collections::BTreeMap;
+
+use quorate_core::Payload;
+use quorate_expr::{Checked, Names, Path, Resolution, Segment, Slot, Truth, Type, Value, Why, closest, parse};
+use serde::{Deserialize, Serialize};
+
+use crate::agents::AgentSpec;
+use crate::files::ROUTE;
+use crate::lower::texts;
+use crate::report::{Diagnostic, Source};
+use crate::yaml::Node;
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// To this agent.
+    Agent(String),
+    /// To any agent that can do all of this.
+    Capabilities(Vec<String>),
+    /// To a run of this workflow.
+    Workflow(String),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Target::Agent(id) => write!(f, "the agent {id}"),
+            Target::Capabilities(wanted) => write!(f, "an agent that can do {}", wanted.join(" and ")),
+            Target::Workflow(id) => write!(f, "the workflow {id}"),
+        }
+    }
+}
+
+/// The rules of a project, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    rules: Vec<Rule>,
+    /// Where a request goes that no rule matches.
+    default: Option<Target>,
+    /// The agent that is asked where no rule matches.
+    pub classifier: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    name: String,
+    /// Each as its words, in small letters.
+    keywords: Vec<Vec<String>>,
+    when: Option<Box<Checked>>,
+    to: Target,
+}
+
+/// What came of looking at the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routed {
+    /// Where the request goes; nowhere, where nothing says so.
+    pub to: Option<Target>,
+    /// What decided.
+    pub by: RoutedBy,
+    /// Rules that did not decide and are worth knowing, with why they did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub close: Vec<Close>,
+}
+
+/// What decided where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoutedBy {
+    /// Whoever asked said so.
+    Asker,
+    /// The first rule that matches.
+    Rule {
+        /// Its name.
+        rule: String,
+        /// What matched: keywords, and the condition.
+        matched: Vec<String>,
+    },
+    /// An agent was asked.
+    Classifier {
+        /// Which.
+        agent: String,
+    },
+    /// Nothing else did.
+    Default,
+    /// Nothing did at all.
+    Nothing,
+}
+
+impl std::fmt::Display for RoutedBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RoutedBy::Asker => f.write_str("as asked"),
+            RoutedBy::Rule { rule, matched } => write!(f, "the rule {rule} matches: {}", matched.join(", ")),
+            RoutedBy::Classifier { agent } => write!(f, "no rule decides, and {agent} said so"),
+            RoutedBy::Default => f.write_str("no rule decides, and this is the default"),
+            RoutedBy::Nothing => f.write_str("no rule decides, and there is no default"),
+        }
+    }
+}
+
+/// A rule that did not decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// Its name.
+    pub rule: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// Any field of a request may be read, and is unknown where it is not there.
+struct OfRequest;
+
+impl Names for OfRequest {
+    fn resolve(&self, path: &Path) -> Resolution {
+        Resolution::Value(if path.0.len() == 1 && path.head() == "text" { Type::Text } else { Type::Any })
+    }
+
+    fn known(&self) -> Vec<String> {
+        vec!["text".to_owned()]
+    }
+}
+
+impl Routes {
+    /// Reads the rules of a project whose shape was checked.
+    pub(crate) fn read(node: &Node, file: &Source, known: &Known<'_>, problems: &mut Vec<Diagnostic>) -> Routes {
+        let mut routes = Routes::default();
+        let mut last: Option<&Node> = None;
+        for (position, rule) in node.items().iter().enumerate() {
+            let (keywords, when) = (ROUTE.get(rule, "keywords"), ROUTE.get(rule, "when"));
+            let target = target(rule, known, problems);
+            if let Some(first) = last {
+                let problem = Diagnostic::warning("R003", "no request comes this far").at(rule.span);
+                problems.push(problem.note(first.span, "this rule takes all that come to it").help("put the rule that takes all last"));
+            }
+            if keywords.is_none() && when.is_none() {
+                last = last.or(Some(rule));
+                routes.default = routes.default.or(target);
+                continue;
+            }
+            let when = when.and_then(|node| condition(node, file, problems));
+            let keywords: Vec<Vec<String>> = keywords.map(texts).unwrap_or_default().iter().map(|text| words(text)).collect();
+            if keywords.iter().any(Vec::is_empty) {
+                problems.push(Diagnostic::error("R006", "a keyword has letters or digits").at(rule.span));
+            }
+            let Some(to) = target else { continue };
+            let name = ROUTE.get(rule, "name").and_then(Node::text).map_or_else(|| format!("{}", position + 1), str::to_owned);
+            routes.rules.push(Rule { name, keywords, when: when.map(Box::new), to });
+        }
+        routes
+    }
+
+    /// Whether there is nothing that says where a request goes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.default.is_none() && self.classifier.is_none()
+    }
+
+    /// Where a request goes by the rules, or by the default. A rule whose condition is unknown, in front of one that matches,
+    /// leaves the rules undecided.
+    #[must_use]
+    pub fn route(&self, request: &Payload) -> Routed {
+        let text = text_of(request);
+        let said = words(&text);
+        let (mut close, mut decided, mut undecided) = (Vec::new(), None, false);
+        for rule in &self.rules {
+            match rule.look(request, &text, &said) {
+                Looked::Matches(matched) if decided.is_none() && !undecided => decided = Some((rule, matched)),
+                Looked::Matches(matched) => {
+                    let why =
+                        if undecided { "matches, but stands behind one that is unknown" } else { "matches as well, but stands later" };
+                    close.push(Close { rule: rule.name.clone(), why: format!("{why}: {}", matched.join(", ")) });
+                }
+                // What is unknown behind the rule that decides changes nothing.
+                Looked::Unknown(_) if decided.is_some() => {}
+                Looked::Unknown(why) => {
+                    undecided = true;
+                    close.push(Close { rule: rule.name.clone(), why });
+                }
+                Looked::Close(why) => close.push(Close { rule: rule.name.clone(), why }),
+                Looked::No => {}
+            }
+        }
+        match decided {
+            Some((rule, matched)) => Routed { to: Some(rule.to.clone()), by: RoutedBy::Rule { rule: rule.name.clone(), matched }, close },
+            None if self.default.is_some() => Routed { to: self.default.clone(), by: RoutedBy::Default, close },
+            None => Routed { to: None, by: RoutedBy::Nothing, close },
+        }
+    }
+}
+
+/// What a target may name.
+pub(crate) struct Known<'a> {
+    pub(crate) agents: &'a BTreeMap<String, AgentSpec>,
+    pub(crate) functions: &'a [&'a str],
+    pub(crate) workflows: Vec<&'a str>,
+}
+
+fn target(rule: &Node, known: &Known<'_>, problems: &mut Vec<Diagnostic>) -> Option<Target> {
+    let kinds = ["agent", "capabilities", "workflow"];
+    let given: Vec<(&str, &Node)> = kinds.into_iter().filter_map(|kind| Some((kind, ROUTE.get(rule, kind)?))).collect();
+    let [(kind, node)] = given[..] else {
+        let (code, message) = match given.len() {
+            0 => ("R001", "nothing says where such requests go"),
+            _ => ("R002", "such requests go to one place, and here are several"),
+        };
+        problems.push(Diagnostic::error(code, message).at(rule.span).help("name one `agent`, `capabilities` or `workflow`"));
+        return None;
+    };
+    let name = node.text().unwrap_or_default();
+    let missing = |what: &str, known: &mut dyn Iterator<Item = &str>| {
+        let known: Vec<&str> = known.collect();
+        let help = match closest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", known.join(", ")),
+        };
+        Diagnostic::error("R004", format!("there is no {what} `{name}`")).at(node.span).help(help)
+    };
+    match kind {
+        "agent" if known.agents.contains_key(name) || known.functions.contains(&name) => Some(Target::Agent(name.to_owned())),
+        "agent" => {
+            problems.push(missing("agent", &mut known.agents.keys().map(String::as_str)));
+            None
+        }
+        "workflow" if known.workflows.contains(&name) => Some(Target::Workflow(name.to_owned())),
+        "workflow" => {
+            problems.push(missing("workflow", &mut known.workflows.iter().copied()));
+            None
+        }
+        _ => {
+            let wanted = texts(node);
+            if !known.agents.values().any(|agent| agent.can(&wanted)) {
+                problems.push(Diagnostic::error("R004", format!("no agent can do {}", wanted.join(" and "))).at(node.span));
+                return None;
+            }
+            Some(Target::Capabilities(wanted))
+        }
+    }
+}
+
+fn condition(node: &Node, file: &Source, problems: &mut Vec<Diagnostic>) -> Option<Checked> {
+    let text = node.text()?;
+    let checked = parse(text).map_err(|wrong| vec![wrong]).and_then(|ast| ast.check_condition(&OfRequest));
+    match checked {
+        Ok(checked) => Some(checked),
+        Err(wrong) => {
+            problems.extend(
+                wrong.into_iter().map(|wrong| {
+                    Diagnostic::error(wrong.code, wrong.message).at(node.locate(&file.text, wrong.span)).maybe_help(wrong.help)
+                }),
+            );
+            None
+        }
+    }
+}
+
+/// How a rule looks at a request.
+enum Looked {
+    Matches(Vec<String>),
+    Unknown(String),
+    Close(String),
+    No,
+}
+
+impl Rule {
+    fn look(&self, request: &Payload, text: &str, said: &[String]) -> Looked {
+        let mut matched = Vec::new();
+        if !self.keywords.is_empty() {
+            let found = self.keywords.iter().find(|keyword| said.windows(keyword.len()).any(|window| window == &keyword[..]));
+            match found {
+                Some(keyword) => matched.push(format!("`{}`", keyword.join(" "))),
+                None => return self.near(said),
+            }
+        }
+        let Some(when) = &self.when else { return Looked::Matches(matched) };
+        let values: Vec<Value<'_>> = when.slots().iter().map(|slot| value_of(slot, request, text)).collect();
+        let (truth, trace) = when.explain(&values[..]);
+        let seen = trace.operands.iter().map(|operand| match &when.slots()[operand.slot] {
+            Slot::Value(path) if matches!(operand.value, Value::Unknown(_)) => format!("there is no `{path}`"),
+            Slot::Value(path) => format!("{path} is {}", operand.value),
+            Slot::Status(_, task) => task.to_string(),
+        });
+        let seen: Vec<String> = seen.collect();
+        match truth {
+            Truth::True => {
+                matched.extend(seen);
+                Looked::Matches(matched)
+            }
+            Truth::Unknown(_) => Looked::Unknown(format!("is unknown: {}", seen.join(", "))),
+            Truth::False if matched.is_empty() => Looked::No,
+            Truth::False => Looked::Close(format!("{} matches, its condition does not: {}", matched.join(", "), seen.join(", "))),
+        }
+    }
+
+    /// Whether a keyword is at least part of a word: what people mean by that is for them to say.
+    fn near(&self, said: &[String]) -> Looked {
+        let part = |keyword: &Vec<String>| {
+            let [keyword] = &keyword[..] else { return None };
+            let word = said.iter().find(|word| word.contains(keyword.as_str()))?;
+            Some(format!("`{word}` contains `{keyword}`, but is another word"))
+        };
+        self.keywords.iter().find_map(part).map_or(Looked::No, Looked::Close)
+    }
+}
+
+fn value_of<'a>(slot: &Slot, request: &'a Payload, text: &'a str) -> Value<'a> {
+    match slot {
+        Slot::Value(path) if matches!(&path.0[..], [Segment::Field(name)] if &**name == "text") => Value::Text(text.into()),
+        Slot::Value(_) if !request.json().starts_with('{') => Value::Unknown(Why::Missing),
+        Slot::Value(path) => request.value(&path.0),
+        Slot::Status(..) => Value::Unknown(Why::Missing),
+    }
+}
+
+/// What a request says: the text that it is, or that stands in it.
+fn text_of(request: &Payload) -> String {
+    let whole: serde_json::Value = request.decode().unwrap_or_default();
+    if let Some(text) = whole.as_str() {
+        return text.to_owned();
+    }
+    let field = |name: &str| whole.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let last_message = || {
+        let message = whole.get("messages")?.as_array()?.last()?;
+        message.get("content")?.as_str().map(str::to_owned)
+    };
+    ["text", "request", "message", "query"].into_iter().find_map(field).or_else(last_message).unwrap_or_default()
+}
+
+/// The words of a text, in small letters.
+fn words(text: &str) -> Vec<String> {
+    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
