@@ -69,6 +69,10 @@ impl Default for Breaker {
 }
 
 impl Breaker {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.open_until.load(Ordering::Acquire) == CLOSED
+    }
+
     pub(crate) fn state(&self, now: Timestamp) -> BreakerState {
         match self.open_until.load(Ordering::Acquire) {
             CLOSED => BreakerState::Closed,

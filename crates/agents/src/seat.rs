@@ -114,6 +114,11 @@ impl Seat {
         (until > now.micros()).then(|| Timestamp::from_micros(until))
     }
 
+    /// Whether nothing is the matter with it: its breaker is closed, and it does not rest.
+    pub(crate) fn is_calm(&self, now: Timestamp) -> bool {
+        self.breaker.is_closed() && self.rests_until.load(Ordering::Acquire) <= now.micros()
+    }
+
     /// Why it cannot be called now, if it cannot.
     pub(crate) fn trouble(&self, rule: &BreakerRule, now: Timestamp) -> Option<WhyNot> {
         match self.breaker.state(now) {

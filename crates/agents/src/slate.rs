@@ -133,7 +133,64 @@ impl Slate {
             let only = Choice { by: ChosenBy::Only, others: 0, not: Vec::new(), more: 0 };
             return Picked::Agent { identity: row.identity.clone(), place, choice: (!self.named).then(|| Box::new(only)) };
         }
-        self.choose_among(ask)
+        let plain = !self.versions && ask.tried.is_empty() && ask.held.is_none();
+        plain.then(|| self.choose_plainly(ask.now)).flatten().unwrap_or_else(|| self.choose_among(ask))
+    }
+
+    /// The usual case, in one pass: somebody is free, and nothing but priority, load and turns decides. What is told of the others
+    /// is written down on the way, as far as it is told at all.
+    fn choose_plainly(&self, now: Timestamp) -> Option<Picked> {
+        let mut told = [None; MAX_NAMED + 1];
+        // Of those of the highest priority that somebody free has: the best, and the next one.
+        let (mut chosen, mut best, mut next) = (None, u128::MAX, u128::MAX);
+        let (mut first, mut lower) = (None, false);
+        let (mut able, mut others_wait) = (0, None);
+        for (position, row) in self.rows.iter().enumerate() {
+            if !row.is_free(now) {
+                let why = row.trouble(now);
+                // One that may be tried again is looked at with more care.
+                why?;
+                able += u32::from(matches!(why, Some(WhyNot::Full { .. })));
+                if let Some(told) = told.get_mut(position) {
+                    *told = why;
+                }
+                continue;
+            }
+            able += 1;
+            // Nobody passes the line; those without a limit have none.
+            if row.standing.slots().is_some() && *others_wait.get_or_insert_with(|| self.desk.is_waited_for(&self.wanted)) {
+                continue;
+            }
+            // They stand by priority: all that follow come after the first one.
+            if *first.get_or_insert(row.priority) != row.priority {
+                lower = true;
+                continue;
+            }
+            let weighs = row.weighs();
+            if weighs < best {
+                (chosen, best, next) = (Some(position), weighs, best);
+            } else if weighs < next {
+                next = weighs;
+            }
+        }
+        let chosen = chosen?;
+        let rating = rating_of(self.rows[chosen].priority, best);
+        let next = match (next, lower) {
+            (u128::MAX, false) => None,
+            (u128::MAX, true) => Some(rating_of(0, 0)),
+            (next, _) => Some(rating_of(self.rows[chosen].priority, next)),
+        };
+        let place = self.take(&self.rows[chosen], now)?;
+        let by = next.map_or(ChosenBy::Only, |next| decided_by(rating, next));
+        let others = self.rows.len() - 1;
+        let mut choice = Choice { by, others: able - 1, not: Vec::with_capacity(others.min(MAX_NAMED)), more: 0 };
+        for (position, other) in self.rows.iter().enumerate().filter(|(position, _)| *position != chosen).take(MAX_NAMED) {
+            let why = told[position].unwrap_or_else(|| other.comes_after(rating));
+            choice.not.push(NotChosen { agent: other.identity.clone(), why });
+        }
+        choice.more = u32::try_from(others - choice.not.len()).unwrap_or(u32::MAX);
+        let identity = self.rows[chosen].identity.clone();
+        Some(Picked::Agent { identity, place, choice: Some(Box::new(choice)) })
     }
 
     fn choose_among(&self, ask: Ask<'_>) -> Picked {
@@ -156,7 +213,7 @@ impl Slate {
             match self.take(&self.rows[chosen], now) {
                 Some(place) => return self.picked(chosen, rating, place, by, &why),
                 // Somebody was faster.
-                None => why[chosen] = self.rows[chosen].trouble(now).or(Some(WhyNot::OnTrial)),
+                None => why[chosen] = self.rows[chosen].trouble(now),
             }
         }
     }
@@ -324,6 +381,16 @@ impl Row {
         trouble.or_else(|| self.standing.is_full().then(|| WhyNot::Full { slots: self.standing.slots().unwrap_or_default() }))
     }
 
+    /// Whether it can be called now: the same as that there is no [`Row::trouble`], and quicker to find out.
+    fn is_free(&self, now: Timestamp) -> bool {
+        self.standing.mode() == Mode::Enabled && self.seat.is_calm(now) && !self.standing.is_full()
+    }
+
+    /// Load, then turns, as one number: the least goes first.
+    fn weighs(&self) -> u128 {
+        (u128::from(self.load()) << 64) | u128::from(self.seat.turns())
+    }
+
     /// How busy it is, by its weight.
     fn load(&self) -> u64 {
         u64::from(self.under_way()) * self.per_call
@@ -348,6 +415,12 @@ impl Row {
 
 /// Priority, load, and turns: the least goes first.
 type Rating = (Reverse<u32>, u64, u64);
+
+/// A rating from its priority, and what [`Row::weighs`] says.
+#[expect(clippy::cast_possible_truncation, reason = "the two halves are what was put together")]
+fn rating_of(priority: u32, weighs: u128) -> Rating {
+    (Reverse(priority), (weighs >> 64) as u64, weighs as u64)
+}
 
 fn decided_by(chosen: Rating, next: Rating) -> ChosenBy {
     match () {

@@ -218,6 +218,14 @@ fn a_breaker_opens_is_tried_and_closes() {
       `ask x` gets a
     ask x: a 1, the only one free; b 1 has its 1 slots taken (others: 1)
     ");
+    // It is tried also where another one is free.
+    assert_snapshot!(story("a: x; priority 9\nb: x", "ask x; fail a; ask x; fail a; ask x; at 30; ask x; ask x"), @"
+    ask x: a 1, by priority; b 1 has a lower priority (5) (others: 1)
+    ask x: a 1, by priority; b 1 has a lower priority (5) (others: 1)
+    ask x: b 1, the only one free; a 1 failed too often, and is left alone until 1970-01-01T00:00:30.000000Z (others: 0)
+    ask x: a 1, by priority; b 1 has a lower priority (5) (others: 1)
+    ask x: b 1, the only one free; a 1 failed too often, and is being tried with another call (others: 0)
+    ");
     // Alone, it turns away until it is tried again, and one trial that fails opens it again.
     assert_snapshot!(story("a: x", "call a; fail a; call a; fail a; call a; at 31; call a; call a; fail a; call a; at 62; call a; done a; call a"), @"
     call a: a 1 was named

@@ -302,7 +302,7 @@ impl Bench<'_> {
         let registry = Registry::new();
         for number in 0..100_u32 {
             let agent = Agent::from_quick(&format!("agent{number:02}"), |_| Ok(Reply::new(Payload::null())));
-            registry.register(agent.capabilities(["work"]).priority(5 + number % 3).max_concurrent(4));
+            registry.register(agent.capabilities(["work"]).max_concurrent(4));
         }
         let wanted: [Arc<str>; 1] = ["work".into()];
         let slate = registry.slate(&Asker::Capabilities(&wanted))?;
