@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use quorate_core::{AgentRef, Asker, Choice, ChosenBy, Digest, Failure, FailureClass, MAX_NAMED, Millis, NotChosen, Timestamp, WhyNot};
 
-use crate::Agent;
 use crate::line::Rank;
 use crate::seat::{Desk, Grant, Member, Mode, Place, Seat, Standing, Wanted};
 
@@ -352,11 +351,6 @@ impl Slate {
     /// priority gives. `grant` is told at once or later; it must not block.
     pub fn wait(&self, line: &Arc<Wanted>, priority: u8, stood: Option<Rank>, grant: Grant) -> Rank {
         self.desk.wait(line, priority, stood, grant)
-    }
-
-    /// How the agents of this slate can be called: for whoever wants to call one outside of a run.
-    pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
-        self.rows.iter().filter(|row| row.position == 0).map(|row| &row.member.agent)
     }
 }
 

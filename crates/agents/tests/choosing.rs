@@ -365,3 +365,62 @@ async fn whoever_drains_an_agent_can_wait_until_it_has_nothing_under_way() {
     drop(place);
     waiting.await.unwrap();
 }
+
+/// There is a quick way of choosing, for the usual case, and a thorough one. Whoever names an agent that nobody asked for as
+/// tried takes the thorough one.
+#[test]
+fn the_quick_way_and_the_thorough_one_choose_the_same_for_the_same_reasons() {
+    let nobody = [Arc::new(AgentRef::new("nobody", "1", quorate_core::Effect::None))];
+    let key = |_: Option<&str>| Digest::ZERO;
+    let mut chosen = 0;
+    for seed in 0..300_u64 {
+        let mut state = seed;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut lines = Vec::new();
+        for number in 0..2 + draw(20) {
+            let (priority, slots, weight) = (1 + draw(3), 1 + draw(4), 1 + draw(3));
+            lines.push(format!("a{number:02}: x; priority {priority}, slots {slots}, weight {weight}"));
+        }
+        let team = || {
+            let registry = Registry::new();
+            lines.iter().for_each(|line| registry.register(agent(line)));
+            registry
+        };
+        let (quick, thorough) = (team(), team());
+        let mut places: Vec<(Place, Place)> = Vec::new();
+        for step in 0..60 {
+            let now = Timestamp::from_micros(step * 2_000_000);
+            match draw(4) {
+                0 if !places.is_empty() => {
+                    let (one, two) = places.swap_remove(usize::try_from(draw(places.len() as u64)).unwrap());
+                    if draw(2) == 0 {
+                        one.failed(FailureClass::Unavailable, None, now);
+                        two.failed(FailureClass::Unavailable, None, now);
+                    }
+                }
+                _ => {
+                    let ask = |registry: &Registry, tried| {
+                        let slate = registry.slate(&Asker::Capabilities(&["x".into()])).unwrap();
+                        slate.choose(Ask { now, tried, key: &key, held: None })
+                    };
+                    match (ask(&quick, &[]), ask(&thorough, &nobody)) {
+                        (
+                            Picked::Agent { identity: one, place, choice },
+                            Picked::Agent { identity: two, place: other, choice: reasons },
+                        ) => {
+                            assert_eq!((one, choice), (two, reasons), "seed {seed}, step {step}");
+                            places.push((place, other));
+                            chosen += 1;
+                        }
+                        (Picked::Full(_), Picked::Full(_)) | (Picked::Nobody { .. }, Picked::Nobody { .. }) => {}
+                        (one, two) => panic!("seed {seed}, step {step}: {one:?} and {two:?}"),
+                    }
+                }
+            }
+        }
+    }
+    assert!(chosen > 5_000, "{chosen}");
+}
