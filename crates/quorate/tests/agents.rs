@@ -4,9 +4,26 @@
 mod house;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use house::{House, house, start, until};
+
+/// A server that answers each request with a status and a body.
+fn server(say: impl Fn(&str) -> (&'static str, String) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 8_192]);
+            let count = stream.read(&mut asked).unwrap();
+            let (status, body) = say(&String::from_utf8_lossy(&asked[..count]));
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            // Whoever asked may have left.
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    address
+}
 
 const TEAM: &str = "agents:
   senior-developer:
@@ -167,16 +184,9 @@ fn who_is_drained_is_waited_for_also_by_a_run_that_is_under_way() {
 #[test]
 fn agents_say_how_they_are() {
     let house = house();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, mut asked) = (stream.unwrap(), [0; 1_024]);
-            let count = stream.read(&mut asked).unwrap();
-            let well = asked[..count].starts_with(b"GET /health");
-            let status = if well { "200 OK" } else { "500 Internal Server Error" };
-            stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).unwrap();
-        }
+    let address = server(|asked| {
+        let well = asked.starts_with("GET /health");
+        (if well { "200 OK" } else { "500 Internal Server Error" }, String::new())
     });
     let service = |path: &str| format!("{{ http: {{ url: 'http://{address}/work', allow_private: true }}, health: {{ path: {path} }} }}");
     house.write(
@@ -213,20 +223,10 @@ fn agents_say_how_they_are() {
 fn a_secret_is_in_no_journal_no_output_and_no_error() {
     const SECRET: &str = "sk-7f3a9c-do-not-tell";
     let house = house();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, mut asked) = (stream.unwrap(), [0; 8_192]);
-            let count = stream.read(&mut asked).unwrap();
-            // It says back what it was told, as an answer or as an error.
-            let asked = String::from_utf8_lossy(&asked[..count]).into_owned();
-            let status = if asked.starts_with("POST /refuses") { "401 Unauthorized" } else { "200 OK" };
-            let told = asked.lines().find(|line| line.to_lowercase().starts_with("authorization")).unwrap_or("nothing").trim();
-            let body = format!("\"{told}\"");
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all((head + &body).as_bytes());
-        }
+    // It says back what it was told, as an answer or as an error.
+    let address = server(|asked| {
+        let told = asked.lines().find(|line| line.to_lowercase().starts_with("authorization")).unwrap_or("nothing").trim();
+        (if asked.starts_with("POST /refuses") { "401 Unauthorized" } else { "200 OK" }, format!("\"{told}\""))
     });
     let program = |script: &str| format!("{{ exec: {{ command: [sh, -c, '{script}'], env: {{ TOKEN: env:QUORATE_TEST_TOKEN }} }} }}");
     let service = |path: &str| {

@@ -364,8 +364,7 @@ fn meant(context: &Context, wanted: &str) -> Result<String, Problem> {
     let host = context.sound_part(&context.folder()?)?;
     let (id, version) = wanted.split_once('@').map_or((wanted, None), |(id, version)| (id, Some(version)));
     let agents = &host.project().agents;
-    let known = spec_of(&host, id).or_else(|| agents.get(id));
-    let Some(spec) = known else {
+    let Some(spec) = spec_of(&host, id) else {
         return Err(no_agent(id, agents.keys().map(String::as_str)));
     };
     if let Some(version) = version.filter(|version| spec.all().all(|known| version_of(known) != *version)) {
