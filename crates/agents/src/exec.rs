@@ -16,6 +16,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::secret::{Revealed, Secret};
+use crate::skill::Shelf;
 use crate::wire::{answer, envelope, invalid, question, without_mark};
 use crate::{Agent, Call, Outcome};
 
@@ -48,6 +49,8 @@ pub struct Program {
     pub pass_env: Vec<String>,
     /// How many bytes it may write; 16 MiB where it is not given.
     pub max_output: Option<usize>,
+    /// Where it finds the files of the skills that it gets.
+    pub shelf: Shelf,
 }
 
 impl Agent {
@@ -149,7 +152,7 @@ impl Program {
     }
 
     async fn ask(&self, call: &Call, revealed: &mut Revealed) -> Outcome {
-        let line = question(&call.request, None)?;
+        let line = question(&call.request, None, &self.shelf)?;
         let (mut child, mut group) = self.start(revealed)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let asking = async move {
@@ -385,7 +388,7 @@ async fn serve(program: Arc<Program>, mut child: Child, mut group: Group, mut ma
     let mut last = 0;
     let mut ask = |call: &Call, tell: oneshot::Sender<Heard>, open: &mut HashMap<u64, oneshot::Sender<Heard>>| {
         last += 1;
-        match question(&call.request, Some(last)) {
+        match question(&call.request, Some(last), &program.shelf) {
             Ok(line) => {
                 open.insert(last, tell);
                 // A writer that is gone says that the program is: its status follows.

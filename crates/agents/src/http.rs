@@ -9,6 +9,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use crate::breaker::BreakerRule;
 use crate::net::{Reach, beginning, body, class_of, client, retry_after, unanswered, url};
 use crate::secret::{Revealed, Secret};
+use crate::skill::Shelf;
 use crate::wire::{answer, invalid, question, without_mark};
 use crate::{Agent, Call, Outcome};
 
@@ -67,7 +68,7 @@ impl Service {
         let place = self.place(call.endpoint)?;
         let named = |failure: Failure| Failure { message: format!("`{place}` {}", failure.message), ..failure };
         let url = url(&revealed.reveal(place)?, place, self.reach)?;
-        let line = question(&call.request, None)?;
+        let line = question(&call.request, None, &Shelf::default())?;
         let request = client(self.reach)?
             .request(Method::POST, url)
             .header(CONTENT_TYPE, "application/json")

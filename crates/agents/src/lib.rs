@@ -14,6 +14,7 @@ mod net;
 mod registry;
 mod seat;
 mod secret;
+mod skill;
 mod slate;
 mod standard;
 mod wire;
@@ -35,6 +36,7 @@ pub use net::Reach;
 pub use registry::{Endpoint, NoCandidate, Overview, Registry, RegistryStats};
 pub use seat::{Grant, MAX_REST, Mode, Place, Wanted};
 pub use secret::Secret;
+pub use skill::{MAX_SKILL_FILES, MAX_SKILL_FILES_BYTES, MAX_SKILL_TEXT_BYTES, Shelf, SkillFile, SkillText, files_of};
 pub use slate::{Ask, Picked, Slate};
 pub use standard::{STANDARD, standard};
 

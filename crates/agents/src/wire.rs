@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::Outcome;
+use crate::skill::{Shelf, Told};
 
 /// How much of an answer that cannot be read is shown.
 const SHOWN: usize = 120;
@@ -25,12 +26,13 @@ struct Question<'a> {
     input: &'a RawValue,
     params: &'a RawValue,
     outputs: BTreeMap<&'a str, &'a RawValue>,
-    skills: [(); 0],
+    skills: Vec<Told<'a>>,
     session: Option<&'a RawValue>,
 }
 
-/// What an agent is asked, as one line. `id` is there where answers may come in another order.
-pub(crate) fn question(request: &Request, id: Option<u64>) -> Result<String, Failure> {
+/// What an agent is asked, as one line. `id` is there where answers may come in another order, and `shelf` where the agent
+/// is on this machine.
+pub(crate) fn question(request: &Request, id: Option<u64>, shelf: &Shelf) -> Result<String, Failure> {
     let question = Question {
         id,
         run: request.run.to_string(),
@@ -41,7 +43,7 @@ pub(crate) fn question(request: &Request, id: Option<u64>) -> Result<String, Fai
         input: raw(&request.input)?,
         params: raw(&request.params)?,
         outputs: request.outputs.iter().map(|(task, output)| Ok((&**task, raw(output)?))).collect::<Result<_, Failure>>()?,
-        skills: [],
+        skills: request.skills.iter().map(|skill| Told::of(skill, shelf)).collect::<Result<_, Failure>>()?,
         session: request.session.as_ref().map(raw).transpose()?,
     };
     let mut line = serde_json::to_string(&question).map_err(|wrong| Failure::new(FailureClass::Internal, wrong.to_string()))?;

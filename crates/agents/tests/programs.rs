@@ -16,6 +16,7 @@ fn call() -> Call {
         input: Payload::parse(r#"{"amount": 12.50}"#.to_owned()).unwrap(),
         params: Payload::null(),
         outputs: vec![("enrich".into(), Payload::parse("[1]".to_owned()).unwrap())],
+        skills: Vec::new(),
         session: None,
     };
     Call::new(request)

@@ -29,6 +29,7 @@ fn request() -> Request {
         input: Payload::parse(r#"{"n": 3}"#.into()).unwrap(),
         params: Payload::null(),
         outputs: Vec::new(),
+        skills: Vec::new(),
         session: None,
     }
 }

@@ -108,6 +108,9 @@ pub struct TaskDraft {
     /// Tasks of the catalogue that the agent of this task may add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub may_grow: Vec<String>,
+    /// Expertise that its agent gets, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
     /// What it returns.
     #[serde(skip_serializing_if = "is_any")]
     pub output: Type,

@@ -407,7 +407,8 @@ impl Event {
         match self {
             Event::RunStarted(start) => {
                 visit(&mut start.input);
-                start.profile.iter_mut().chain(&mut start.session).chain(&mut start.route).for_each(visit);
+                start.profile.iter_mut().chain(&mut start.session).chain(&mut start.route).for_each(&mut *visit);
+                start.skills.iter_mut().for_each(|skill| visit(&mut skill.text));
             }
             Event::TaskSucceeded { output, .. } => visit(output),
             Event::Mapped { items, .. } => visit(items),
@@ -453,7 +454,12 @@ impl Event {
             Event::SignalReceived(signal) => (Some(&signal.payload), [None, None, None]),
             _ => (None, [None, None, None]),
         };
-        one.into_iter().chain(rest.into_iter().flatten()).filter(|payload| payload.kept_apart().is_some())
+        let skills: &[Skill] = match self {
+            Event::RunStarted(start) => &start.skills,
+            _ => &[],
+        };
+        let skills = skills.iter().map(|skill| &skill.text);
+        one.into_iter().chain(rest.into_iter().flatten()).chain(skills).filter(|payload| payload.kept_apart().is_some())
     }
 }
 
@@ -477,12 +483,41 @@ pub struct Start {
     /// Why it was started, where it is what a request was routed to: which rule, and what came close.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Payload>,
+    /// The skills that its tasks require, and those of the runs within it, as they were when it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<Skill>,
     /// The run and the task that started it as a sub-workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// When its main part times out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+}
+
+/// Expertise that a task requires and its agent receives. A run goes on with what it was when the run began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Skill {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its version, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Arc<str>>,
+    /// What it says, and what lies beside it; kept once for all runs.
+    pub text: Payload,
+}
+
+impl Skill {
+    /// A skill with this text.
+    #[must_use]
+    pub fn new(name: &str, version: Option<&str>, text: Payload) -> Skill {
+        Skill { name: name.into(), version: version.map(Arc::from), text: text.apart() }
+    }
+
+    /// The digest of its text, which is what the run is pinned to.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.text.kept_apart().unwrap_or_else(|| Digest::of(self.text.json().as_bytes()))
+    }
 }
 
 /// The task that started a run as a sub-workflow.

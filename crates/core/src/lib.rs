@@ -32,10 +32,10 @@ pub use decision::{ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_R
 pub use draft::{Draft, Role};
 pub use event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, MAX_TEXT_BYTES, Operand, Parent, Question,
-    RunStatus, Said, Signal, Start, TaskRef, Usage, Verdict,
+    RunStatus, Said, Signal, Skill, Start, TaskRef, Usage, Verdict,
 };
 pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};
-pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASKS, Plan, Problem};
+pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASK_SKILLS, MAX_TASKS, Plan, Problem};
 pub use run::{Asks, Corrupt, Delegation, MAX_INSTANCES, NOBODY, Progress, Run, TaskStatus, TaskView};
 pub use work::{Asker, Child, Offer, Request, Work};

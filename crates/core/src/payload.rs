@@ -26,7 +26,7 @@ pub struct Payload(Repr);
 #[derive(Clone)]
 enum Repr {
     Text(Arc<RawValue>),
-    /// Longer than [`MAX_INLINE_BYTES`]: written as its digest.
+    /// Longer than [`MAX_INLINE_BYTES`], or meant to be: written as its digest.
     Long(Arc<Long>),
     /// Read from a journal that keeps the text elsewhere, and not yet put together.
     Absent(Box<Digest>),
@@ -82,6 +82,25 @@ impl Payload {
             }
             _ => Err(BadValue::TooLarge { bytes }),
         }
+    }
+
+    /// The same value, kept once by its digest however short it is: what many runs carry.
+    #[must_use]
+    pub fn apart(self) -> Payload {
+        match self.0 {
+            Repr::Text(raw) => {
+                let digest = Digest::of(raw.get().as_bytes());
+                Payload(Repr::Long(Arc::new(Long { raw: (*raw).to_owned(), digest })))
+            }
+            Repr::Long(_) | Repr::Absent(_) => self,
+        }
+    }
+
+    /// What was kept under this digest; nothing where it is something else.
+    #[must_use]
+    pub fn kept_as(digest: Digest, text: String) -> Option<Payload> {
+        let found = Payload::parse(text).ok()?.apart();
+        (found.kept_apart() == Some(digest)).then_some(found)
     }
 
     /// `null`.

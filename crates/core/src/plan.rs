@@ -24,6 +24,8 @@ pub const MAX_DEPENDENCIES: usize = 1_000_000;
 pub const MAX_CHECKPOINTS: usize = 1_000;
 /// Longest name of a task.
 pub const MAX_ID_BYTES: usize = 128;
+/// Most skills that a task may require.
+pub const MAX_TASK_SKILLS: usize = 32;
 /// Problems after which nothing is suggested any more: it takes a while to look for what may have been meant, and nobody
 /// reads the thousandth guess.
 pub(crate) const MAX_GUESSES: usize = 50;
@@ -53,6 +55,7 @@ pub struct Plan {
     pub(crate) timeout: Option<Millis>,
     pub(crate) output: Option<Form>,
     pub(crate) has_late_joins: bool,
+    skills: Box<[Arc<str>]>,
     pub(crate) lane_count: u32,
     by_id: HashMap<Arc<str>, u32>,
 }
@@ -83,6 +86,7 @@ pub(crate) struct Node {
     pub(crate) for_each: Option<ForEach>,
     pub(crate) repeat: Option<Repeat>,
     pub(crate) may_grow: Box<[u32]>,
+    pub(crate) skills: Box<[Arc<str>]>,
     pub(crate) output: Type,
     /// The checkpoints to look at when this task ends.
     pub(crate) watched_by: Vec<u32>,
@@ -334,6 +338,12 @@ impl Plan {
         })
     }
 
+    /// The skills that its tasks require, each once.
+    #[must_use]
+    pub fn skills(&self) -> &[Arc<str>] {
+        &self.skills
+    }
+
     pub(crate) fn find(&self, id: &str) -> Option<u32> {
         self.by_id.get(id).copied()
     }
@@ -460,6 +470,7 @@ impl Compiler<'_> {
             timeout: draft.timeout,
             output,
             has_late_joins: nodes.iter().any(|node| node.join.within.is_some()),
+            skills: nodes.iter().flat_map(|node| &node.skills).cloned().collect::<BTreeSet<_>>().into_iter().collect(),
             lane_count,
             nodes,
             by_id: std::mem::take(&mut self.by_id),
@@ -834,6 +845,7 @@ impl Compiler<'_> {
             for_each,
             repeat,
             may_grow: task.may_grow.iter().filter_map(|id| self.by_id.get(id.as_str()).copied()).collect(),
+            skills: task.skills.iter().map(|name| name.as_str().into()).collect(),
             output: task.output.clone(),
             watched_by: Vec::new(),
         };
@@ -911,6 +923,13 @@ impl Compiler<'_> {
                     self.report("P020", at(field), message, help);
                 }
             }
+        }
+        if !task.skills.is_empty() && !matches!(task.work, WorkDraft::Agent { .. }) {
+            self.report("P020", at("skills"), "only an agent gets skills", None);
+        }
+        if task.skills.len() > MAX_TASK_SKILLS {
+            let count = task.skills.len();
+            self.report("P003", at("skills"), format!("{count} skills are more than the {MAX_TASK_SKILLS} that a task may require"), None);
         }
         if task.role != Role::Main && task.role != Role::Catalogue && task.repeat.is_some() {
             self.report("P019", at("repeat"), "only what belongs to the main part runs again", None);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quorate_expr::Segment;
 
-use crate::event::{AgentRef, Failure, Question, TaskRef};
+use crate::event::{AgentRef, Failure, Question, Skill, TaskRef};
 use crate::plan::{Node, Work as NodeWork};
 use crate::run::{NONE, Origin, Ready, Run, State};
 use crate::{Digest, FailureClass, Millis, Payload, Reply, RunId, Timestamp};
@@ -99,6 +99,8 @@ pub struct Request {
     pub params: Payload,
     /// What its dependencies returned, by name.
     pub outputs: Vec<(Arc<str>, Payload)>,
+    /// The expertise that the task requires.
+    pub skills: Vec<Skill>,
     /// For whom the run acts.
     pub session: Option<Payload>,
 }
@@ -221,6 +223,7 @@ impl Run {
             input,
             params,
             outputs,
+            skills: node.skills.iter().filter_map(|name| start.skills.iter().find(|skill| skill.name == *name)).cloned().collect(),
             session: start.session.clone(),
         })
     }

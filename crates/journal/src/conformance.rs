@@ -21,6 +21,7 @@ pub fn started(at: i64) -> Entry {
         session: None,
         by: "tester".into(),
         route: None,
+        skills: Vec::new(),
         parent: None,
         deadline: None,
     };
@@ -111,7 +112,8 @@ async fn long_values_come_back(journal: &dyn Journal) {
     let head = begin(journal, 4).await;
     let long = small(&"x".repeat(MAX_INLINE_BYTES + 1));
     assert!(long.kept_apart().is_some());
-    let entries = [carrying(2, long.clone()), carrying(3, long.clone()), carrying(4, small(&"y".repeat(MAX_INLINE_BYTES - 2)))];
+    let edge = small(&"y".repeat(MAX_INLINE_BYTES - 2));
+    let entries = [carrying(2, long.clone()), carrying(3, long.clone()), carrying(4, edge), carrying(5, small("short").apart())];
     journal.append(RunId(4), head, &entries, &[]).done.await.expect("long values can be appended");
     let loaded = journal.load(vec![RunId(4)]).await.expect("they can be loaded");
     assert_eq!(loaded[0].entries[1..], entries);

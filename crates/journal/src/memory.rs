@@ -51,9 +51,8 @@ impl Kept {
     fn fill(&self, entries: &mut [Entry]) {
         for entry in entries {
             entry.event.for_each_payload(&mut |payload| {
-                if let Some(text) = payload.absent().and_then(|digest| self.values.get(&digest))
-                    && let Ok(found) = quorate_core::Payload::parse(text.to_string())
-                {
+                let kept = |digest| quorate_core::Payload::kept_as(digest, self.values.get(&digest)?.to_string());
+                if let Some(found) = payload.absent().and_then(kept) {
                     *payload = found;
                 }
             });

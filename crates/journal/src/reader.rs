@@ -109,9 +109,9 @@ impl SqliteReader {
                 if let Some(digest) = payload.absent() {
                     let damage = |flaw| ReadError::Damaged(Damage { run: Some(run), seq: Some(seq), flaw });
                     match self.kept(digest) {
-                        Ok(Some(text)) => match Payload::parse(text) {
-                            Ok(found) if found.kept_apart() == Some(digest) => *payload = found,
-                            Ok(_) | Err(_) => outcome = Err(damage(Flaw::ValueChanged(digest))),
+                        Ok(Some(text)) => match Payload::kept_as(digest, text) {
+                            Some(found) => *payload = found,
+                            None => outcome = Err(damage(Flaw::ValueChanged(digest))),
                         },
                         Ok(None) => outcome = Err(damage(Flaw::ValueGone(digest))),
                         Err(ReadError::Damaged(inner)) => outcome = Err(damage(inner.flaw)),

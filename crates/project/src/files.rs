@@ -23,8 +23,40 @@ pub(crate) static PROJECT: Object = Object {
         field("limits", Shape::Object(&LIMITS), "How much may happen at once, and for how long."),
         field("groups", Shape::Map(&NAMES), "Groups of people: a name, and who is in it."),
         field("capabilities", Shape::Map(&Shape::Text), "What the words mean by which agents are asked for; only for those who read it."),
+        field(
+            "skill_directories",
+            Shape::Some(&Shape::Either(&[Shape::Text, Shape::Object(&SKILL_DIRECTORY)])),
+            "Where skills are looked for: folders in the project come first, then those from elsewhere. Where it is not given, `skills` \
+             and `~/.quorate/skills`.",
+        )
+        .or(&["skills"]),
         field("routes", Shape::List(&Shape::Object(&ROUTE)), "Where requests go, by the first rule that matches."),
         field("classifier", Shape::Text, "The agent that is asked where a request goes that no rule matches."),
+    ],
+};
+
+pub(crate) static SKILL_DIRECTORY: Object = Object {
+    title: "skill_directory",
+    what: "a folder of skills",
+    fields: &[
+        field("path", Shape::Text, "The folder: in the project, or from elsewhere; `~` is the home of whoever runs it.").required(),
+        field("recursive", Shape::Bool, "Whether skills may lie deeper in it; true where it is not given."),
+    ],
+};
+
+/// The front matter of a `SKILL.md`, as the public format has it.
+pub(crate) static SKILL: Object = Object {
+    title: "skill",
+    what: "the front matter of a skill",
+    fields: &[
+        field("name", Shape::Text, "Its name, which is that of its folder: small letters, digits and hyphens, up to 64.").required(),
+        field("description", Shape::Text, "What it does and when it is of use, in up to 1,024 characters.").required(),
+        field("version", Shape::Text, "Its version."),
+        field("tags", NAMES, "Words by which people find it."),
+        field("license", Shape::Text, "Under which terms it may be used.").or(&["licence"]),
+        field("compatibility", Shape::Text, "What it needs around it, in up to 500 characters."),
+        field("allowed-tools", NAMES, "The tools that it means to use, with spaces between them.").or(&["allowed_tools"]),
+        field("metadata", Shape::Map(&Shape::Any), "Whatever else is worth writing down."),
     ],
 };
 
@@ -234,6 +266,7 @@ pub(crate) static TASK: Object = Object {
         field("task_type", Shape::Text, "A word of your own."),
         field("agent", Shape::Text, "The agent that does it.").or(&["agent_type", "agent_id"]),
         field("capabilities", NAMES, "What an agent must be able to do, where none is named.").or(&["capability", "required_capabilities"]),
+        field("required_skills", NAMES, "The skills that its agent gets, by name.").or(&["skills"]),
         field("workflow", Shape::Text, "A workflow that runs as a run of its own."),
         field("approval", Shape::Object(&APPROVAL), "A question to people."),
         field("wait", Shape::Object(&WAIT), "Time passes, or a signal comes."),
@@ -403,6 +436,6 @@ pub const PROJECT_FILE: &str = "quorate.yaml";
 pub const FOLDERS: [&str; 2] = ["agents", "workflows"];
 
 /// Every object that may stand at the top of a file.
-pub(crate) fn tops() -> [(&'static str, &'static Object); 4] {
-    [("project", &PROJECT), ("agents", &AGENTS), ("workflows", &WORKFLOWS), ("workflow", &WORKFLOW)]
+pub(crate) fn tops() -> [(&'static str, &'static Object); 5] {
+    [("project", &PROJECT), ("agents", &AGENTS), ("workflows", &WORKFLOWS), ("workflow", &WORKFLOW), ("skill", &SKILL)]
 }

@@ -14,6 +14,7 @@ mod project;
 mod report;
 mod routes;
 mod shape;
+mod skills;
 mod summary;
 mod types;
 mod yaml;
@@ -27,6 +28,9 @@ pub use quorate_expr::Severity;
 pub use report::{Diagnostic, Lines, Look, Source};
 pub use routes::{Close, Routed, RoutedBy, Routes, Target};
 pub use shape::read_duration;
+pub use skills::{
+    MAX_FRONT_MATTER_BYTES, SKILL_FILE, SkillDirectory, SkillSpec, Skills, USUAL_SKILLS, check_skill, front_matter, skill_directories,
+};
 pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing, standing_with};
 pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
 
@@ -43,7 +47,7 @@ pub fn fields() -> String {
     text
 }
 
-/// The JSON Schema of a kind of file: `project`, `agents`, `workflows` or `workflow`.
+/// The JSON Schema of a kind of file: `project`, `agents`, `workflows`, `workflow` or `skill`.
 #[must_use]
 pub fn schema(kind: &str) -> Option<serde_json::Value> {
     let (_, object) = files::tops().into_iter().find(|(name, _)| *name == kind)?;

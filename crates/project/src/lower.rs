@@ -266,6 +266,7 @@ impl<'a> Lowering<'a, '_> {
             for_each: fields.get("for_each").map(for_each),
             repeat: fields.get("repeat").map(repeat),
             may_grow: fields.texts("may_add"),
+            skills: fields.texts("required_skills"),
             output: output.unwrap_or_default(),
             work,
         };

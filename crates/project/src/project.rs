@@ -12,6 +12,7 @@ use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
 use crate::report::{Diagnostic, Source};
 use crate::routes::{Known, Routes};
 use crate::shape::{duration, number, truth};
+use crate::skills::{SKILL_FILE, SkillDirectory, Skills};
 use crate::yaml::{self, Node};
 
 /// Most workflows that may call each other in a row.
@@ -36,6 +37,8 @@ pub struct Project {
     pub workflows: BTreeMap<String, Workflow>,
     /// Where requests go.
     pub routes: Routes,
+    /// The skills that its tasks may require.
+    pub skills: Skills,
     /// What capabilities mean, as far as the project says.
     pub capabilities: BTreeMap<String, String>,
 }
@@ -65,6 +68,18 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// Takes note that a directory of skills that the project names is not there. Elsewhere it may be.
+    pub fn lacks(&mut self, directory: &SkillDirectory) {
+        let Some(file) = self.files.iter().position(|file| &*file.path == PROJECT_FILE) else { return };
+        let problem = Diagnostic::warning("S008", format!("there is no folder `{}`, so no skills come from it", directory.path));
+        let problem = match directory.span {
+            Some(span) => problem.at(span),
+            None => problem,
+        };
+        self.diagnostics.push(problem.in_file(file));
+        self.diagnostics.sort_by_key(|problem| (problem.file, problem.span.map_or(0, |span| span.start)));
+    }
+
     /// Whether the project can run.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -83,7 +98,14 @@ impl Project {
     #[must_use]
     pub fn read(files: Vec<Source>, functions: &[&str]) -> Checked {
         let mut reading = Reading { functions, problems: Vec::new(), project: Project::default() };
-        let trees: Vec<Option<Node>> = files.iter().enumerate().map(|(file, source)| reading.tree(file, source)).collect();
+        let trees = files.iter().enumerate().map(|(file, source)| match is_skill(source) {
+            true => {
+                reading.skill(file, source);
+                None
+            }
+            false => reading.tree(file, source),
+        });
+        let trees: Vec<Option<Node>> = trees.collect();
         let mut usual = Usual::default();
         let mut written = BTreeMap::new();
         for (file, (source, tree)) in files.iter().zip(&trees).enumerate() {
@@ -152,6 +174,12 @@ impl Reading<'_> {
         }
         self.report(file, problems);
         tree.filter(|tree| !tree.is_null())
+    }
+
+    fn skill(&mut self, file: usize, source: &Source) {
+        let mut problems = Vec::new();
+        self.project.skills.read(source, &mut problems);
+        self.report(file, problems);
     }
 
     fn settings(&mut self, tree: &Node) {
@@ -255,6 +283,10 @@ impl Reading<'_> {
         };
         self.report(file, vec![problem]);
     }
+}
+
+fn is_skill(source: &Source) -> bool {
+    source.path.rsplit('/').next() == Some(SKILL_FILE)
 }
 
 /// Whether a file of `workflows/` holds one workflow rather than several.
@@ -382,6 +414,7 @@ impl Compiling<'_> {
     fn check_agents(&self, origins: &[&Node], problems: &mut Vec<Diagnostic>, reading: &Reading<'_>) {
         let agents = &reading.project.agents;
         for origin in origins {
+            problems.extend(reading.project.skills.missing(origin));
             let asks = |kind| TASK.get(origin, kind).is_some();
             let capabilities = TASK.get(origin, "capabilities");
             let missing = match (TASK.get(origin, "agent"), capabilities) {
@@ -516,6 +549,7 @@ fn step<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
         "grow" => "add",
         "role" => "on_demand",
         "may_grow" => "may_add",
+        "skills" => "required_skills",
         same => same,
     };
     let by_alias = |object: &'static crate::shape::Object| object.get(node, other);

@@ -9,6 +9,7 @@ use quorate_runtime::{Engine, Error, Order};
 use serde_json::{Value, json};
 
 use crate::host::Host;
+use crate::skills::SkillError;
 
 /// A request that leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum AskError {
         /// What it said instead.
         why: String,
     },
+    /// What it goes to requires a skill that it cannot have.
+    #[error(transparent)]
+    Skill(#[from] SkillError),
     /// The engine could not ask.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -96,7 +100,7 @@ impl Host {
             }
         };
         let route = Payload::of(routed).ok();
-        Ok(Order { by: by.clone(), route, ..Order::new(plan, request) })
+        Ok(self.equipped(Order { by: by.clone(), route, ..Order::new(plan, request) })?)
     }
 
     async fn classify(&self, engine: &Engine, agent: &str, request: &Payload, by: &Arc<str>) -> Result<Target, AskError> {

@@ -1,5 +1,6 @@
 //! A project folder on disk: its files, its agents as they can be called, and the engine over its data.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub struct Host {
     pub checked: Checked,
     /// What starts the programs of its agents, where they are not started directly; see [`Program::launcher`].
     pub launcher: Vec<String>,
+    /// The folders of its skills, by how their files are shown.
+    pub skill_folders: HashMap<String, PathBuf>,
 }
 
 impl Host {
@@ -85,8 +88,12 @@ impl Host {
             }
             files.extend(found.iter().map(|path| source(folder, path)));
         }
+        let skills = crate::skills::discover(folder, &files[0]);
+        files.extend(skills.sources);
         let functions: Vec<&str> = STANDARD.iter().chain(functions).copied().collect();
-        Ok(Host { folder: folder.to_owned(), checked: Project::read(files, &functions), launcher: Vec::new() })
+        let mut checked = Project::read(files, &functions);
+        skills.missing.iter().for_each(|directory| checked.lacks(directory));
+        Ok(Host { folder: folder.to_owned(), checked, launcher: Vec::new(), skill_folders: skills.folders })
     }
 
     /// The project.
@@ -151,6 +158,7 @@ impl Host {
             env: exec.env.iter().map(|(name, value)| (name.clone(), Secret::parse(value, &self.folder))).collect(),
             pass_env: exec.pass_env.clone(),
             max_output: exec.max_output,
+            shelf: self.shelf(),
         };
         let probe = (!health.command.is_empty()).then(|| Program { command: self.found(&health.command), ..program.clone() });
         let agent = if exec.keep_alive { Agent::from_server(id, program) } else { Agent::from_program(id, program) };

@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod host;
+pub mod skills;
 
 /// The example in README.md is compiled and run like any other.
 #[cfg(doctest)]
@@ -12,9 +13,9 @@ pub mod host;
 struct Readme;
 
 pub use quorate_agents::{
-    Agent, Ask, BreakerRule, BreakerState, Call, Cancel, Doing, Endpoint, MAX_REST, Mode, NOT_STARTED, NOT_STARTED_MARK, NoCandidate,
-    Outcome, Overview, PLACES_PER_LEVEL, Picked, Place, Program, Reach, Registry, RegistryStats, STANDARD, Secret, Service, Slate,
-    standard,
+    Agent, Ask, BreakerRule, BreakerState, Call, Cancel, Doing, Endpoint, MAX_REST, MAX_SKILL_FILES, MAX_SKILL_FILES_BYTES,
+    MAX_SKILL_TEXT_BYTES, Mode, NOT_STARTED, NOT_STARTED_MARK, NoCandidate, Outcome, Overview, PLACES_PER_LEVEL, Picked, Place, Program,
+    Reach, Registry, RegistryStats, STANDARD, Secret, Service, Shelf, SkillFile, SkillText, Slate, files_of, standard,
 };
 pub use quorate_core::*;
 pub use quorate_expr as expr;

@@ -960,6 +960,7 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
       runs         Lists runs, shows them, and brings them on
       approvals    Lists what people are asked, and answers it
       agents       Lists agents, asks how they are, calls them, drains them
+      skills       Lists skills, shows what they say, checks them
       audit        Checks the journal, and prints all of it
       doctor       Looks at the machine, the project and its data, and says what is
                    amiss

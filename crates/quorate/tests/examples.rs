@@ -30,6 +30,24 @@ fn every_example_is_sound() {
 }
 
 #[test]
+fn a_review_works_by_the_skills_that_it_requires() {
+    if !has_python() {
+        return;
+    }
+    let house = House::empty();
+    let project = examples().join("delivery").display().to_string();
+    let output = house.run(&["run", "comprehensive-review", "--memory", "--json", "--project", &project], "");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let points: Vec<String> = told["output"]["looked_at"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(skill, points)| format!("{skill} {}", points.as_array().unwrap().len()))
+        .collect();
+    assert_eq!(points, ["python-code-review 4", "security-audit 3", "performance-analysis 2"]);
+}
+
+#[test]
 fn the_tickets_are_booked_from_workflows_of_workflows() {
     let house = House::empty();
     let shown = type_in(&house, "tickets", "run enterprise -q -i '{\"seats\": 2, \"total_price\": 6000}'");

@@ -656,7 +656,8 @@ impl Driver {
     fn launch_child(&mut self, child: Child, plan: Digest, request: Request) {
         let Child { task, attempt, run } = child;
         let cancel = Cancel::new();
-        let by = self.run.begun().map_or_else(|| "system".into(), |start| start.by.clone());
+        let begun = self.run.begun();
+        let by = begun.map_or_else(|| "system".into(), |start| start.by.clone());
         let adopting = Adopting {
             parent: Parent { run: self.run.id(), task: task.id().into(), attempt },
             child: run,
@@ -664,6 +665,7 @@ impl Driver {
             input: request.input,
             session: request.session,
             by,
+            skills: begun.map(|start| start.skills.clone()).unwrap_or_default(),
             durability: self.durability,
         };
         let id = CallId { task: task.clone(), attempt, life: self.life };

@@ -11,7 +11,8 @@ use futures_channel::mpsc;
 use quorate_agents::{Outcome, Registry};
 use quorate_core::draft::TaskDraft;
 use quorate_core::{
-    Digest, Draft, Event, FailureClass, Input, Millis, Parent, Payload, Plan, Progress, Run, RunId, RunStatus, Start, TaskRef, Timestamp,
+    Digest, Draft, Event, FailureClass, Input, Millis, Parent, Payload, Plan, Progress, Run, RunId, RunStatus, Skill, Start, TaskRef,
+    Timestamp,
 };
 use quorate_journal::{Head, Journal, Loaded, ReadError, Text};
 use tokio::sync::{broadcast, oneshot, watch};
@@ -103,6 +104,8 @@ pub struct Order {
     pub by: Arc<str>,
     /// Why, where it is what a request was routed to.
     pub route: Option<Payload>,
+    /// The expertise that its tasks require, and those of the runs within it.
+    pub skills: Vec<Skill>,
     /// What has to be durable before what.
     pub durability: Durability,
     /// Its id, where the caller has one: starting it a second time is refused, however often it is tried.
@@ -113,7 +116,8 @@ impl Order {
     /// A plan and an input, by the system, strictly durable.
     #[must_use]
     pub fn new(plan: Arc<Plan>, input: Payload) -> Order {
-        Order { plan, input, profile: None, session: None, by: "system".into(), route: None, durability: Durability::Strict, id: None }
+        let (by, durability) = ("system".into(), Durability::Strict);
+        Order { plan, input, profile: None, session: None, by, route: None, skills: Vec::new(), durability, id: None }
     }
 
     /// The same, as the run of this id.
@@ -319,11 +323,15 @@ impl Engine {
     }
 
     pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>, tap: Option<Tap>) -> Result<RunHandle, Error> {
-        let Order { plan, input, profile, session, by, route, durability, id: _ } = order;
+        let Order { plan, input, profile, session, by, route, skills, durability, id: _ } = order;
         let bad = |why| Error::BadStart { plan: plan.name().clone(), why };
         plan.check_start(&input, profile.as_ref()).map_err(bad)?;
+        if let Some(missing) = plan.skills().iter().find(|name| !skills.iter().any(|skill| skill.name == **name)) {
+            return Err(bad(format!("it requires the skill `{missing}`, which did not come with it")));
+        }
         let texts = if durability == Durability::Memory { Vec::new() } else { self.texts_of(&plan) };
-        let start = Start { plan: plan.digest(), name: plan.name().clone(), input, profile, session, by, route, parent, deadline: None };
+        let (digest, name) = (plan.digest(), plan.name().clone());
+        let start = Start { plan: digest, name, input, profile, session, by, route, skills, parent, deadline: None };
         let (state, entries) = Run::start(&plan, run, self.0.options.clock.now(), start);
         let (tell, ended) = oneshot::channel();
         self.drive(Takeover { run: state, head: Head::START, entries, texts, durability, tell: Some(tell), tap })?;
@@ -532,14 +540,14 @@ impl Engine {
 
     /// Goes on with the run that a task waits for: starts it, or learns how it ended, where it is not open.
     pub(crate) async fn adopt(&self, adopting: Adopting) -> Result<(), Error> {
-        let Adopting { parent, child, plan, input, session, by, durability } = adopting;
+        let Adopting { parent, child, plan, input, session, by, skills, durability } = adopting;
         if self.is_open(child) {
             return Ok(());
         }
         let known = if durability == Durability::Memory { None } else { self.0.journal.load(vec![child]).await?.pop() };
         if known.is_none_or(|loaded| loaded.entries.is_empty()) {
             let plan = self.plan(child, plan).await?;
-            let order = Order { session, by, durability, ..Order::new(plan, input) };
+            let order = Order { session, by, skills, durability, ..Order::new(plan, input) };
             return match self.start_as(child, order, Some(parent), None) {
                 // Somebody else adopted it meanwhile.
                 Err(Error::Exists(_)) => Ok(()),
@@ -567,6 +575,7 @@ pub(crate) struct Adopting {
     pub(crate) input: Payload,
     pub(crate) session: Option<Payload>,
     pub(crate) by: Arc<str>,
+    pub(crate) skills: Vec<Skill>,
     pub(crate) durability: Durability,
 }
 

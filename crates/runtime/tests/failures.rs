@@ -371,6 +371,7 @@ async fn a_sub_workflow_that_a_crash_left_at_either_end_is_gone_on_with() {
             session: None,
             by: "tester".into(),
             route: None,
+            skills: Vec::new(),
             parent,
             deadline: None,
         };

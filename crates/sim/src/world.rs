@@ -365,6 +365,7 @@ fn start(plan: &Plan, input: Payload) -> Start {
         session: None,
         by: "starter".into(),
         route: None,
+        skills: Vec::new(),
         parent: None,
         deadline: None,
     }

@@ -64,6 +64,7 @@ impl Story {
             session: None,
             by: "starter".into(),
             route: None,
+            skills: Vec::new(),
             parent: None,
             deadline: None,
         };

@@ -129,6 +129,7 @@ impl From<AskError> for Problem {
     fn from(wrong: AskError) -> Problem {
         match wrong {
             AskError::Engine(wrong) => wrong.into(),
+            AskError::Skill(wrong) => wrong.into(),
             AskError::NoTarget(_) => {
                 Problem::new(Exit::NotFound, wrong.to_string()).hint("`quorate agents list` and `quorate check` show what there is")
             }

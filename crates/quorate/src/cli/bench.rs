@@ -521,6 +521,7 @@ fn order_start(plan: &Plan) -> Start {
         session: None,
         by: "bench".into(),
         route: None,
+        skills: Vec::new(),
         parent: None,
         deadline: None,
     }

@@ -73,7 +73,8 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
         let engine = &owned.engine;
         let by = context.me(host.project()).name;
         let (plan, durability) = (workflow.plan.clone(), batch.durability);
-        let order = move |payload: Payload| Order { by: by.clone(), ..Order::new(plan.clone(), payload) }.durability(durability);
+        let equipped = host.equipped(Order { by, ..Order::new(plan, Payload::null()) }.durability(durability))?;
+        let order = move |input: Payload| Order { input, ..equipped.clone() };
         let (tell, mut done) = mpsc::channel(jobs);
         let orders = (1..).zip(records).map(move |(record, found)| (Place { record, line: found.line }, order(found.payload)));
         let queue = Arc::new(Queue { orders: Mutex::new(orders), closed: AtomicBool::new(false) });

@@ -82,7 +82,7 @@ impl Problem {
 pub(crate) type Outcome = Result<Exit, Problem>;
 
 /// An error and everything that it is about.
-fn whole(error: &dyn std::error::Error) -> String {
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -21,6 +21,7 @@ mod records;
 mod run;
 mod runs;
 mod screen;
+mod skills;
 mod tree;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ enum Command {
     Runs(runs::Arguments),
     Approvals(approvals::Arguments),
     Agents(agents::Arguments),
+    Skills(skills::Arguments),
     Audit(audit::Arguments),
     Doctor(doctor::Arguments),
     Bench(bench::Arguments),
@@ -57,9 +59,9 @@ enum Command {
     ///
     /// Example: quorate schema workflows > workflows.schema.json
     Schema {
-        /// Which: project, agents, workflows (a file of several) or workflow (a file of one); or `fields`, for a table of all
-        /// fields of all files.
-        #[arg(value_parser = ["project", "agents", "workflows", "workflow", "fields"], hide_possible_values = true, default_value = "workflows")]
+        /// Which: project, agents, workflows (a file of several), workflow (a file of one) or skill (the front matter of one);
+        /// or `fields`, for a table of all fields of all files.
+        #[arg(value_parser = ["project", "agents", "workflows", "workflow", "skill", "fields"], hide_possible_values = true, default_value = "workflows")]
         kind: String,
     },
     /// Prints what a shell needs to complete commands.
@@ -94,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Run(arguments) => run::run(context, &arguments),
         Command::Agents(arguments) => agents::run(&context, &arguments),
+        Command::Skills(arguments) => skills::run(&context, &arguments),
         Command::Ask(arguments) => ask::run(&context, &arguments),
         Command::Audit(arguments) => audit::run(&context, &arguments),
         Command::Doctor(arguments) => doctor::run(&context, &arguments),

@@ -68,7 +68,7 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     super::runtime()?.block_on(async {
         let owned = if arguments.memory { Context::fleeting(&host) } else { context.own(&host, None).await? };
         let by = context.me(host.project()).name;
-        let order = Order { by: by.clone(), ..Order::new(workflow.plan.clone(), payload) }.durability(durability);
+        let order = host.equipped(Order { by: by.clone(), ..Order::new(workflow.plan.clone(), payload) }.durability(durability))?;
         let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0, by: Some(&by) };
         let watched = start(&owned.engine, order, how, &context.screen).await;
         if arguments.memory && watched.as_ref().is_ok_and(|watched| !watched.run.has_ended()) {

@@ -438,6 +438,10 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         let routed = start.route.as_ref().and_then(|route| route.decode::<Routed>().ok());
         let why = routed.map(|routed| format!("; {}", routed.by)).unwrap_or_default();
         screen.out(&format!("  {:>4} {:>9}  {} started it, at {}{why}", first.seq, "0ms", start.by, moment(first.at)));
+        for skill in &start.skills {
+            let version = skill.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+            screen.out(&format!("{:17}with the skill {}{version}, as of then ({:.12})", "", skill.name, skill.digest().to_string()));
+        }
     }
     for entry in &entries {
         let operands: &[quorate::Operand] = match &entry.event {
@@ -528,6 +532,7 @@ fn retry(context: &Context, wanted: &str) -> Outcome {
         by: me.clone(),
         profile: begun.profile.clone(),
         session: begun.session.clone(),
+        skills: begun.skills.clone(),
         ..Order::new(old.plan().clone(), begun.input.clone())
     };
     drop(reader);

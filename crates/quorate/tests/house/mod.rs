@@ -70,6 +70,8 @@ impl House {
     pub(crate) fn run(&self, arguments: &[&str], stdin: &str) -> std::process::Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
         command.args(arguments).current_dir(self.path()).env_remove("QUORATE_AS").env("USER", "eve").env("COLUMNS", "80");
+        // Nobody's own skills are in it.
+        command.env("HOME", self.path().join("home"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that is not interested in its input may have ended.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
