@@ -12,7 +12,7 @@ use crate::{root, say};
 const MAY_DEPEND: [(&str, &[&str]); 9] = [
     ("expr", &["rust_decimal", "serde"]),
     ("core", &["quorate-expr", "jiff", "serde", "serde_json", "sha2", "thiserror"]),
-    ("project", &["quorate-expr", "quorate-core", "annotate-snippets", "granit-parser", "serde", "serde_json"]),
+    ("project", &["quorate-expr", "quorate-core", "annotate-snippets", "granit-parser", "minijinja", "serde", "serde_json"]),
     ("journal", &["quorate-core", "rusqlite", "serde", "serde_json", "thiserror", "tokio"]),
     (
         "agents",
@@ -21,7 +21,9 @@ const MAY_DEPEND: [(&str, &[&str]); 9] = [
             "quorate-expr",
             "futures-util",
             "jiff",
+            "minijinja",
             "reqwest",
+            "rmcp",
             "rustix",
             "rustls",
             "serde",

@@ -87,7 +87,7 @@ impl Agent {
 }
 
 /// Ends a whole process group when it is dropped.
-struct Group(Option<Pid>);
+pub(crate) struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Group {
@@ -121,7 +121,7 @@ impl Program {
         self.command.first().map_or("", String::as_str)
     }
 
-    fn start(&self, revealed: &mut Revealed) -> Result<(Child, Group), Failure> {
+    pub(crate) fn start(&self, revealed: &mut Revealed) -> Result<(Child, Group), Failure> {
         let mut words = self.launcher.iter().chain(&self.command);
         let mut command = Command::new(words.next().map_or("", String::as_str));
         command.args(words).env_clear();
@@ -233,7 +233,7 @@ impl Program {
         }
     }
 
-    fn failed(&self, status: ExitStatus, complaint: &str) -> Failure {
+    pub(crate) fn failed(&self, status: ExitStatus, complaint: &str) -> Failure {
         use std::os::unix::process::ExitStatusExt as _;
         let (class, how) = match (status.code(), status.signal()) {
             (Some(NOT_STARTED), _) if complaint.starts_with(NOT_STARTED_MARK) => {
@@ -277,7 +277,7 @@ async fn read_all(stdout: Option<ChildStdout>, limit: usize) -> Result<Vec<u8>, 
 }
 
 /// The end of what is written, however much it is.
-async fn read_end(stderr: Option<impl AsyncRead + Unpin>) -> String {
+pub(crate) async fn read_end(stderr: Option<impl AsyncRead + Unpin>) -> String {
     let mut kept: Vec<u8> = Vec::new();
     let mut piece = [0; 4_096];
     if let Some(mut stderr) = stderr {

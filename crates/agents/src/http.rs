@@ -10,7 +10,7 @@ use crate::breaker::BreakerRule;
 use crate::net::{Reach, beginning, body, class_of, client, retry_after, unanswered, url};
 use crate::secret::{Revealed, Secret};
 use crate::skill::Shelf;
-use crate::wire::{answer, invalid, question, without_mark};
+use crate::wire::{answer, invalid, now, question, without_mark};
 use crate::{Agent, Call, Outcome};
 
 /// A service that does work.
@@ -163,9 +163,4 @@ fn with_type(failure: Failure, kind: Option<&HeaderValue>) -> Failure {
 fn traceparent(request: &Request) -> String {
     let attempt = Digest::of_parts(&[&request.run.0.to_be_bytes(), request.task.as_bytes(), &request.attempt.to_be_bytes()]);
     format!("00-{}-{}-01", request.run, &attempt.to_string()[..16])
-}
-
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -10,6 +10,9 @@ mod cancel;
 mod exec;
 mod http;
 mod line;
+mod llm;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod net;
 mod registry;
 mod seat;
@@ -17,6 +20,7 @@ mod secret;
 mod skill;
 mod slate;
 mod standard;
+mod voice;
 mod wire;
 
 use std::fmt;
@@ -24,14 +28,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use quorate_core::{AgentRef, Effect, Failure, FailureClass, Millis, Reply, Request};
-use quorate_expr::Type;
+use quorate_core::{AgentRef, Effect, Failure, FailureClass, Millis, Reply, Request, Usage};
+use quorate_expr::{Decimal, Type};
 
 pub use breaker::{BreakerRule, BreakerState};
 pub use cancel::Cancel;
 pub use exec::{NOT_STARTED, NOT_STARTED_MARK, Program};
 pub use http::Service;
 pub use line::{Line, PLACES_PER_LEVEL, Rank};
+pub use llm::{AgentTools, Api, Listing, Model, Prices, Prompt, Tool, ToolAnswer, Toolbox, USUAL_MAX_TOKENS, USUAL_STEPS, Using};
+#[cfg(feature = "mcp")]
+pub use mcp::{McpPlace, McpServer, McpTools};
 pub use net::Reach;
 pub use registry::{Endpoint, NoCandidate, Overview, Registry, RegistryStats};
 pub use seat::{Grant, MAX_REST, Mode, Place, Wanted};
@@ -39,6 +46,7 @@ pub use secret::Secret;
 pub use skill::{MAX_SKILL_FILES, MAX_SKILL_FILES_BYTES, MAX_SKILL_TEXT_BYTES, Shelf, SkillFile, SkillText, files_of};
 pub use slate::{Ask, Picked, Slate};
 pub use standard::{STANDARD, standard};
+pub use voice::Voice;
 
 /// What comes of a call.
 pub type Outcome = Result<Reply, Failure>;
@@ -54,13 +62,26 @@ pub struct Call {
     pub cancel: Cancel,
     /// At which of the agent's endpoints; 0 where it has none.
     pub endpoint: usize,
+    /// Where it says what it has so far.
+    pub voice: Voice,
+    /// What it may use, where its run has a budget.
+    pub allowance: Option<Allowance>,
+}
+
+/// What a call may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Tokens, read and written together.
+    pub tokens: Option<u64>,
+    /// Money.
+    pub cost: Option<Decimal>,
 }
 
 impl Call {
     /// A call that is wanted.
     #[must_use]
     pub fn new(request: Request) -> Call {
-        Call { request, cancel: Cancel::new(), endpoint: 0 }
+        Call { request, cancel: Cancel::new(), endpoint: 0, voice: Voice::default(), allowance: None }
     }
 }
 
@@ -79,8 +100,13 @@ pub struct Agent {
     pub(crate) endpoints: Vec<Arc<str>>,
     probe: Option<Probe>,
     probe_every: Option<Millis>,
+    talks: bool,
+    reserve: Option<Reserve>,
     doing: Doing,
 }
+
+/// What a call may use at most, guessed before it is made.
+pub type Reserve = Arc<dyn Fn(&Request) -> Usage + Send + Sync>;
 
 /// Asks an agent, at one of its endpoints, whether it is well.
 pub type Probe = Arc<dyn Fn(usize) -> Probing + Send + Sync>;
@@ -114,6 +140,8 @@ impl Agent {
             endpoints: Vec::new(),
             probe: None,
             probe_every: None,
+            talks: false,
+            reserve: None,
             doing,
         }
     }
@@ -229,6 +257,32 @@ impl Agent {
     pub fn probe_every(mut self, every: Millis) -> Agent {
         self.probe_every = Some(every);
         self
+    }
+
+    /// Whether it says what it has while it works; see [`Call::voice`].
+    #[must_use]
+    pub fn talks(mut self) -> Agent {
+        self.talks = true;
+        self
+    }
+
+    /// What a call may use at most, by what is asked. A run with a budget sets so much aside before it makes the call.
+    #[must_use]
+    pub fn reserving(mut self, guess: impl Fn(&Request) -> Usage + Send + Sync + 'static) -> Agent {
+        self.reserve = Some(Arc::new(guess));
+        self
+    }
+
+    /// Whether it says what it has while it works.
+    #[must_use]
+    pub fn does_talk(&self) -> bool {
+        self.talks
+    }
+
+    /// What a call may use at most, if that can be said before it.
+    #[must_use]
+    pub fn reserve(&self, request: &Request) -> Option<Usage> {
+        self.reserve.as_ref().map(|guess| guess(request))
     }
 
     /// How it is asked whether it is well, if it can be.

@@ -188,7 +188,11 @@ pub(crate) fn class_of(status: StatusCode) -> FailureClass {
 
 /// How long a service asks to be left alone: in seconds, or until a point in time.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Millis> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    retry_after_text(headers.get(RETRY_AFTER)?.to_str().ok()?, now)
+}
+
+pub(crate) fn retry_after_text(text: &str, now: Timestamp) -> Option<Millis> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Millis(u64::from(seconds) * 1_000));
     }

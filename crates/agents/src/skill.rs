@@ -130,6 +130,17 @@ impl Shelf {
         }
         Ok(Some(folder))
     }
+
+    /// A file of a skill, as it was when the run began.
+    pub(crate) fn file(&self, skill: &Skill, text: &SkillText, path: &str) -> Result<Vec<u8>, Failure> {
+        let Some(file) = text.files.iter().find(|file| file.path == path) else {
+            let names: Vec<&str> = text.files.iter().map(|file| file.path.as_str()).collect();
+            let there = if names.is_empty() { "it has none".to_owned() } else { format!("it has: {}", names.join(", ")) };
+            return Err(invalid(format!("the skill `{}` has no file `{path}`; {there}", skill.name)));
+        };
+        let gone = || invalid(format!("the skill `{}` is not on this machine", skill.name));
+        file.check(&skill.name, self.0.get(&*skill.name).ok_or_else(gone)?)
+    }
 }
 
 impl SkillFile {

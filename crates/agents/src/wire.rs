@@ -91,7 +91,7 @@ impl Beside<'_> {
             Ok(Usage { tokens_in: used.tokens_in, tokens_out: used.tokens_out, cost })
         });
         let confidence = self.confidence.map(|confidence| decimal("confidence", confidence)).transpose()?;
-        Ok(Said { confidence, usage: usage.transpose()?, log: self.log })
+        Ok(Said { confidence, usage: usage.transpose()?, log: self.log, tools: Vec::new() })
     }
 }
 
@@ -163,4 +163,10 @@ fn output(text: &str) -> Result<Payload, Failure> {
 
 pub(crate) fn invalid(message: String) -> Failure {
     Failure::new(FailureClass::Invalid, message)
+}
+
+/// The time, in microseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

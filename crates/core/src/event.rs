@@ -585,6 +585,25 @@ pub struct Said {
     /// What it wants to be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// The tools that it used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolUse>,
+}
+
+/// A tool that an agent used while it worked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolUse {
+    /// Its name.
+    pub name: String,
+    /// What it was asked; of a long text, the beginning.
+    pub asked: String,
+    /// What it answered; of a long text, the beginning.
+    pub answered: String,
+    /// How long that took.
+    pub took: Millis,
+    /// Whether it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
 }
 
 /// What a call used.

@@ -32,7 +32,7 @@ pub use decision::{ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_R
 pub use draft::{Draft, Role};
 pub use event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, MAX_TEXT_BYTES, Operand, Parent, Question,
-    RunStatus, Said, Signal, Skill, Start, TaskRef, Usage, Verdict,
+    RunStatus, Said, Signal, Skill, Start, TaskRef, ToolUse, Usage, Verdict,
 };
 pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};

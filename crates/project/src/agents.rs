@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::files::{AGENT, BREAKER, HEALTH, HTTP};
 use crate::lower::texts;
+use crate::models::{Later, LlmSpec, McpSpec, Reader};
 use crate::report::Diagnostic;
 use crate::shape::{duration, json, number, truth};
 use crate::types;
@@ -76,7 +77,7 @@ impl AgentSpec {
 }
 
 /// What does the work of an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Does {
     /// A function built into the program, by its name.
     Function(String),
@@ -84,6 +85,10 @@ pub enum Does {
     Exec(ExecSpec),
     /// A service.
     Http(HttpSpec),
+    /// A language model.
+    Llm(Box<LlmSpec>),
+    /// A tool of an MCP server.
+    Mcp(McpSpec),
 }
 
 /// A service that is called.
@@ -148,15 +153,22 @@ pub struct ExecSpec {
 /// What may stand only where all versions of an agent are.
 const OF_ALL_VERSIONS: [&str; 4] = ["version", "versions", "instances", "sticky_by"];
 /// What says what an agent is.
-const KINDS: [&str; 3] = ["use", "exec", "http"];
+const KINDS: [&str; 5] = ["use", "exec", "http", "llm", "mcp"];
 
 /// Reads an agent whose shape was checked, with its versions.
-pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec<Diagnostic>) -> Option<AgentSpec> {
+pub(crate) fn read(
+    reader: Reader<'_>,
+    node: &Node,
+    functions: &[&str],
+    later: &mut Later,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<AgentSpec> {
+    let id = reader.id;
     if functions.contains(&id) {
         let problem = Diagnostic::error("A014", format!("`{id}` is always there, and would be another one here")).at(node.span);
         problems.push(problem.help("choose another name"));
     }
-    let Some(versions) = AGENT.get(node, "versions") else { return one(id, &[node], None, functions, problems) };
+    let Some(versions) = AGENT.get(node, "versions") else { return one(reader, &[node], None, functions, later, problems) };
     for field in KINDS.into_iter().chain(["version"]).filter_map(|name| AGENT.get(node, name)) {
         let problem = Diagnostic::error("A015", format!("`{id}` has several versions, and this is of none of them")).at(field.span);
         problems.push(problem.help("write it into the version that it belongs to"));
@@ -167,7 +179,7 @@ pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec
             let problem = Diagnostic::error("A016", "this belongs to the agent, and not to one of its versions").at(field.span);
             problems.push(problem.help("write it one level up, beside `versions`"));
         }
-        read.extend(one(id, &[version, node], Some(&key.name), functions, problems));
+        read.extend(one(reader, &[version, node], Some(&key.name), functions, later, problems));
     }
     // The one with the greatest share stands for all of them.
     let greatest = (0..read.len()).rev().max_by_key(|position| read[*position].share.unwrap_or(1))?;
@@ -180,7 +192,15 @@ pub(crate) fn read(id: &str, node: &Node, functions: &[&str], problems: &mut Vec
 }
 
 /// Reads one version of an agent: what a node does not say, the next one does.
-fn one(id: &str, nodes: &[&Node], version: Option<&str>, functions: &[&str], problems: &mut Vec<Diagnostic>) -> Option<AgentSpec> {
+fn one(
+    reader: Reader<'_>,
+    nodes: &[&Node],
+    version: Option<&str>,
+    functions: &[&str],
+    later: &mut Later,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<AgentSpec> {
+    let id = reader.id;
     let get = |name| nodes.iter().find_map(|node| AGENT.get(node, name));
     let text = |name| get(name).and_then(Node::text).map(str::to_owned);
     let whole = |name| get(name).and_then(number).and_then(|text| text.parse::<usize>().ok());
@@ -197,6 +217,8 @@ fn one(id: &str, nodes: &[&Node], version: Option<&str>, functions: &[&str], pro
             Does::Function(name.to_owned())
         }
         [("exec", program)] => Does::Exec(exec(program, problems)),
+        [("llm", model)] => Does::Llm(Box::new(reader.llm(model, later, problems))),
+        [("mcp", server)] => Does::Mcp(reader.mcp(server, later, problems)),
         [(_, service)] => Does::Http(http(service, problems)),
         [(first, _), (second, node), ..] => {
             let problem = Diagnostic::error("A002", format!("`{id}` is two things at once: `{first}` and `{second}`")).at(node.span);
@@ -205,7 +227,9 @@ fn one(id: &str, nodes: &[&Node], version: Option<&str>, functions: &[&str], pro
         }
         [] => {
             let problem = Diagnostic::error("A003", format!("nothing says what `{id}` is")).at(nodes[0].span);
-            problems.push(problem.help("give it `use`, for a function built in, `exec`, for a program, or `http`, for a service"));
+            problems.push(problem.help(
+                "give it `use`, `exec`, `http`, `llm` or `mcp`: a function built in, a program, a service, a model or a tool of a server",
+            ));
             return None;
         }
     };
@@ -266,16 +290,14 @@ fn health(node: &Node, does: &Does, problems: &mut Vec<Diagnostic>) -> HealthSpe
     }
     let (path, command) = (HEALTH.get(node, "path"), HEALTH.get(node, "command"));
     let misplaced = match does {
-        Does::Function(_) => path.or(command),
+        Does::Function(_) | Does::Llm(_) | Does::Mcp(_) => path.or(command),
         Does::Exec(_) => path,
         Does::Http(_) => command,
     };
     if let Some(misplaced) = misplaced {
-        problems.push(
-            Diagnostic::error("A019", "an agent of this kind is not asked like that")
-                .at(misplaced.span)
-                .help("a service is asked at a `path`, a program with a `command`, and a function not at all"),
-        );
+        problems.push(Diagnostic::error("A019", "an agent of this kind is not asked like that").at(misplaced.span).help(
+            "a service is asked at a `path`, a program with a `command`, a model and a server by themselves, and a function not at all",
+        ));
     }
     HealthSpec {
         every: HEALTH.get(node, "every").and_then(duration),
@@ -305,7 +327,7 @@ fn http(node: &Node, problems: &mut Vec<Diagnostic>) -> HttpSpec {
     }
 }
 
-fn check_url(text: &str, node: &Node, problems: &mut Vec<Diagnostic>) {
+pub(crate) fn check_url(text: &str, node: &Node, problems: &mut Vec<Diagnostic>) {
     let known = ["http://", "https://", "env:", "file:"].iter().any(|start| text.starts_with(start));
     if !known {
         let problem = Diagnostic::error("A020", format!("`{text}` is no address of a service")).at(node.span);
@@ -342,6 +364,6 @@ fn exec(node: &Node, problems: &mut Vec<Diagnostic>) -> ExecSpec {
 }
 
 /// Whether a path leads out of the folder that it starts in.
-fn leaves_the_project(path: &str) -> bool {
+pub(crate) fn leaves_the_project(path: &str) -> bool {
     path.starts_with(['/', '\\', '~']) || path.contains(':') || path.split(['/', '\\']).any(|part| part == "..")
 }

@@ -108,6 +108,12 @@ pub(crate) static AGENT: Object = Object {
             "A service: what is asked is posted to it as JSON, and the body of its answer is the answer. An address, or `env:NAME`.",
         )
         .or(&["endpoint"]),
+        field(
+            "llm",
+            Shape::Either(&[Shape::Text, Shape::Object(&LLM)]),
+            "A language model: its prompt is filled in and sent, and what it says is the answer.",
+        ),
+        field("mcp", Shape::Object(&MCP), "A tool of an MCP server; of a server without `tool`, the one that `params.tool` names."),
         field("name", Shape::Text, "What people call it."),
         field("description", Shape::Text, "What it is for."),
         field("version", Shape::Text, "Its version; it is recorded with everything that it returns."),
@@ -197,6 +203,88 @@ pub(crate) static HTTP: Object = Object {
         ),
         field("allow_private", Shape::Bool, "Whether it may be on this machine or in a network around it."),
         field("max_output", Shape::Whole(1, 16 * 1024 * 1024), "How many bytes it may answer."),
+    ],
+};
+
+pub(crate) static LLM: Object = Object {
+    title: "llm",
+    what: "a language model",
+    fields: &[
+        field("model", Shape::Text, "Which model, as its service calls it.").required(),
+        field(
+            "api",
+            Shape::Choice(&["openai", "anthropic"]),
+            "In which format the service is spoken to; `anthropic` for models called claude…, and else `openai`, which most speak.",
+        ),
+        field(
+            "url",
+            Shape::Some(&Shape::Text),
+            "Where the service is, up to the version, as in http://localhost:11434/v1; that of the format's own where it is not given.",
+        )
+        .or(&["urls", "base_url", "endpoints"]),
+        field("key", Shape::Text, "By what the service knows you: `env:NAME` or `file:PATH`.").or(&["api_key"]),
+        field("headers", Shape::Map(&Shape::Text), "What is sent along: a value, `env:NAME` or `file:PATH`."),
+        field("allow_private", Shape::Bool, "Whether it may be on this machine or in a network around it."),
+        field("instructions", Shape::Text, "What the model should always heed."),
+        field("system", Shape::Text, "The same as a template: a file in `prompts`."),
+        field(
+            "prompt",
+            Shape::Text,
+            "What it is asked: a file in `prompts`, a Jinja template. Where it is not given, what the task is about.",
+        ),
+        field(
+            "inputs",
+            Shape::Type,
+            "What the templates may name, each with its type; taken from `params`, else from `input`. A name with `?` may be missing.",
+        ),
+        field("max_tokens", Shape::Whole(1, 1_000_000), "How many tokens it may write in a turn; 4,096 where it is not given."),
+        field("temperature", Shape::Number(0.0, 2.0), "How freely it chooses its words."),
+        field("stream", Shape::Bool, "Whether it is heard while it answers; true where it is not given."),
+        field("extra", Shape::Map(&Shape::Any), "What else the service is told, as its own documents name it."),
+        field("prices", Shape::Object(&PRICES), "What a million tokens cost, in the currency of the project."),
+        field(
+            "tools",
+            Shape::List(&Shape::Either(&[Shape::Text, Shape::Object(&TOOL)])),
+            "Agents that it may use while it works; of an MCP server, its tools.",
+        ),
+        field("max_steps", Shape::Whole(1, 100), "How many turns a call may take; 8 where it is not given."),
+    ],
+};
+
+pub(crate) static PRICES: Object = Object {
+    title: "prices",
+    what: "what tokens cost",
+    fields: &[
+        field("input", Shape::Number(0.0, 1_000_000.0), "A million that are read."),
+        field("cached", Shape::Number(0.0, 1_000_000.0), "A million that are read and that the service had at hand."),
+        field("output", Shape::Number(0.0, 1_000_000.0), "A million that are written."),
+    ],
+};
+
+pub(crate) static TOOL: Object = Object {
+    title: "tool",
+    what: "a tool",
+    fields: &[
+        field("agent", Shape::Text, "The agent.").required(),
+        field("description", Shape::Text, "What the model is told that it does; what the agent says of itself where it is not given."),
+        field("input", Shape::Type, "What it takes; anything where it is not given."),
+        field("only", NAMES, "Of the tools of an MCP server, these alone."),
+    ],
+};
+
+pub(crate) static MCP: Object = Object {
+    title: "mcp",
+    what: "an MCP server",
+    fields: &[
+        field("command", Shape::List(&Shape::Text), "The program that is the server, with its arguments."),
+        field("env", Shape::Map(&Shape::Text), "Variables that are set for it: a value, `env:NAME` or `file:PATH`."),
+        field("pass_env", NAMES, "Variables that it gets from the environment of Quorate."),
+        field("folder", Shape::Text, "Where it runs, inside the project."),
+        field("url", Shape::Text, "Its address, if it is a service that speaks streamable HTTP: a value or `env:NAME`."),
+        field("headers", Shape::Map(&Shape::Text), "What is sent along: a value, `env:NAME` or `file:PATH`."),
+        field("allow_private", Shape::Bool, "Whether it may be on this machine or in a network around it."),
+        field("from", Shape::Text, "The agent whose server it is, so that both share one."),
+        field("tool", Shape::Text, "The tool that is called, with `params`, or where there are none with `input`."),
     ],
 };
 

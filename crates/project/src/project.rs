@@ -9,6 +9,7 @@ use quorate_expr::{Severity, closest};
 use crate::agents::{self, AgentSpec};
 use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
+use crate::models::{Later, PROMPTS_FOLDER, Reader};
 use crate::report::{Diagnostic, Source};
 use crate::routes::{Known, Routes};
 use crate::shape::{duration, number, truth};
@@ -97,13 +98,14 @@ impl Project {
     /// Reads the files of a project. `functions` are the names that an agent may `use`.
     #[must_use]
     pub fn read(files: Vec<Source>, functions: &[&str]) -> Checked {
-        let mut reading = Reading { functions, problems: Vec::new(), project: Project::default() };
-        let trees = files.iter().enumerate().map(|(file, source)| match is_skill(source) {
-            true => {
+        let mut reading = Reading { functions, problems: Vec::new(), project: Project::default(), later: Later::default() };
+        let trees = files.iter().enumerate().map(|(file, source)| match Kind::of(source) {
+            Kind::Skill => {
                 reading.skill(file, source);
                 None
             }
-            false => reading.tree(file, source),
+            Kind::Prompt => None,
+            Kind::Yaml => reading.tree(file, source),
         });
         let trees: Vec<Option<Node>> = trees.collect();
         let mut usual = Usual::default();
@@ -115,11 +117,12 @@ impl Project {
                     usual = Usual::of(tree);
                     reading.settings(tree);
                 }
-                path if path.starts_with("agents/") => reading.agents(file, tree),
+                path if path.starts_with("agents/") => reading.agents(file, &files, tree),
                 path if path.starts_with("workflows/") => reading.find_workflows(file, path, tree, &mut written),
                 _ => {}
             }
         }
+        reading.check_models(&files);
         let mut compiling =
             Compiling { files: &files, written: &written, usual, groups: reading.project.groups.clone(), plans: BTreeMap::new() };
         for id in written.keys() {
@@ -144,6 +147,7 @@ struct Reading<'a> {
     functions: &'a [&'a str],
     problems: Vec<Diagnostic>,
     project: Project,
+    later: Later,
 }
 
 impl Reading<'_> {
@@ -182,6 +186,12 @@ impl Reading<'_> {
         self.report(file, problems);
     }
 
+    fn check_models(&mut self, files: &[Source]) {
+        let (later, mut found) = (std::mem::take(&mut self.later), Vec::new());
+        later.check(&self.project.agents, self.functions, files, &mut |file, problem| found.push((file, problem)));
+        found.into_iter().for_each(|(file, problem)| self.report(file, vec![problem]));
+    }
+
     fn settings(&mut self, tree: &Node) {
         let text = |name| PROJECT.get(tree, name).and_then(Node::text).map(str::to_owned);
         self.project.name = text("name");
@@ -194,10 +204,11 @@ impl Reading<'_> {
         self.project.groups = groups.iter().map(|(key, people)| (key.name.to_string(), texts(people))).collect();
     }
 
-    fn agents(&mut self, file: usize, tree: &Node) {
+    fn agents(&mut self, file: usize, files: &[Source], tree: &Node) {
         let mut problems = Vec::new();
         for (key, node) in tree.get("agents").map(Node::entries).unwrap_or_default() {
-            let Some(agent) = agents::read(&key.name, node, self.functions, &mut problems) else { continue };
+            let reader = Reader { file, id: &key.name, files };
+            let Some(agent) = agents::read(reader, node, self.functions, &mut self.later, &mut problems) else { continue };
             if self.project.agents.contains_key(&agent.id) {
                 let problem = Diagnostic::error("A006", format!("there are two agents called `{}`", agent.id)).at(key.span);
                 problems.push(problem.help("the other one stands in another file"));
@@ -285,8 +296,21 @@ impl Reading<'_> {
     }
 }
 
-fn is_skill(source: &Source) -> bool {
-    source.path.rsplit('/').next() == Some(SKILL_FILE)
+/// What a file of a project is.
+enum Kind {
+    Yaml,
+    Skill,
+    Prompt,
+}
+
+impl Kind {
+    fn of(source: &Source) -> Kind {
+        match source.path.split('/').next() {
+            _ if source.path.rsplit('/').next() == Some(SKILL_FILE) => Kind::Skill,
+            Some(PROMPTS_FOLDER) => Kind::Prompt,
+            _ => Kind::Yaml,
+        }
+    }
 }
 
 /// Whether a file of `workflows/` holds one workflow rather than several.

@@ -422,7 +422,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:1:28 error[W012] these workflows call each other: v → w → v | a loop is written as `repeat`
     workflows/w.yaml:1:1 error[F003] a file of workflows is a mapping, not a text
     agents/a.yaml:1:21 error[A001] there is no function `std.ehco` | did you mean `std.echo`?
-    agents/a.yaml:1:14 error[A003] nothing says what `a` is | give it `use`, for a function built in, `exec`, for a program, or `http`, for a service
+    agents/a.yaml:1:14 error[A003] nothing says what `a` is | give it `use`, `exec`, `http`, `llm` or `mcp`: a function built in, a program, a service, a model or a tool of a server
     agents/a.yaml:1:37 error[A002] `a` is two things at once: `use` and `exec` | leave out one of them, `use` or `exec`
     agents/a.yaml:1:22 error[A004] no program is named | write [python3, agents/rules.py]
     agents/a.yaml:1:46 error[A005] this folder lies outside of the project
@@ -441,7 +441,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     agents/a.yaml:1:60 error[A016] this belongs to the agent, and not to one of its versions | write it one level up, beside `versions`
     agents/a.yaml:1:26 error[A017] no version of `a` has a share of the runs | give one of them a `share` of 1 or more
     agents/a.yaml:1:42 error[A018] `customer` is no path into what a run is about | write a path such as input.customer, profile.region or session.user
-    agents/a.yaml:1:47 error[A019] an agent of this kind is not asked like that | a service is asked at a `path`, a program with a `command`, and a function not at all
+    agents/a.yaml:1:47 error[A019] an agent of this kind is not asked like that | a service is asked at a `path`, a program with a `command`, a model and a server by themselves, and a function not at all
     agents/a.yaml:1:22 error[A020] `localhost:8080` is no address of a service | write https://…, or `env:NAME` for one that stands in the environment
     agents/a.yaml:1:30 error[A021] a password in an address is seen by everybody who sees the address | send it in a header: `headers: { Authorization: Basic env:NAME }`
     agents/a.yaml:1:38 error[F001] a service has no field `allow_privat` | did you mean `allow_private`?

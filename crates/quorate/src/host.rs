@@ -2,17 +2,23 @@
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use quorate_agents::{Agent, BreakerRule, Call, Program, Reach, Registry, STANDARD, Secret, Service, standard};
+use quorate_agents::{
+    Agent, AgentTools, Api, BreakerRule, Call, Model, Prices, Program, Prompt, Reach, Registry, STANDARD, Secret, Service, Shelf, Toolbox,
+    standard,
+};
 use quorate_core::Payload;
 use quorate_expr::Type;
 use quorate_project::{
-    AgentSpec, BreakerSpec, Checked, Does, ExecSpec, FOLDERS, HealthSpec, HttpSpec, MAX_FILE_BYTES, PROJECT_FILE, Project, Source,
+    AgentSpec, ApiSpec, BreakerSpec, Checked, Does, ExecSpec, FOLDERS, HealthSpec, HttpSpec, LlmSpec, MAX_FILE_BYTES, PROJECT_FILE,
+    PROMPTS_FOLDER, Project, PromptSpec, Source,
 };
 use quorate_runtime::Options;
 use serde_json::{Map, Value};
+
+use crate::servers::Servers;
 
 /// Most files of a project.
 pub const MAX_FILES: usize = 10_000;
@@ -79,9 +85,10 @@ impl Host {
         // Programs run in it, and are found from it: a path from elsewhere would lead nowhere.
         let folder = &std::path::absolute(folder).map_err(|source| HostError::Folder { folder: folder.to_owned(), source })?;
         let mut files = vec![source(folder, &folder.join(PROJECT_FILE))];
-        for name in FOLDERS {
+        for name in FOLDERS.into_iter().chain([PROMPTS_FOLDER]) {
             let mut found = Vec::new();
-            collect(folder, &folder.join(name), 0, &mut found)?;
+            let ends: &[&str] = if name == PROMPTS_FOLDER { &["md", "txt", "j2", "jinja"] } else { &["yaml", "yml"] };
+            collect(folder, &folder.join(name), ends, 0, &mut found)?;
             found.sort();
             if files.len() + found.len() > MAX_FILES {
                 return Err(HostError::TooManyFiles { folder: folder.to_owned() });
@@ -103,8 +110,12 @@ impl Host {
     }
 
     /// The agents of the project, ready to be called. `functions` gives those that the program brings along.
-    pub fn registry(&self, functions: impl Fn(&str, &str) -> Option<Agent>) -> Registry {
-        let registry = Registry::new();
+    pub fn registry(&self, functions: impl Fn(&str, &str) -> Option<Agent>) -> Arc<Registry> {
+        Arc::new_cyclic(|me| self.fill(Registry::new(), me, functions))
+    }
+
+    fn fill(&self, registry: Registry, me: &Weak<Registry>, functions: impl Fn(&str, &str) -> Option<Agent>) -> Registry {
+        let servers = self.servers();
         for name in STANDARD {
             standard(name, name).into_iter().for_each(|agent| registry.register(agent));
         }
@@ -114,6 +125,8 @@ impl Host {
                     Does::Function(name) => functions(name, &id).or_else(|| standard(name, &id)),
                     Does::Exec(exec) => Some(self.program(&id, exec, &spec.health)),
                     Does::Http(http) => Some(self.service(&id, http, &spec.health)),
+                    Does::Llm(llm) => self.model(llm, spec, me, &servers).map(|model| Agent::from_model(&id, model)),
+                    Does::Mcp(mcp) => servers.agent(&id, spec, mcp),
                 };
                 let Some(agent) = made.map(|agent| dressed(agent, spec)) else { continue };
                 let version = agent.identity().version.clone();
@@ -137,6 +150,51 @@ impl Host {
         }
     }
 
+    /// A language model; one whose prompts are no templates has been reported as that.
+    fn model(&self, llm: &LlmSpec, spec: &AgentSpec, registry: &Weak<Registry>, servers: &Servers) -> Option<Model> {
+        let secret = |text: &String| Secret::parse(text, &self.folder);
+        let prompt = |prompt: &Option<PromptSpec>| prompt.as_ref().map(|prompt| Prompt::new(&prompt.path, &prompt.text)).transpose().ok();
+        let api = match llm.api {
+            ApiSpec::OpenAi => Api::OpenAi,
+            ApiSpec::Anthropic => Api::Anthropic,
+        };
+        let usual = Model::new(api, &llm.model);
+        let mut tools: Vec<Arc<dyn Toolbox>> = Vec::new();
+        let mut agents = AgentTools::new(registry.clone());
+        for tool in &llm.tools {
+            let known = self.project().agents.get(&tool.agent);
+            let effect = known.and_then(|agent| agent.effect).unwrap_or_default();
+            if let Some((known, Does::Mcp(mcp))) = known.map(|agent| (agent, &agent.does)) {
+                tools.extend(servers.tools(tool, known, mcp, registry));
+                continue;
+            }
+            let about = tool.description.as_deref().or_else(|| known?.description.as_deref()).unwrap_or(&tool.agent);
+            agents = agents.agent(&tool.agent, about, &tool.input, effect);
+        }
+        if !agents.is_empty() {
+            tools.push(Arc::new(agents));
+        }
+        Some(Model {
+            urls: llm.urls.iter().map(secret).collect(),
+            key: llm.key.as_ref().map(secret),
+            headers: llm.headers.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
+            reach: if llm.allow_private { Reach::Private } else { Reach::Public },
+            instructions: llm.instructions.clone(),
+            system: prompt(&llm.system)?,
+            prompt: prompt(&llm.prompt)?,
+            inputs: llm.inputs.clone(),
+            output: spec.output.clone(),
+            max_tokens: llm.max_tokens.unwrap_or(usual.max_tokens),
+            stream: llm.stream,
+            extra: llm.extra.clone(),
+            prices: Prices { input: llm.prices.input, cached: llm.prices.cached, output: llm.prices.output },
+            tools,
+            max_steps: llm.max_steps.unwrap_or(usual.max_steps),
+            shelf: self.shelf(),
+            ..usual
+        })
+    }
+
     fn service(&self, id: &str, http: &HttpSpec, health: &HealthSpec) -> Agent {
         let secret = |text: &String| Secret::parse(text, &self.folder);
         let service = Service {
@@ -150,21 +208,26 @@ impl Host {
     }
 
     fn program(&self, id: &str, exec: &ExecSpec, health: &HealthSpec) -> Agent {
-        let folder = exec.folder.as_ref().map_or_else(|| self.folder.clone(), |inside| self.folder.join(inside));
-        let program = Program {
-            command: self.found(&exec.command),
-            launcher: self.launcher.clone(),
-            folder: Some(folder),
-            env: exec.env.iter().map(|(name, value)| (name.clone(), Secret::parse(value, &self.folder))).collect(),
-            pass_env: exec.pass_env.clone(),
-            max_output: exec.max_output,
-            shelf: self.shelf(),
-        };
+        let program = self.started_by(&exec.command, exec.folder.as_ref(), &exec.env, &exec.pass_env);
+        let program = Program { max_output: exec.max_output, shelf: self.shelf(), ..program };
         let probe = (!health.command.is_empty()).then(|| Program { command: self.found(&health.command), ..program.clone() });
         let agent = if exec.keep_alive { Agent::from_server(id, program) } else { Agent::from_program(id, program) };
         match probe {
             Some(probe) => agent.probed_with(probe),
             None => agent,
+        }
+    }
+
+    /// A program of the project.
+    pub(crate) fn started_by(&self, command: &[String], folder: Option<&String>, env: &[(String, String)], pass_env: &[String]) -> Program {
+        Program {
+            command: self.found(command),
+            launcher: self.launcher.clone(),
+            folder: Some(folder.map_or_else(|| self.folder.clone(), |inside| self.folder.join(inside))),
+            env: env.iter().map(|(name, value)| (name.clone(), Secret::parse(value, &self.folder))).collect(),
+            pass_env: pass_env.to_vec(),
+            max_output: None,
+            shelf: Shelf::default(),
         }
     }
 
@@ -253,8 +316,8 @@ fn with_params(mut call: Call, usual: &Map<String, Value>) -> Call {
     call
 }
 
-/// The YAML files below a folder. What is linked from elsewhere is not read: a project is what lies in its folder.
-fn collect(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), HostError> {
+/// The files below a folder whose names end like that. What is linked from elsewhere is not read: a project is what lies in its folder.
+fn collect(root: &Path, folder: &Path, ends: &[&str], depth: usize, found: &mut Vec<PathBuf>) -> Result<(), HostError> {
     let wrong = |source| HostError::Folder { folder: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -269,9 +332,8 @@ fn collect(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -
             continue;
         }
         if kind.is_dir() && depth < MAX_FOLDERS {
-            collect(root, &path, depth + 1, found)?;
-        } else if !kind.is_dir() && path.extension().is_some_and(|end| ["yaml", "yml"].iter().any(|known| end.eq_ignore_ascii_case(known)))
-        {
+            collect(root, &path, ends, depth + 1, found)?;
+        } else if !kind.is_dir() && path.extension().is_some_and(|end| ends.iter().any(|known| end.eq_ignore_ascii_case(known))) {
             found.push(path);
         }
         if found.len() > MAX_FILES {

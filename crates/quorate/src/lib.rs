@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod host;
+mod servers;
 pub mod skills;
 
 /// The example in README.md is compiled and run like any other.
@@ -13,9 +14,10 @@ pub mod skills;
 struct Readme;
 
 pub use quorate_agents::{
-    Agent, Ask, BreakerRule, BreakerState, Call, Cancel, Doing, Endpoint, MAX_REST, MAX_SKILL_FILES, MAX_SKILL_FILES_BYTES,
-    MAX_SKILL_TEXT_BYTES, Mode, NOT_STARTED, NOT_STARTED_MARK, NoCandidate, Outcome, Overview, PLACES_PER_LEVEL, Picked, Place, Program,
-    Reach, Registry, RegistryStats, STANDARD, Secret, Service, Shelf, SkillFile, SkillText, Slate, files_of, standard,
+    Agent, AgentTools, Allowance, Api, Ask, BreakerRule, BreakerState, Call, Cancel, Doing, Endpoint, MAX_REST, MAX_SKILL_FILES,
+    MAX_SKILL_FILES_BYTES, MAX_SKILL_TEXT_BYTES, Mode, Model, NOT_STARTED, NOT_STARTED_MARK, NoCandidate, Outcome, Overview,
+    PLACES_PER_LEVEL, Picked, Place, Prices, Program, Prompt, Reach, Registry, RegistryStats, STANDARD, Secret, Service, Shelf, SkillFile,
+    SkillText, Slate, Tool, ToolAnswer, Toolbox, Voice, files_of, standard,
 };
 pub use quorate_core::*;
 pub use quorate_expr as expr;
@@ -24,4 +26,7 @@ pub use quorate_journal::{
     ReadError, Record, Report, RunInfo, SqliteJournal, SqliteOptions, SqliteReader, Stands, Text, Wanted, read_line, write_lines,
 };
 pub use quorate_project as project;
-pub use quorate_runtime::{Clock, Durability, Ended, Engine, Error, Follow, FollowRun, Opened, Options, Order, RunHandle, Stats};
+pub use quorate_runtime::{
+    Clock, Durability, Ended, Engine, Error, Follow, FollowRun, Heard, Listening, MAX_SPEECH_BYTES, Opened, Options, Order, RunHandle,
+    Stats,
+};

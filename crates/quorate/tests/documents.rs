@@ -77,7 +77,7 @@ fn stand(folder: TempDir, host: Host) -> Stage {
     let (log, begun) = (Log::default(), Instant::now());
     let registry = host.registry(|_, id| Some(probe(id, &log, begun)));
     let options = Options { clock: Clock::Tokio(Timestamp::from_micros(0), begun), ..host.options() };
-    let engine = Engine::new(Arc::new(MemoryJournal::new()), Arc::new(registry), options);
+    let engine = Engine::new(Arc::new(MemoryJournal::new()), registry, options);
     for workflow in host.project().workflows.values() {
         engine.know(&workflow.plan);
     }
@@ -647,7 +647,7 @@ async fn defect_of_002_approvals_were_lost_on_restart() {
     let open = || async {
         let journal = open_journal(&folder.path().join(".quorate")).unwrap();
         let registry = host.registry(|_, id| Some(probe(id, &log, Instant::now())));
-        Engine::open(journal, Arc::new(registry), host.options()).await.unwrap().engine
+        Engine::open(journal, registry, host.options()).await.unwrap().engine
     };
     let engine = open().await;
     let plan = host.project().workflows["w"].plan.clone();

@@ -22,7 +22,7 @@ fn folder() -> PathBuf {
 /// A run of a workflow on a clock of its own: its plan, and its journal line by line.
 async fn written(host: &Host, workflow: &str, input: &str, people: impl AsyncFnOnce(&Engine, RunId)) -> String {
     let clock = Clock::Tokio(Timestamp::from_micros(1_700_000_000_000_000), Instant::now());
-    let registry = Arc::new(host.registry(|_, _| None));
+    let registry = host.registry(|_, _| None);
     let engine = Engine::new(Arc::new(MemoryJournal::new()), registry, Options { clock, ..host.options() });
     host.project().workflows.values().for_each(|workflow| engine.know(&workflow.plan));
     let plan = host.project().workflows[workflow].plan.clone();

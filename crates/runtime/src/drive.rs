@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::engine::{Adopting, Engine, Live, Tap, ended, no_longer_awaited};
 use crate::slots::{Permit, Slots};
+use crate::speech::Speaking;
 use crate::{Durability, Ended, Error};
 
 /// Messages that are handled before their entries go to the journal together.
@@ -615,10 +616,13 @@ impl Driver {
             Launch::Call { task, request, place, permit } => {
                 let (attempt, deadline) = (request.attempt, request.deadline);
                 let cancel = Cancel::new();
-                let call = Call { request: *request, cancel: cancel.clone(), endpoint: place.endpoint() };
+                let talking = place.agent().does_talk().then(|| self.engine.give_voice(self.run.id(), task.id(), attempt));
+                let (voice, speaking) = talking.unzip();
+                let voice = voice.unwrap_or_default();
+                let call = Call { cancel: cancel.clone(), endpoint: place.endpoint(), voice, ..Call::new(*request) };
                 let id = CallId { task: task.clone(), attempt, life: self.life };
                 let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
-                let held = Held { place, _permit: permit };
+                let held = Held { place, _permit: permit, _speaking: speaking };
                 let handle = match held.place.agent().doing() {
                     Doing::Async(function) => {
                         let function = function.clone();
@@ -986,6 +990,7 @@ enum Prepared {
 struct Held {
     place: Place,
     _permit: Option<Permit>,
+    _speaking: Option<Speaking>,
 }
 
 /// Reports the end of a call, also of one that is dropped halfway.

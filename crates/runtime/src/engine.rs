@@ -20,6 +20,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::drive::{Driver, Message, Takeover, outcome_of};
 use crate::probe::keep_asking;
 use crate::slots::Slots;
+use crate::speech::Speeches;
 use crate::{Clock, Durability, Ended, Error};
 
 /// Runs that are loaded at a time when an engine is opened.
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) live: broadcast::Sender<Live>,
     /// Whether agents are asked how they are.
     probing: AtomicBool,
+    pub(crate) speeches: Speeches,
 }
 
 #[derive(Debug)]
@@ -198,6 +200,7 @@ impl Engine {
             stopped: watch::Sender::new(false),
             live: broadcast::Sender::new(LIVE_ENTRIES),
             probing: AtomicBool::new(false),
+            speeches: Speeches::default(),
         }))
     }
 
@@ -370,6 +373,7 @@ impl Engine {
 
     pub(crate) fn forget(&self, run: RunId) {
         if self.shard(run).remove(&run).is_some() {
+            self.0.speeches.forget(run);
             self.0.open.send_modify(|open| *open -= 1);
         }
     }

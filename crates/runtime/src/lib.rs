@@ -11,6 +11,7 @@ mod drive;
 mod engine;
 mod probe;
 mod slots;
+mod speech;
 mod stream;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use quorate_journal::{AppendError, ReadError};
 
 pub use clock::Clock;
 pub use engine::{Engine, Opened, Options, Order, RunHandle, Stats};
+pub use speech::{Heard, Listening, MAX_SPEECH_BYTES};
 pub use stream::{Follow, FollowRun};
 
 /// What has to be durable before what.

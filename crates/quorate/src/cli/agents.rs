@@ -54,6 +54,13 @@ enum Verb {
         /// Which; all of them where none is named.
         agents: Vec<String>,
     },
+    /// Lists the tools of an agent that is an MCP server.
+    ///
+    /// Example: quorate agents tools files
+    Tools {
+        /// Its id.
+        agent: String,
+    },
     /// Calls an agent once, and prints what it returns. Nothing is kept.
     ///
     /// Example: quorate agents call std.set --params '{"value": 3}'
@@ -98,6 +105,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         Verb::List { can } => list(context, can.as_deref()),
         Verb::Show { agent } => show(context, agent),
         Verb::Check { agents } => check(context, agents),
+        Verb::Tools { agent } => tools(context, agent),
         Verb::Call { agent, input: given, params } => {
             let given = input(given.as_deref())?;
             let params = params.as_deref().map(|params| input(Some(params))).transpose()?;
@@ -172,7 +180,17 @@ fn does(agent: &AgentSpec) -> (&'static str, String) {
         Does::Function(name) => ("function", name.clone()),
         Does::Exec(exec) => ("program", exec.command.join(" ")),
         Does::Http(http) => ("service", http.urls.join(", ")),
+        Does::Llm(llm) => ("model", format!("{}{}", llm.model, at(&llm.urls))),
+        Does::Mcp(mcp) => {
+            let tool = mcp.tool.as_deref().unwrap_or("any tool");
+            let place = mcp.from.clone().or_else(|| mcp.url.clone()).unwrap_or_else(|| mcp.command.join(" "));
+            ("tool", format!("{tool} of {place}"))
+        }
     }
+}
+
+fn at(urls: &[String]) -> String {
+    if urls.is_empty() { String::new() } else { format!(" at {}", urls.join(", ")) }
 }
 
 fn list(context: &Context, can: Option<&str>) -> Outcome {
@@ -288,6 +306,38 @@ fn check(context: &Context, wanted: &[String]) -> Outcome {
         table.show(&context.screen);
     }
     Ok(if ill > 0 { Exit::Failed } else { Exit::Succeeded })
+}
+
+#[cfg(not(feature = "mcp"))]
+fn tools(_context: &Context, _wanted: &str) -> Outcome {
+    Err(Problem::new(Exit::Failed, "this program was built without the feature `mcp`"))
+}
+
+#[cfg(feature = "mcp")]
+fn tools(context: &Context, wanted: &str) -> Outcome {
+    let host = context.host(&context.folder()?)?;
+    let agents = &host.project().agents;
+    if !agents.contains_key(wanted) {
+        return Err(no_agent(wanted, agents.keys().map(String::as_str)));
+    }
+    let server = host.mcp_server(wanted);
+    let server = server.ok_or_else(|| Problem::new(Exit::Invalid, format!("`{wanted}` is no MCP server, and has no tools of its own")))?;
+    let asked = super::runtime()?.block_on(server.tools());
+    let tools = asked.map_err(|failure| Problem::new(Exit::Failed, format!("{wanted} does not say what tools it has: {failure}")))?;
+    if context.global.json {
+        let one = |tool: &quorate::Tool| json!({ "tool": tool.name, "description": tool.description, "input": tool.input });
+        let all: Vec<Value> = tools.iter().map(one).collect();
+        context.screen.out(&json!({ "schema": "quorate.tools/1", "agent_id": wanted, "tools": all }).to_string());
+        return Ok(Exit::Succeeded);
+    }
+    let mut table = Table::new(&["TOOL", "TAKES", "WHAT FOR"]);
+    for tool in &tools {
+        let takes: Vec<&str> =
+            tool.input["properties"].as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default();
+        table.row([tool.name.clone().into(), takes.join(", ").into(), tool.description.clone().into()]);
+    }
+    table.show(&context.screen);
+    Ok(Exit::Succeeded)
 }
 
 /// What came of asking an agent.

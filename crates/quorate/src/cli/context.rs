@@ -210,7 +210,7 @@ impl Context {
             give(&journal, run, input).await?;
         }
         let open = journal.open_runs().await?;
-        let registry = Arc::new(host.registry(|_, _| None));
+        let registry = host.registry(|_, _| None);
         heed(&data, &registry);
         let Opened { engine, left } = Engine::open(journal, registry, host.options()).await?;
         for (run, wrong) in left {
@@ -222,7 +222,7 @@ impl Context {
 
     /// An engine that keeps nothing.
     pub(crate) fn fleeting(host: &Host) -> Owned {
-        let engine = Engine::new(Arc::new(MemoryJournal::new()), Arc::new(host.registry(|_, _| None)), host.options());
+        let engine = Engine::new(Arc::new(MemoryJournal::new()), host.registry(|_, _| None), host.options());
         know(&engine, host);
         Owned { engine, kept: false, open: Vec::new() }
     }

@@ -102,7 +102,8 @@ fn programs(host: &Host) -> Vec<(String, Result<String, String>)> {
     agents
         .filter_map(|agent| match &agent.does {
             Does::Exec(exec) => Some((agent.id.clone(), program(host, exec.command.first()?))),
-            Does::Function(_) | Does::Http(_) => None,
+            Does::Mcp(mcp) => Some((agent.id.clone(), program(host, mcp.command.first()?))),
+            Does::Function(_) | Does::Http(_) | Does::Llm(_) => None,
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Entries, as people and programs read them.
 
-use quorate::{Entry, Event, Grower, Payload, RunId, TaskRef, Verdict};
+use quorate::{Entry, Event, Grower, Heard, Payload, RunId, TaskRef, Verdict};
 use serde_json::{Value, json};
 
 /// The version of what [`json`] looks like.
@@ -81,6 +81,13 @@ pub(crate) fn line(event: &Event) -> Option<String> {
 
 fn names(tasks: &[TaskRef]) -> String {
     tasks.iter().map(TaskRef::id).collect::<Vec<_>>().join(", ")
+}
+
+/// What an agent says while it works: told as it comes, and kept nowhere.
+pub(crate) fn said(run: RunId, heard: &Heard) -> String {
+    let Heard { task, attempt, from, text } = heard;
+    let (run, kind) = (run.to_string(), "agent_said");
+    json!({ "schema": SCHEMA, "type": kind, "run_id": run, "step": task, "attempt": attempt, "from": from, "text": text }).to_string()
 }
 
 /// An entry for programs. `type` is the name under which others know such events.

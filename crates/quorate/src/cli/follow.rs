@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::{
-    Engine, Entry, Error, Event, FolderLock, FollowRun, Head, Order, Plan, Run, RunHandle, RunId, RunStatus, TaskStatus, TaskView,
-    Timestamp, Work,
+    Engine, Entry, Error, Event, FolderLock, FollowRun, Head, Heard, Listening, Order, Plan, Run, RunHandle, RunId, RunStatus, TaskStatus,
+    TaskView, Timestamp, Work,
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -208,6 +208,7 @@ async fn listen(
     let mut watching =
         Watching { id, plan, known, has_children: false, run: None, entries: Vec::new(), view, screen, tree: tree::Drawn::default() };
     let mut frames = tokio::time::interval(FRAME);
+    let mut voices = matches!(view, View::Tree | View::Entries).then(|| engine.listen(id));
     let enough = enough(at_most);
     tokio::pin!(enough);
     let mut left = None;
@@ -218,6 +219,7 @@ async fn listen(
                 Ok(None) | Err(Error::Stopping) => break,
                 Err(wrong) => return Err(wrong.into()),
             },
+            heard = heard(&mut voices) => watching.hear(heard),
             // What a run of its own does is not told here, and has to be looked at.
             _ = frames.tick(), if view == View::Tree || watching.has_children => watching.draw(),
             why = &mut enough => {
@@ -243,6 +245,17 @@ async fn listen(
     let Watching { run, entries, .. } = watching;
     let run = run.ok_or(Error::NoRun(id))?;
     Ok(Watched { run, entries, left })
+}
+
+/// What agents say meanwhile. Once they are silent for good nothing more comes of it.
+async fn heard(voices: &mut Option<Listening>) -> Heard {
+    if let Some(listening) = voices
+        && let Some(heard) = listening.next().await
+    {
+        return heard;
+    }
+    *voices = None;
+    std::future::pending().await
 }
 
 struct Watching<'a> {
@@ -273,6 +286,14 @@ impl Watching<'_> {
         }
         self.entries.push(entry);
         Ok(())
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match self.view {
+            View::Tree => self.tree.hear(heard),
+            View::Entries => self.screen.out(&events::said(self.id, &heard)),
+            View::Lines | View::Nothing => {}
+        }
     }
 
     /// Whether nothing more happens by itself.

@@ -313,7 +313,7 @@ fn show(context: &Context, wanted: &str, at: Option<u64>) -> Outcome {
     let at = if run.has_ended() || at.is_some() { last } else { now() };
     // Whoever reads it in a pipe looks for words, which are whole there.
     let wide = Screen { width: if screen.out_is_terminal { screen.width } else { usize::MAX }, err_color: screen.out_color, ..*screen };
-    for line in tree::lines(&run, &wide, at, "●", MAX_SHOWN) {
+    for line in tree::lines(&run, &wide, at, ("●", &tree::Said::new()), MAX_SHOWN) {
         screen.out(&line);
     }
     if let Some(output) = &summary.output {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::sync::Arc;
 
 use quorate::project::millis_between;
-use quorate::{Run, TaskStatus, TaskView, Timestamp};
+use quorate::{Heard, Run, TaskStatus, TaskView, Timestamp};
 
 use super::screen::{Screen, Style, columns, cut, lasting, one_line, sign};
 
@@ -18,20 +19,38 @@ const MAX_AGENT: usize = 24;
 const BELOW: &str = "      ";
 /// Most lines below a task.
 const MAX_BELOW: usize = 3;
+/// How much of what an agent says is shown: the end of it.
+const MAX_SAID: usize = 120;
 
 /// A tree that stands on the terminal.
 #[derive(Default)]
 pub(crate) struct Drawn {
     lines: usize,
     frame: usize,
+    /// The end of what the agents of tasks have said so far.
+    said: Said,
 }
 
+/// The end of what agents say, by task.
+pub(crate) type Said = BTreeMap<Arc<str>, String>;
+
 impl Drawn {
+    /// Takes in what an agent says.
+    pub(crate) fn hear(&mut self, heard: Heard) {
+        let tail = self.said.entry(heard.task).or_default();
+        if heard.from == 0 {
+            tail.clear();
+        }
+        tail.push_str(&heard.text);
+        let cut = tail.ceil_char_boundary(tail.len().saturating_sub(MAX_SAID));
+        tail.drain(..cut);
+    }
+
     /// Draws the run in the place of what was drawn before.
     pub(crate) fn draw(&mut self, run: &Run, screen: &Screen, now: Timestamp) {
         self.frame += 1;
         let spinner = SPINNER[self.frame % SPINNER.len()];
-        let lines = lines(run, screen, now, spinner, screen.height.saturating_sub(3));
+        let lines = lines(run, screen, now, (spinner, &self.said), screen.height.saturating_sub(3));
         let mut text = String::new();
         if self.lines > 0 {
             text.push_str(&format!("\x1b[{}A", self.lines));
@@ -59,7 +78,7 @@ impl Drawn {
 }
 
 /// The tasks of a run in so many lines: where there are more, those that matter most, and a count of the others.
-pub(crate) fn lines(run: &Run, screen: &Screen, now: Timestamp, spinner: &str, most: usize) -> Vec<String> {
+pub(crate) fn lines(run: &Run, screen: &Screen, now: Timestamp, (spinner, said): (&str, &Said), most: usize) -> Vec<String> {
     let mut told: Vec<TaskView<'_>> = run.tasks().filter(|task| is_told(*task)).collect();
     if told.iter().any(|task| task.grown()) {
         // Items and repeats stand by the task that they are of; what was undone comes last, in the order of undoing.
@@ -80,7 +99,7 @@ pub(crate) fn lines(run: &Run, screen: &Screen, now: Timestamp, spinner: &str, m
         |text: &dyn Fn(&TaskView<'_>) -> String, most: usize| shown.iter().map(|task| columns(&text(task))).max().unwrap_or(0).min(most);
     let name = width_of(&|task| one_line(task.id()), MAX_NAME);
     let agent = width_of(&|task| agent_of(*task), MAX_AGENT);
-    let look = Look { screen, now, spinner, name, agent };
+    let look = Look { screen, now, spinner, said, name, agent };
     let drawn = |spacious: bool| -> Vec<String> { shown.iter().flat_map(|task| look.rows(*task, spacious)).collect() };
     let mut lines = drawn(true);
     if lines.len() > most {
@@ -133,7 +152,7 @@ fn agent_of(task: TaskView<'_>) -> String {
 }
 
 /// What there is to say of a task besides how it stands.
-fn about(task: TaskView<'_>, now: Timestamp) -> String {
+fn about(task: TaskView<'_>, now: Timestamp, tail: Option<&String>) -> String {
     let mut said = Vec::new();
     match (task.setback(), task.due()) {
         (Some(setback), Some(due)) => {
@@ -144,6 +163,7 @@ fn about(task: TaskView<'_>, now: Timestamp) -> String {
     }
     said.extend(task.asks().map(|asks| asks.question.text.clone()));
     said.extend(task.cause().map(ToString::to_string));
+    said.extend(tail.filter(|_| task.status() == TaskStatus::Running).map(|tail| format!("… {}", tail.trim())));
     one_line(&said.join(": "))
 }
 
@@ -152,6 +172,7 @@ struct Look<'a> {
     screen: &'a Screen,
     now: Timestamp,
     spinner: &'a str,
+    said: &'a Said,
     /// How wide the columns are.
     name: usize,
     agent: usize,
@@ -169,7 +190,7 @@ impl Look<'_> {
         let pad = " ".repeat(self.agent.saturating_sub(columns(&agent)));
         let taken = task.started().map(|started| lasting(millis_between(started, task.ended().unwrap_or(self.now))));
         let stands = format!("  {:<9}  {agent}{pad} {:>7}", status.to_string(), taken.unwrap_or_default());
-        let about = about(task, self.now);
+        let about = about(task, self.now, self.said.get(task.id()));
         let room = self.screen.width.saturating_sub(self.name + 4);
         let left = room.saturating_sub(columns(&stands) + 2);
         let fits = columns(&about) <= left;
