@@ -184,6 +184,10 @@ impl Reader<'_> {
         let text = |name| get(name).and_then(Node::text).map(str::to_owned);
         let whole = |name| get(name).and_then(number).and_then(|text| text.parse::<u64>().ok());
         let model = text("model").unwrap_or_default();
+        if let Some(key) = get("key").filter(|key| key.text().is_some_and(|text| !text.starts_with("env:") && !text.starts_with("file:"))) {
+            let problem = Diagnostic::error("A028", "a key in a file is seen by everybody who sees the file").at(key.span);
+            problems.push(problem.help("write `env:NAME` or `file:PATH`, and change the key if it is a real one"));
+        }
         let inputs = match get("inputs").map(|node| types::read(node, problems)) {
             Some(Type::Object(fields)) => fields,
             Some(_) => {

@@ -342,6 +342,19 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     add(&agent("{ http: { url: ['https://me:secret@example.com/', env:OTHER] } }"));
     add(&agent("{ http: { url: env:URL, allow_privat: true } }"));
     add(&agent("{ http: env:URL, breaker: on }"));
+    let prompts = "--- prompts/judge.md\nIs {{ amout }} much?\n{% if %}\n--- prompts/other.md\nIs {{ amount }} of {{ input.all }} {{ currency }} much?\n";
+    let model = |text: &str| format!("{}{prompts}", agent(&format!("{{ llm: {text} }}")));
+    add(&model("{ model: m, prompt: juge.md }"));
+    add(&model("{ model: m, prompt: judge.md }"));
+    add(&model("{ model: m, prompt: other.md, inputs: { amounts: number } }"));
+    add(&model("{ model: m, inputs: number, key: sk-live-123456 }"));
+    add(&model("{ model: m, url: localhost:11434, tools: [a, std.eco, { agent: std.echo, input: text, only: [x] }] }"));
+    add(
+        "--- agents/a.yaml\nagents:\n  a: { llm: { model: m, tools: [b] } }\n  b: { llm: { model: m, tools: [{ agent: c }] } }\n  c: { effect: once, llm: { model: m, tools: [a] } }\n",
+    );
+    add(&agent("{ mcp: { tool: x } }"));
+    add(&agent("{ mcp: { command: [x], url: 'http://x', folder: ../x } }"));
+    add(&agent("{ mcp: { from: a, tool: x } }"));
     add("--- workflows/w.yaml\noutput: '{{ a }}'\ntasks: [{ id: a, agent: std.echo, optional: true }]\n");
     add("--- quorate.yaml\nlimits: { max_concurrent_agents: many }\n");
     let kinds: std::collections::BTreeSet<&str> =
@@ -446,6 +459,24 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     agents/a.yaml:1:30 error[A021] a password in an address is seen by everybody who sees the address | send it in a header: `headers: { Authorization: Basic env:NAME }`
     agents/a.yaml:1:38 error[F001] a service has no field `allow_privat` | did you mean `allow_private`?
     agents/a.yaml:1:40 error[F004] `breaker` is one of off, not `on`
+    agents/a.yaml:1:41 error[A023] there is no prompt `prompts/juge.md` | did you mean `prompts/judge.md`?
+    prompts/judge.md:2:1 error[A023] this is no template: unexpected end of block
+    prompts/other.md:1:7 error[A023] nobody declared `amount` | did you mean `amounts`?
+    prompts/other.md:1:39 error[A023] nobody declared `currency` | declare it under `inputs`, or read it from one of input, params, outputs, session, task, attempt
+    agents/a.yaml:1:41 error[A022] `inputs` takes names, each with its type
+    agents/a.yaml:1:54 error[A028] a key in a file is seen by everybody who sees the file | write `env:NAME` or `file:PATH`, and change the key if it is a real one
+    agents/a.yaml:1:38 error[A020] `localhost:11434` is no address of a service | write https://…, or `env:NAME` for one that stands in the environment
+    agents/a.yaml:1:63 error[A025] `a` would be a tool of its own: a → a | calls that wait for each other never end
+    agents/a.yaml:1:66 error[A024] there is no agent `std.eco`
+    agents/a.yaml:1:101 error[A022] a tool takes names, each with its type
+    agents/a.yaml:1:113 error[A027] only an MCP server has several tools to choose from
+    agents/a.yaml:2:33 error[A025] `a` would be a tool of its own: a → b → c → a | calls that wait for each other never end
+    agents/a.yaml:3:42 error[A025] `b` would be a tool of its own: b → c → a → b | calls that wait for each other never end
+    agents/a.yaml:4:47 error[A025] `c` would be a tool of its own: c → a → b → c | calls that wait for each other never end
+    agents/a.yaml:1:21 error[A027] nothing says where this MCP server is | give it `command`, for a program, `url`, for a service, or `from`, for that of another agent
+    agents/a.yaml:1:42 error[A027] this MCP server is at two places: `command` and `url` | leave out one of them
+    agents/a.yaml:1:62 error[A005] this folder lies outside of the project
+    agents/a.yaml:1:29 error[A024] `a` is no MCP server
     workflows/w.yaml:1:9 warning[P027] `a` may have failed or been skipped, and the run then returns nothing | say what stands in its place, as in default(a, …)
     quorate.yaml:1:34 error[F003] `max_concurrent_agents` takes a whole number from 1, not `many`
     ");
