@@ -593,7 +593,7 @@ async fn a_prompt_is_a_template_over_what_is_declared() {
     assert_snapshot!(ask(text, inputs).await, @r#"[{"role":"system","content":"Be brief."},{"role":"user","content":"EUR 12.5, tolerance false, {\"task\": \"Judge this break.\", \"tone\": \"dry\"}"}]"#);
     assert_snapshot!(ask("{{ rate }}", vec![field("rate", Type::NUMBER, true)]).await, @"invalid: its prompt needs `rate`, which stands neither in `params` nor in `input` [nothing used, unsent]");
     assert_snapshot!(ask("{{ currency }}", vec![field("currency", Type::NUMBER, true)]).await, @r#"invalid: `currency` should be a number, but is "EUR" [nothing used, unsent]"#);
-    assert_snapshot!(ask("{{ input.missing }}", Vec::new()).await, @"invalid: the prompt prompts/judge.md cannot be filled in: undefined value, in line 1 [nothing used, unsent]");
+    assert_snapshot!(ask("{{ input.missing }}", Vec::new()).await, @"invalid: the prompt prompts/judge.md cannot be filled in: undefined value: `input.missing` is undefined, in line 1 [nothing used, unsent]");
     assert_snapshot!(ask("{% for a in range(1000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}", Vec::new()).await, @"invalid: the prompt prompts/judge.md cannot be filled in: engine ran out of fuel, in line 1 [nothing used, unsent]");
     assert_snapshot!(Prompt::new("p.md", "a\n{% if %}").unwrap_err(), @"syntax error: unexpected end of block, in line 2");
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use quorate_expr::Truth;
 
+use crate::budget::{Exceeded, Room};
 use crate::choice::{Choice, MAX_FAILOVERS};
 use crate::decision::{Contributor, Decision, Look, NotTaken, OTHERWISE, Outcome, Rule};
 use crate::draft::{Expiry, Level, OnLate};
 use crate::event::cut;
 use crate::event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Question, RunStatus, Said, Signal,
-    Start, TaskRef, Verdict,
+    Start, TaskRef, Usage, Verdict,
 };
 use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
 use crate::run::{Agenda, Asking, Corrupt, Delegation, JoinVerdict, NOBODY, NONE, Origin, Run, State, TaskStatus};
@@ -35,6 +36,8 @@ pub enum Input {
         timeout: Option<Millis>,
         /// Why this agent, where there was a choice.
         choice: Option<Box<Choice>>,
+        /// What the call may use at most, where that can be said before it.
+        wanted: Option<Usage>,
     },
     /// A run of its own was found for a task that may start.
     ChildDispatched {
@@ -327,7 +330,7 @@ impl Deciding<'_> {
 
     fn input(&mut self, input: Input) -> Result<(), Refusal> {
         match input {
-            Input::Dispatched { task, agent, timeout, choice } => self.dispatched(task, agent, timeout, choice),
+            Input::Dispatched { task, agent, timeout, choice, wanted } => self.dispatched(task, agent, timeout, choice, wanted),
             Input::ChildDispatched { task } => self.child_dispatched(task),
             Input::Nobody { task, failure, for_now } => {
                 self.nobody(task, failure, for_now);
@@ -436,11 +439,57 @@ impl Deciding<'_> {
         agent: Arc<AgentRef>,
         timeout: Option<Millis>,
         choice: Option<Box<Choice>>,
+        wanted: Option<Usage>,
     ) -> Result<(), Refusal> {
         let (task, attempt) = self.next_attempt(task)?;
+        if let Some(wanted) = wanted.as_ref().filter(|_| self.run.plan.budget.is_some())
+            && !self.affords(&task, wanted)
+        {
+            return Ok(());
+        }
+        let reserved = wanted.filter(|_| self.run.plan.budget.is_some()).map(Box::new);
         let deadline = self.run.timeout_of(&task).or(timeout).map(|timeout| self.at.plus(timeout));
-        self.record(Event::TaskStarted { task, attempt, agent, deadline, choice });
+        self.record(Event::TaskStarted { task, attempt, agent, deadline, choice, reserved });
         Ok(())
+    }
+
+    /// Whether the run can afford a call now. Where it never could, people are asked for more, or the task fails.
+    fn affords(&mut self, task: &TaskRef, wanted: &Usage) -> bool {
+        let plan = self.run.plan.clone();
+        let Some(budget) = &plan.budget else { return true };
+        let spending = self.run.spending.get_or_insert_default();
+        match budget.room(spending, wanted) {
+            Room::Fits => return true,
+            Room::Later => return false,
+            Room::Over => {}
+        }
+        let (used, limit) = (spending.used.clone(), budget.limit(spending.raised));
+        let exceeded = Box::new(Exceeded { task: task.clone(), used, wanted: wanted.clone(), limit });
+        match budget.ask {
+            Some(ask) if self.run.conclusion.is_none() && !self.run.was_refused_more() => {
+                if !self.run.asks_for_more() {
+                    let tasks = vec![plan.nodes[ask as usize].id.clone()];
+                    self.record(Event::Grew { by: Grower::Budget(exceeded), tasks });
+                }
+            }
+            _ => self.record(Event::TaskFailed { task: task.clone(), cause: Box::new(Cause::OverBudget(exceeded)) }),
+        }
+        false
+    }
+
+    /// Puts on record that little of the budget is left.
+    fn look_at_budget(&mut self) {
+        let low = self
+            .run
+            .plan
+            .budget
+            .as_ref()
+            .zip(self.run.spending.as_ref())
+            .filter(|(budget, spending)| !spending.warned && budget.is_low(spending));
+        if let Some((budget, spending)) = low {
+            let (used, limit) = (Box::new(spending.used.clone()), budget.limit(spending.raised));
+            self.record(Event::BudgetLow { used, limit });
+        }
     }
 
     fn child_dispatched(&mut self, task: TaskRef) -> Result<(), Refusal> {
@@ -465,6 +514,7 @@ impl Deciding<'_> {
                 self.attempt_failed(task, attempt, failure);
             }
         }
+        self.look_at_budget();
     }
 
     fn attempt_failed(&mut self, task: TaskRef, attempt: u32, failure: Failure) {

@@ -1,6 +1,6 @@
 //! Plans as they are written down: plain data, nothing checked. [`Plan::compile`](crate::Plan::compile) checks.
 
-use quorate_expr::Type;
+use quorate_expr::{Decimal, Type};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -44,6 +44,9 @@ pub struct Draft {
     /// How long the run may take until its decision or end; what follows is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Millis>,
+    /// What the run may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetDraft>,
     /// What the input looks like.
     #[serde(skip_serializing_if = "is_any")]
     pub input: Type,
@@ -53,6 +56,25 @@ pub struct Draft {
     /// What the run returns: JSON with `{{ }}` in its strings. Without it, what its last tasks returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+}
+
+/// What a run may use: of what its agents say that they use, and set aside before they are called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetDraft {
+    /// Tokens, read and written together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Money.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Decimal>,
+    /// At which share of it that is put on record: 0.8 for four fifths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warn_at: Option<Decimal>,
+    /// The task of the catalogue that asks people for as much again when it is reached; without it, the task that would
+    /// not fit fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
 }
 
 /// One task before it is checked.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quorate_expr::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::budget::{Exceeded, Limit};
 use crate::choice::Choice;
 use crate::decision::Decision;
 use crate::{Digest, Millis, Payload, RunId, Timestamp};
@@ -97,6 +98,9 @@ pub enum Event {
         /// Why this agent was chosen, where there was a choice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         choice: Option<Box<Choice>>,
+        /// What is set aside for it, where the run has a budget.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reserved: Option<Box<Usage>>,
     },
     /// An attempt was given to a run of its own.
     ChildStarted {
@@ -302,6 +306,13 @@ pub enum Event {
         /// What it asked for.
         asked: Vec<String>,
     },
+    /// More of the budget is used than that at which it was to be told.
+    BudgetLow {
+        /// What is used.
+        used: Box<Usage>,
+        /// What may be.
+        limit: Limit,
+    },
     /// The decision was taken.
     Decided(Box<Decision>),
     /// Somebody asked for the run to be cancelled.
@@ -357,6 +368,7 @@ impl Event {
             Event::SignalReceived(_) => "signal_received",
             Event::Grew { .. } => "grew",
             Event::GrowthRefused { .. } => "growth_refused",
+            Event::BudgetLow { .. } => "budget_low",
             Event::Decided(_) => "decided",
             Event::CancelRequested { .. } => "cancel_requested",
             Event::Concluded(_) => "concluded",
@@ -395,6 +407,7 @@ impl Event {
             Event::RunStarted(_)
             | Event::SignalReceived(_)
             | Event::Grew { .. }
+            | Event::BudgetLow { .. }
             | Event::Decided(_)
             | Event::CancelRequested { .. }
             | Event::Concluded(_)
@@ -436,6 +449,7 @@ impl Event {
             | Event::Woken { .. }
             | Event::Grew { .. }
             | Event::GrowthRefused { .. }
+            | Event::BudgetLow { .. }
             | Event::Decided(_)
             | Event::CancelRequested { .. }
             | Event::Concluded(_)
@@ -759,6 +773,8 @@ pub enum Cause {
     Item(TaskRef),
     /// What remained could never start.
     Stalled,
+    /// The run cannot afford it.
+    OverBudget(Box<Exceeded>),
     /// Somebody found out that it did not happen.
     NotDone {
         /// Who.
@@ -794,6 +810,7 @@ impl fmt::Display for Cause {
             Cause::Expired => f.write_str("nobody answered in time"),
             Cause::Item(task) => write!(f, "{} failed", task.id),
             Cause::Stalled => f.write_str("nothing could start it any more"),
+            Cause::OverBudget(exceeded) => exceeded.fmt(f),
             Cause::NotDone { by } => write!(f, "{by} found that it was not done"),
         }
     }
@@ -892,6 +909,8 @@ pub enum Grower {
     Task(TaskRef),
     /// A decision that opens a review.
     Decision(String),
+    /// The budget, which a call would have exceeded.
+    Budget(Box<Exceeded>),
 }
 
 /// How the main part of a run ended.

@@ -14,6 +14,7 @@
 //! entries, byte for byte. No user code is run again to rebuild a state.
 
 mod bind;
+mod budget;
 mod choice;
 mod decide;
 mod decision;
@@ -26,6 +27,7 @@ mod plan;
 mod run;
 mod work;
 
+pub use budget::{Exceeded, Limit};
 pub use choice::{Choice, ChosenBy, MAX_FAILOVERS, MAX_NAMED, NotChosen, WhyNot};
 pub use decide::{Input, MAX_ASKED_FOR, MAX_SIGNALS_WAITING, Person, Refusal, Reply};
 pub use decision::{ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_REVIEW, Look, NotTaken, OTHERWISE, Outcome, Rule};

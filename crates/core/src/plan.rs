@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_expr::{Diagnostic, Severity, Span, Type, closest};
+use quorate_expr::{Decimal, Diagnostic, Severity, Span, Type, closest};
 
 use crate::bind::{Bound, Form, Names, Reads};
+use crate::budget::Budget;
 use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW};
 use crate::draft::{
     ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, WaitDraft, WorkDraft,
@@ -56,6 +57,7 @@ pub struct Plan {
     pub(crate) output: Option<Form>,
     pub(crate) has_late_joins: bool,
     skills: Box<[Arc<str>]>,
+    pub(crate) budget: Option<Box<Budget>>,
     pub(crate) lane_count: u32,
     by_id: HashMap<Arc<str>, u32>,
 }
@@ -441,6 +443,7 @@ impl Compiler<'_> {
             self.check_output(form);
         }
         let reviews = self.reviews(&mut nodes);
+        let budget = self.budget(&nodes);
         let source: Arc<str> = serde_json::to_string(draft).expect("a draft is plain data").into();
         let otherwise: Arc<str> = draft.otherwise.as_deref().unwrap_or(HIL_REVIEW).into();
         let on_unknown: Arc<str> = draft.on_unknown.as_deref().unwrap_or(HIL_REVIEW).into();
@@ -471,6 +474,7 @@ impl Compiler<'_> {
             output,
             has_late_joins: nodes.iter().any(|node| node.join.within.is_some()),
             skills: nodes.iter().flat_map(|node| &node.skills).cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+            budget,
             lane_count,
             nodes,
             by_id: std::mem::take(&mut self.by_id),
@@ -685,7 +689,8 @@ impl Compiler<'_> {
                     ThenDraft::Decide(_) | ThenDraft::Follow(_) => &[],
                 },
             ));
-        let grown: BTreeSet<&str> = grown.map(String::as_str).collect();
+        let asked = draft.budget.iter().filter_map(|budget| budget.ask.as_ref());
+        let grown: BTreeSet<&str> = grown.chain(asked).map(String::as_str).collect();
         let undoing: BTreeSet<&str> = draft.tasks.iter().filter_map(|task| task.compensate.as_deref()).collect();
         let reviewing: BTreeSet<&str> = draft.reviews.iter().map(|(_, task)| task.as_str()).collect();
         for task in &draft.tasks {
@@ -713,6 +718,9 @@ impl Compiler<'_> {
                     self.check_brought_in(name, Role::Catalogue, || format!("checkpoints[{position}].grow"));
                 }
             }
+        }
+        if let Some(name) = draft.budget.as_ref().and_then(|budget| budget.ask.as_ref()) {
+            self.check_brought_in(name, Role::Catalogue, || "budget.ask".to_owned());
         }
         for (_, name) in &draft.reviews {
             self.check_brought_in(name, Role::Review, || "reviews".to_owned());
@@ -1060,6 +1068,28 @@ impl Compiler<'_> {
         }
         watch(&checkpoints, nodes);
         checkpoints
+    }
+
+    fn budget(&mut self, nodes: &[Node]) -> Option<Box<Budget>> {
+        let draft = self.draft.budget.as_ref()?;
+        let share = |share: &Decimal| share.is_sign_positive() && !share.is_zero() && *share <= Decimal::ONE;
+        if draft.tokens.is_none() && draft.cost.is_none() {
+            self.report("P003", "budget", "a budget says how many tokens, or how much money", None);
+        }
+        if draft.tokens == Some(0) || draft.cost.is_some_and(|cost| cost.is_sign_negative() || cost.is_zero()) {
+            self.report("P003", "budget", "with a budget of nothing no agent could be called", None);
+        }
+        if let Some(wrong) = draft.warn_at.as_ref().filter(|at| !share(at)) {
+            self.report("P003", "budget.warn_at", format!("this is a share of the budget, up to 1, and not {wrong}"), None);
+        }
+        let ask = draft.ask.as_ref().and_then(|task| self.task(task, || "budget.ask".to_owned()));
+        if let Some(ix) = ask
+            && (!matches!(nodes[ix as usize].work, Work::Approval(_)) || !nodes[ix as usize].deps.is_empty())
+        {
+            let id = &nodes[ix as usize].id;
+            self.report("P025", "budget.ask", format!("`{id}` cannot be asked at any time: it is a question that waits for nothing"), None);
+        }
+        Some(Box::new(Budget { tokens: draft.tokens, cost: draft.cost, warn_at: draft.warn_at, ask }))
     }
 
     fn reviews(&mut self, nodes: &mut [Node]) -> Vec<(Arc<str>, u32)> {

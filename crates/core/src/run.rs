@@ -4,10 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::budget::{Limit, Spending};
 use crate::choice::MAX_FAILOVERS;
 use crate::decision::Decision;
 use crate::draft::{Choice, Level, Needs, Role};
-use crate::event::{AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Start, TaskRef, Verdict};
+use crate::event::{
+    AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Grower, Question, RunStatus, Start, TaskRef, Usage, Verdict,
+};
 use crate::plan::{Node, Plan, Work};
 use crate::{Failure, FailureClass, Payload, Person, Refusal, RunId, Timestamp};
 
@@ -61,6 +64,8 @@ pub struct Run {
     /// Counts every attempt that the run itself stopped; see [`Run::stopped`].
     pub(crate) stopped: u64,
     finally_begun: bool,
+    /// What it has used; nothing where nobody said that they use anything.
+    pub(crate) spending: Option<Box<Spending>>,
 }
 
 /// What has to be looked at before the run comes to rest. Empty between two calls of `advance`.
@@ -539,6 +544,7 @@ impl Run {
             ended: None,
             stopped: 0,
             finally_begun: false,
+            spending: None,
             plan,
         }
     }
@@ -606,6 +612,8 @@ impl Run {
             Some(status) => status,
             None if !self.undo.is_empty() => RunStatus::Compensating,
             None if self.count.running + self.count.retrying > 0 => RunStatus::Running,
+            // What could start can not be afforded until people have answered.
+            None if self.count.asking > 0 && self.asks_for_more() => RunStatus::Waiting,
             // A plan of one task at a time goes on when the question or the wait before is over.
             None if self.count.ready > 0 && !(self.plan.one_at_a_time && self.count.asking + self.count.sleeping > 0) => RunStatus::Running,
             None if self.count.asking + self.count.sleeping > 0 => RunStatus::Waiting,
@@ -617,6 +625,42 @@ impl Run {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended.is_some()
+    }
+
+    /// What its agents say that they have used, also where they failed; nothing where none said so.
+    #[must_use]
+    pub fn used(&self) -> Option<&Usage> {
+        self.spending.as_ref().map(|spending| &spending.used).filter(|used| **used != Usage::default())
+    }
+
+    /// What it may use, where it has a budget: with what people added to it.
+    #[must_use]
+    pub fn budget(&self) -> Option<Limit> {
+        let raised = self.spending.as_ref().map_or(0, |spending| spending.raised);
+        self.plan.budget.as_ref().map(|budget| budget.limit(raised))
+    }
+
+    fn use_up(&mut self, used: Option<&Usage>) {
+        if let Some(used) = used {
+            self.spending.get_or_insert_default().used.add(used);
+        }
+    }
+
+    /// The last question to people whether it may use more.
+    fn question_of_budget(&self) -> Option<&State> {
+        let ix = self.latest[self.plan.budget.as_ref()?.ask? as usize];
+        (ix != NONE).then(|| &self.tasks[ix as usize].state)
+    }
+
+    /// Whether people are asked whether it may use more.
+    #[must_use]
+    pub fn asks_for_more(&self) -> bool {
+        self.question_of_budget().is_some_and(|state| !state.is_end())
+    }
+
+    /// Whether they said no, or nothing.
+    pub(crate) fn was_refused_more(&self) -> bool {
+        self.question_of_budget().is_some_and(|state| matches!(state, State::Ended(..)))
     }
 
     /// How far it has come.
@@ -704,7 +748,7 @@ impl Run {
                 self.tasks[ix as usize].admitted = true;
                 self.fire(ix);
             }
-            Event::TaskStarted { task, attempt, agent, deadline, choice } => {
+            Event::TaskStarted { task, attempt, agent, deadline, choice, reserved } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
                 self.must_be(ix, "called", |node| matches!(node.work, Work::Agent { .. }))?;
                 let task = &mut self.tasks[ix as usize];
@@ -714,6 +758,9 @@ impl Run {
                     task.aside.get_or_insert_default().others = others;
                 }
                 self.on_attempt(ix, *attempt, Running { deadline: *deadline, child: None })?;
+                if let Some(reserved) = reserved {
+                    self.spending.get_or_insert_default().reserved.insert(ix, (**reserved).clone());
+                }
             }
             Event::ChildStarted { task, attempt, run, deadline } => {
                 let ix = self.expect(task, |state| matches!(state, State::Ready))?;
@@ -727,10 +774,12 @@ impl Run {
                 if let Some(confidence) = said.as_ref().and_then(|said| said.confidence) {
                     task.aside.get_or_insert_default().confidence = Some(confidence);
                 }
+                self.use_up(said.as_ref().and_then(|said| said.usage.as_ref()));
                 self.succeed(ix);
             }
             Event::AttemptFailed { task, attempt, failure, retry_at, elsewhere } => {
                 let ix = self.expect_attempt(task, *attempt)?;
+                self.use_up(failure.usage.as_deref());
                 self.stopped += u64::from(failure.class == FailureClass::Timeout);
                 if !failure.unsent && !matches!(failure.class, FailureClass::Refused | FailureClass::RateLimited) {
                     self.touch(ix);
@@ -761,6 +810,7 @@ impl Run {
             }
             Event::OutcomeUnknown { task, attempt, failure } => {
                 let ix = self.expect_attempt(task, *attempt)?;
+                self.use_up(failure.usage.as_deref());
                 self.stopped += u64::from(failure.class == FailureClass::Timeout);
                 self.touch(ix);
                 self.ask_for_outcome(ix, &failure.message);
@@ -869,6 +919,12 @@ impl Run {
             Event::GrowthRefused { task, .. } => {
                 self.resolve(task)?;
             }
+            Event::BudgetLow { .. } => {
+                let spending = self.spending.as_mut().ok_or_else(|| "nothing had been used".to_owned())?;
+                if std::mem::replace(&mut spending.warned, true) {
+                    return Err("it had been told that little is left".to_owned());
+                }
+            }
             Event::Decided(decision) => {
                 if self.decision.replace(Arc::new((**decision).clone())).is_some() {
                     return Err("the run had decided".to_owned());
@@ -937,6 +993,9 @@ impl Run {
         let after = &self.tasks[ix as usize].state;
         if let Some(count) = self.count.of(after) {
             *count += 1;
+        }
+        if let (State::Running(_), Some(spending)) = (&before, &mut self.spending) {
+            spending.reserved.remove(&ix);
         }
         match before {
             State::Ready => self.leave_line(ix),
@@ -1046,6 +1105,11 @@ impl Run {
     }
 
     fn succeed(&mut self, ix: u32) {
+        if self.plan.budget.as_ref().is_some_and(|budget| budget.ask == Some(self.tasks[ix as usize].node)) {
+            let spending = self.spending.get_or_insert_default();
+            spending.raised += 1;
+            spending.warned = false;
+        }
         let again = self.node(ix).repeat.is_some() && self.conclusion.is_none();
         self.close(ix, State::Succeeded);
         if again {
@@ -1335,13 +1399,17 @@ impl Run {
         for id in ids {
             let node = plan.find(id).ok_or_else(|| format!("the plan has no task {id}"))?;
             let (role, decided) = (plan.nodes[node as usize].role, matches!(by, Grower::Decision(_)));
-            if self.latest[node as usize] != NONE {
+            let budget = matches!(by, Grower::Budget(_)) && plan.budget.as_ref().is_some_and(|budget| budget.ask == Some(node));
+            let before = self.latest[node as usize];
+            if before != NONE && !(budget && self.tasks[before as usize].state.is_end()) {
                 return Err(format!("task {id} had been added"));
             }
             if role != if decided { Role::Review } else { Role::Catalogue } || (!decided && self.conclusion.is_some()) {
                 return Err(format!("task {id} is none that can be added now"));
             }
-            let ix = self.instance(id.clone(), node, Origin::Grown)?;
+            let again = self.spending.as_ref().map_or(0, |spending| spending.raised);
+            let name = if before == NONE { id.clone() } else { format!("{id}#{}", again + 1).into() };
+            let ix = self.instance(name, node, Origin::Grown)?;
             self.latest[node as usize] = ix;
             grown.push(ix);
         }

@@ -175,7 +175,9 @@ impl Run {
 
     /// Whether a plan that runs one task at a time has come to this one.
     pub(crate) fn is_first_in_line(&self, ix: u32) -> bool {
-        if !self.plan.one_at_a_time {
+        let asks_for_more = || self.plan.budget.as_ref().is_some_and(|budget| budget.ask == Some(self.tasks[ix as usize].node));
+        // What is next in line waits for the answer to that question.
+        if !self.plan.one_at_a_time || asks_for_more() {
             return true;
         }
         let busy = self.count.running + self.count.retrying + self.count.asking + self.count.sleeping;
@@ -301,7 +303,8 @@ impl Run {
         let mut outputs = Vec::new();
         for (node_ix, node) in (0..).zip(&self.plan.nodes) {
             let ix = self.latest.get(node_ix as usize).copied().unwrap_or(NONE);
-            if ix != NONE && self.is_main(node_ix) && last(node) {
+            let asks_for_more = self.plan.budget.as_ref().is_some_and(|budget| budget.ask == Some(node_ix));
+            if ix != NONE && self.is_main(node_ix) && last(node) && !asks_for_more {
                 outputs.push((&node.id, self.tasks[ix as usize].output.as_ref()));
             }
         }

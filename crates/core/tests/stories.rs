@@ -5,8 +5,8 @@ mod story;
 
 use insta::assert_snapshot;
 use quorate_core::draft::{
-    ApprovalDraft, CheckpointDraft, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft, Role, ThenDraft,
-    WaitDraft, WorkDraft,
+    ApprovalDraft, BudgetDraft, CheckpointDraft, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft, Role,
+    ThenDraft, WaitDraft, WorkDraft,
 };
 use quorate_core::{Effect, FailureClass, Millis};
 use serde_json::json;
@@ -1173,4 +1173,154 @@ fn classes_have_names_that_people_write() {
     ] {
         assert_eq!(serde_json::to_value(class).unwrap(), json!(class.to_string()));
     }
+}
+
+/// A plan whose calls may use 100 tokens altogether; `ask` asks people for as much again.
+fn with_budget(text: &str, ask: bool) -> quorate_core::Draft {
+    let mut draft = plan(text);
+    let asks = ask.then(|| "more".to_owned());
+    draft.budget = Some(BudgetDraft { tokens: Some(100), warn_at: Some("0.8".parse().unwrap()), ask: asks, ..BudgetDraft::default() });
+    if ask {
+        let leads = Level { groups: vec!["leads".to_owned()], ..Level::default() };
+        let asking = quorate_core::draft::TaskDraft::ask("more", "As much again?", leads);
+        draft.tasks.push(quorate_core::draft::TaskDraft { role: Role::Catalogue, ..asking });
+    }
+    draft
+}
+
+#[test]
+fn what_a_call_may_use_is_set_aside_and_others_wait_for_what_it_leaves() {
+    // Two of 40 fit side by side, the third when one of them has used less.
+    let story = Story::new(with_budget("a; b; c; d", false)).wants(40);
+    assert_snapshot!(story.play("used a 10; used b 40; used c 10; used d 25; show used"), @"
+      0 run of story starts
+      0 a starts #1
+      0 b starts #1
+      0 a succeeds #1
+      0 c starts #1
+      0 b succeeds #1
+      0 c succeeds #1
+      0 d starts #1
+      0 d succeeds #1
+      0 85 tokens for 0.85 of 100 tokens are used
+      0 concluded: Finished
+      0 run ends succeeded []
+    used 85 tokens for 0.85 of 100 tokens
+    ");
+    // What fails has used something as well.
+    let mut draft = with_budget("a; b < a", false);
+    draft.tasks[0].retry = Some(RetryDraft { max_retries: 1, ..RetryDraft::default() });
+    assert_snapshot!(Story::new(draft).wants(40).play("wasted a 35; at 60000; used a 30; show used"), @"
+        0 run of story starts
+        0 a starts #1
+        0 a fails #1: unavailable, again at 1000
+    60000 a retry_due
+    60000 a starts #2
+    60000 a succeeds #2
+    60000 b fails: the run may use 100 tokens, and has used 65 tokens for 0.65; this could take 40 tokens for 0.4
+    60000 concluded: Failed(b)
+    60000 run ends failed [b]
+      used 65 tokens for 0.65 of 100 tokens
+    ");
+}
+
+#[test]
+fn a_task_that_the_run_can_never_afford_fails() {
+    let story = Story::new(with_budget("a; b < a; c < b", false)).wants(60);
+    assert_snapshot!(story.play("used a 55; show status"), @"
+      0 run of story starts
+      0 a starts #1
+      0 a succeeds #1
+      0 b fails: the run may use 100 tokens, and has used 55 tokens for 0.55; this could take 60 tokens for 0.6
+      0 concluded: Failed(b)
+      0 run ends failed [b]
+    the run is failed
+    ");
+    // The run can do without it.
+    let mut draft = with_budget("a; b < a; c < a", false);
+    draft.tasks[1].optional = true;
+    assert_snapshot!(Story::new(draft).wants(60).play("used a 30; used b 20; used c 10"), @"
+    0 run of story starts
+    0 a starts #1
+    0 a succeeds #1
+    0 b starts #1
+    0 b succeeds #1
+    0 c fails: the run may use 100 tokens, and has used 50 tokens for 0.5; this could take 60 tokens for 0.6
+    0 concluded: Failed(c)
+    0 run ends failed [c]
+    ");
+}
+
+#[test]
+fn people_may_let_it_have_as_much_again() {
+    let story = || Story::new(with_budget("a; b; c < a; d < c", true)).wants(60);
+    // One question for all that cannot be afforded; whoever started the run does not answer it.
+    assert_snapshot!(story().play("used a 55; show status; answer more starter approve; answer more ann approve; used c 30; used b 40; used d 1; show used"), @r#"
+      0 run of story starts
+      0 a starts #1
+      0 a succeeds #1
+      0 the budget adds ["more"]: the run may use 100 tokens, and has used 55 tokens for 0.55; this could take 60 tokens for 0.6
+      0 more asks: As much again?
+    the run is waiting
+    refused: starter may not answer `more`: they started the run
+      0 ann answers more: approve (Accepted)
+      0 b starts #1
+      0 c starts #1
+      0 c succeeds #1
+      0 b succeeds #1
+      0 d starts #1
+      0 d succeeds #1
+      0 concluded: Finished
+      0 run ends succeeded []
+    used 126 tokens for 1.26 of 200 tokens
+    "#);
+    assert_snapshot!(story().play("used a 55; answer more bob reject too dear"), @r#"
+    0 run of story starts
+    0 a starts #1
+    0 a succeeds #1
+    0 the budget adds ["more"]: the run may use 100 tokens, and has used 55 tokens for 0.55; this could take 60 tokens for 0.6
+    0 more asks: As much again?
+    0 bob answers more: reject (Rejected)
+    0 concluded: Failed(more)
+    0 run ends failed [more]
+    "#);
+    // One task after another: the question comes before the task that it is about.
+    let mut draft = with_budget("a; b", true);
+    draft.one_at_a_time = true;
+    assert_snapshot!(Story::new(draft).wants(60).play("used a 55; answer more ann approve; used b 50"), @r#"
+    0 run of story starts
+    0 a starts #1
+    0 a succeeds #1
+    0 the budget adds ["more"]: the run may use 100 tokens, and has used 55 tokens for 0.55; this could take 60 tokens for 0.6
+    0 more asks: As much again?
+    0 ann answers more: approve (Accepted)
+    0 b starts #1
+    0 b succeeds #1
+    0 concluded: Finished
+    0 run ends succeeded []
+    "#);
+    // A second time is a second question; it survives a restart.
+    assert_snapshot!(story().play("used a 60; answer more ann approve; restart; used c 60; used b 60; show status; answer more#2 ann approve; show used"), @r#"
+      0 run of story starts
+      0 a starts #1
+      0 a succeeds #1
+      0 the budget adds ["more"]: the run may use 100 tokens, and has used 60 tokens for 0.6; this could take 60 tokens for 0.6
+      0 more asks: As much again?
+      0 ann answers more: approve (Accepted)
+      0 b starts #1
+      0 c starts #1
+      0 b attempt_interrupted
+      0 c attempt_interrupted
+      0 b starts #2
+      0 c starts #2
+      0 c succeeds #2
+      0 b succeeds #2
+      0 180 tokens for 1.8 of 200 tokens are used
+      0 the budget adds ["more"]: the run may use 200 tokens, and has used 180 tokens for 1.8; this could take 60 tokens for 0.6
+      0 more#2 asks: As much again?
+    the run is waiting
+      0 ann answers more#2: approve (Accepted)
+      0 d starts #1
+    used 180 tokens for 1.8 of 300 tokens
+    "#);
 }

@@ -336,7 +336,24 @@ pub(crate) static WORKFLOW: Object = Object {
         field("early_exit", Shape::Bool, "Whether a decision skips what has not started; true where it is not given."),
         field("approval_points", Shape::List(&Shape::Text), "Steps after which people are asked before the next ones start."),
         field("approval", Shape::Object(&APPROVAL), "How people are asked at the `approval_points`."),
+        field("budget", Shape::Object(&BUDGET), "What a run may use: tokens, or money."),
         field("metadata", Shape::Any, "Whatever else is worth writing down."),
+    ],
+};
+
+pub(crate) static BUDGET: Object = Object {
+    title: "budget",
+    what: "a budget",
+    fields: &[
+        field("tokens", Shape::Whole(1, 1_000_000_000_000), "Tokens, read and written together."),
+        field("cost", Shape::Number(0.0, 1_000_000_000.0), "Money, in the currency in which the prices of the models are."),
+        field("warn_at", Shape::Number(0.0, 1.0), "At which share of it that is put on record: 0.8 for four fifths."),
+        field(
+            "on_limit",
+            Shape::Either(&[Shape::Choice(&["fail"]), Shape::Object(&APPROVAL)]),
+            "What happens when a call could take more than is left: its task fails, which it does where nothing is given, or people are \
+             asked for as much again.",
+        ),
     ],
 };
 

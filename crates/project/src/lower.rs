@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use quorate_core::draft::{
-    ApprovalDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft, TaskDraft,
-    ThenDraft, WaitDraft, WorkDraft,
+    ApprovalDraft, BudgetDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft,
+    TaskDraft, ThenDraft, WaitDraft, WorkDraft,
 };
 use quorate_core::{Digest, Draft, FailureClass, Millis, Role};
 use quorate_expr::Type;
 use serde_json::Value as Json;
 
 use crate::agents::AgentSpec;
-use crate::files::{APPROVAL, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, LIMITS, PROJECT, REPEAT, RETRY, TASK, WAIT, WORKFLOW};
+use crate::files::{APPROVAL, BUDGET, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, LIMITS, PROJECT, REPEAT, RETRY, TASK, WAIT, WORKFLOW};
 use crate::report::Diagnostic;
 use crate::shape::{Object, duration, json, number, truth};
 use crate::types;
@@ -138,6 +138,7 @@ pub(crate) fn workflow<'a>(id: &str, node: &'a Node, around: &Around<'_>, proble
     lowering.insert_approval_points();
     let checkpoints = fields.get("checkpoints").map(Node::items).unwrap_or_default();
     let checkpoints = checkpoints.iter().filter_map(|node| lowering.checkpoint(node)).collect();
+    let budget = lowering.budget();
     let input = fields.get("input").map_or(Type::Any, |node| types::read(node, lowering.problems));
     if let Some(limit) = fields.duration("timeout").or(around.usual.timeout) {
         lowering.check_patience(limit);
@@ -154,6 +155,7 @@ pub(crate) fn workflow<'a>(id: &str, node: &'a Node, around: &Around<'_>, proble
         one_at_a_time: strategy.name == "sequential",
         continue_on_failure: fields.truth("continue_on_failure"),
         timeout: fields.duration("timeout").or(around.usual.timeout),
+        budget,
         input,
         output: fields.json("output"),
         ..Draft::default()
@@ -464,6 +466,28 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// After each of these steps people are asked, and whatever waited for the step waits for them too.
+    /// What a run may use, and the question that is asked when it is not enough.
+    fn budget(&mut self) -> Option<BudgetDraft> {
+        let node = self.fields.get("budget")?;
+        let fields = Fields::of(node, &BUDGET);
+        let decimal = |name| fields.get(name).and_then(number).and_then(|text| text.parse().ok());
+        let asks = fields.get("on_limit").filter(|node| !node.entries().is_empty());
+        let ask = asks.map(|asks| {
+            let mut approval = self.approval(Some(asks));
+            if approval.question.is_empty() {
+                "The budget of this run does not suffice. May it use as much again?".clone_into(&mut approval.question);
+            }
+            let mut id = "more_budget".to_owned();
+            while self.tasks.iter().any(|task| task.id == id) {
+                id.push('_');
+            }
+            let task = TaskDraft { id: id.clone(), work: WorkDraft::Approval(approval), role: Role::Catalogue, ..TaskDraft::default() };
+            self.push(task, asks);
+            id
+        });
+        Some(BudgetDraft { tokens: fields.whole("tokens"), cost: decimal("cost"), warn_at: decimal("warn_at"), ask })
+    }
+
     fn insert_approval_points(&mut self) {
         let Some(points) = self.fields.get("approval_points") else {
             if let Some(node) = self.fields.get("approval") {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use quorate_core::{Digest, Millis, Plan, Problem};
 use quorate_expr::{Severity, closest};
 
-use crate::agents::{self, AgentSpec};
+use crate::agents::{self, AgentSpec, Does};
 use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
-use crate::models::{Later, PROMPTS_FOLDER, Reader};
+use crate::models::{Later, PROMPTS_FOLDER, PricesSpec, Reader};
 use crate::report::{Diagnostic, Source};
 use crate::routes::{Known, Routes};
 use crate::shape::{duration, number, truth};
@@ -341,6 +341,9 @@ impl Compiling<'_> {
         let around = Around { agents: &reading.project.agents, plans: &called.plans, usual: &self.usual, groups: &self.groups };
         let Lowered { draft, strategy, origins } = lower::workflow(id, node, &around, &mut problems);
         self.check_agents(&origins, &mut problems, reading);
+        if draft.budget.as_ref().is_some_and(|budget| budget.cost.is_some()) {
+            problems.extend(unpriced(&origins, reading));
+        }
         if let Some(node) = WORKFLOW.get(node, "default_agent") {
             problems.extend(self.missing_agent(node, reading));
         }
@@ -462,6 +465,19 @@ impl Compiling<'_> {
             }
         }
     }
+}
+
+/// Models that cost nothing by their declaration, where money is counted.
+fn unpriced(origins: &[&Node], reading: &Reading<'_>) -> Vec<Diagnostic> {
+    let agents = &reading.project.agents;
+    let unpriced = |origin: &&Node| {
+        let node = TASK.get(origin, "agent")?;
+        let agent = agents.get(node.text()?)?;
+        let free = agent.all().any(|version| matches!(&version.does, Does::Llm(llm) if llm.prices == PricesSpec::default()));
+        let problem = || Diagnostic::warning("A029", format!("nothing says what `{}` costs, so the budget does not count it", agent.id));
+        free.then(|| problem().at(node.span).help("give the model its `prices`"))
+    };
+    origins.iter().filter_map(unpriced).collect()
 }
 
 fn names_of<'a>(names: impl Iterator<Item = &'a String>) -> String {

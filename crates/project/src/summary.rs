@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::{Asker, Conclusion, Decision, Entry, Event, Grower, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Work};
+use quorate_core::{
+    Asker, Conclusion, Decision, Entry, Event, Grower, Limit, Role, Run, RunStatus, TaskStatus, TaskView, Timestamp, Usage, Work,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -35,6 +37,12 @@ pub struct Summary<'a> {
     pub agents_invoked: usize,
     /// Tasks that the plan has for agents.
     pub agents_planned: usize,
+    /// What its agents say that they used, as far as they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<&'a Usage>,
+    /// What it may use, with what people added to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Limit>,
     /// Tasks that ran beside others in their stage.
     pub parallel_steps: usize,
     /// From its first entry to its last.
@@ -112,6 +120,8 @@ impl<'a> Summary<'a> {
             execution_path: path.join(" -> "),
             agents_invoked: run.tasks().filter(|task| task.agent().is_some()).map(TaskView::plan_id).collect::<BTreeSet<_>>().len(),
             agents_planned: run.plan().agent_tasks(),
+            usage: run.used(),
+            budget: run.budget(),
             parallel_steps: stages.iter().filter(|stage| stage.len() > 1).map(Vec::len).sum(),
             duration_ms: entries.first().zip(entries.last()).map_or(0, |(first, last)| millis_between(first.at, last.at)),
             seq: run.seq(),
@@ -154,6 +164,7 @@ fn growers(entries: &[Entry]) -> BTreeMap<&str, String> {
                     Grower::Checkpoint { id, .. } => format!("checkpoint {id}"),
                     Grower::Task(task) => format!("task {}", task.id()),
                     Grower::Decision(action) => format!("decision {action}"),
+                    Grower::Budget(_) => "the budget".to_owned(),
                 };
                 growers.extend(tasks.iter().map(|task| (&**task, by.clone())));
             }
@@ -253,6 +264,8 @@ fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> 
     let mut waits: Vec<String> = run
         .outstanding()
         .filter_map(|work| match work {
+            // What it cannot afford waits for the answer to that question, which is told below.
+            Work::Dispatch { .. } if run.asks_for_more() => None,
             Work::Dispatch { task, asker } => Some(format!("a free place for {} ({})", task.id(), place(asker))),
             Work::Await { task, child: Some(child), .. } => Some(format!("{}, which is run {}", task.id(), child.short())),
             Work::Await { task, attempt: 1, .. } => Some(format!("{}, which is under way", task.id())),

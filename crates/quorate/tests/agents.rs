@@ -3,27 +3,7 @@
 
 mod house;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
-
-use house::{House, house, start, until};
-
-/// A server that answers each request with a status and a body.
-fn server(say: impl Fn(&str) -> (&'static str, String) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, mut asked) = (stream.unwrap(), [0; 8_192]);
-            let count = stream.read(&mut asked).unwrap();
-            let (status, body) = say(&String::from_utf8_lossy(&asked[..count]));
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            // Whoever asked may have left.
-            let _ = stream.write_all((head + &body).as_bytes());
-        }
-    });
-    address
-}
+use house::{House, house, server, start, until};
 
 const TEAM: &str = "agents:
   senior-developer:

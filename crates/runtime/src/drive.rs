@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_channel::mpsc::{self, TrySendError};
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
-use quorate_agents::{Ask, Call, Cancel, Doing, NoCandidate, Outcome, Picked, Place, Rank, Slate, Wanted};
+use quorate_agents::{Allowance, Ask, Call, Cancel, Doing, NoCandidate, Outcome, Picked, Place, Rank, Slate, Wanted};
 use quorate_core::{
     AgentRef, Asker, Child, Choice, Corrupt, Digest, Effect, Entry, Event, Failure, FailureClass, Input, Offer, Parent, Refusal, Reply,
-    Request, Run, RunId, RunStatus, TaskRef, TaskStatus, Timestamp,
+    Request, Run, RunId, RunStatus, Said, TaskRef, TaskStatus, Timestamp, Usage,
 };
 use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError, Text};
 use tokio::sync::oneshot;
@@ -212,7 +212,7 @@ impl Flight {
 
 /// What starts once its entries are durable.
 enum Launch {
-    Call { task: TaskRef, request: Box<Request>, place: Place, permit: Option<Permit> },
+    Call { task: TaskRef, request: Box<Request>, allowance: Option<Allowance>, place: Place, permit: Option<Permit> },
     Child { child: Child, plan: Digest, request: Box<Request> },
 }
 
@@ -493,11 +493,13 @@ impl Driver {
                     Err(failure) => self.advance(Input::Unfit { task, failure }),
                     Ok(mut request) => {
                         let timeout = place.agent().call_timeout();
-                        self.advance(Input::Dispatched { task: task.clone(), agent, timeout, choice });
+                        let wanted = if self.run.budget().is_some() { place.agent().reserve(&request) } else { None };
+                        self.advance(Input::Dispatched { task: task.clone(), agent, timeout, choice, wanted });
                         match self.entries.last().map(|entry| &entry.event) {
-                            Some(Event::TaskStarted { task: started, deadline, .. }) if *started == task => {
+                            Some(Event::TaskStarted { task: started, deadline, reserved, .. }) if *started == task => {
                                 request.deadline = *deadline;
-                                launches.push(Launch::Call { task, request: Box::new(request), place, permit });
+                                let allowance = reserved.as_deref().map(allowance_of);
+                                launches.push(Launch::Call { task, request: Box::new(request), allowance, place, permit });
                             }
                             // What is not in the journal is not called.
                             _ => drop(held.insert(task.position())),
@@ -613,13 +615,13 @@ impl Driver {
     fn launch(&mut self, launch: Launch) -> bool {
         match launch {
             Launch::Child { child, plan, request } => self.launch_child(child, plan, *request),
-            Launch::Call { task, request, place, permit } => {
+            Launch::Call { task, request, allowance, place, permit } => {
                 let (attempt, deadline) = (request.attempt, request.deadline);
                 let cancel = Cancel::new();
                 let talking = place.agent().does_talk().then(|| self.engine.give_voice(self.run.id(), task.id(), attempt));
                 let (voice, speaking) = talking.unzip();
                 let voice = voice.unwrap_or_default();
-                let call = Call { cancel: cancel.clone(), endpoint: place.endpoint(), voice, ..Call::new(*request) };
+                let call = Call { cancel: cancel.clone(), endpoint: place.endpoint(), voice, allowance, ..Call::new(*request) };
                 let id = CallId { task: task.clone(), attempt, life: self.life };
                 let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
                 let held = Held { place, _permit: permit, _speaking: speaking };
@@ -1056,16 +1058,25 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     said.map_or_else(|| "the agent panicked".to_owned(), |said| format!("the agent panicked: {said}"))
 }
 
+/// What was set aside for a call is what it may use.
+fn allowance_of(reserved: &Usage) -> Allowance {
+    Allowance { tokens: Some(reserved.tokens()), cost: reserved.cost }
+}
+
 /// What a run that has ended is to the task that waits for it.
 pub(crate) fn outcome_of(run: &Run) -> Outcome {
     let (class, how) = match run.status() {
-        RunStatus::Succeeded => return run.output().map(Reply::new),
+        RunStatus::Succeeded => {
+            let said = run.used().map(|used| Box::new(Said { usage: Some(used.clone()), ..Said::default() }));
+            return run.output().map(|output| Reply { said, ..Reply::new(output) });
+        }
         RunStatus::TimedOut => (FailureClass::Timeout, "ran out of time".to_owned()),
         status => (FailureClass::Refused, status.to_string()),
     };
     let failed = run.tasks().find(|task| matches!(task.status(), TaskStatus::Failed | TaskStatus::TimedOut));
     let why = failed.and_then(|task| Some(format!(": {} ({})", task.id(), task.cause()?)));
-    Err(Failure::new(class, format!("run {} {how}{}", run.id().short(), why.unwrap_or_default())))
+    let failure = Failure::new(class, format!("run {} {how}{}", run.id().short(), why.unwrap_or_default()));
+    Err(Failure { usage: run.used().cloned().map(Box::new), ..failure })
 }
 
 /// Decisions, questions, answers and ends are seen outside, and what must not be done twice must not be forgotten:

@@ -386,7 +386,9 @@ async fn a_sub_workflow_that_a_crash_left_at_either_end_is_gone_on_with() {
             let (mut run, mut entries) = Run::start(&inner, id.child("sub", 1), at, start(&inner, Some(parent)));
             let task = run.next_ready().unwrap().task;
             let agent = Arc::new(quorate_core::AgentRef::new("x", "1", Effect::None));
-            entries.extend(run.advance(at, Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None }).unwrap());
+            entries.extend(
+                run.advance(at, Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None, wanted: None }).unwrap(),
+            );
             entries.extend(run.advance(at, Input::Ended { task, attempt: 1, result: Ok(Reply::new(Payload::null())) }).unwrap());
             journal.append(id.child("sub", 1), Head::START, &entries, &[]).done.await.unwrap();
         }

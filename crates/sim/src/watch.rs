@@ -160,7 +160,8 @@ impl<'d> Watch<'d> {
             | Event::Delegated { .. }
             | Event::SignalReceived(_)
             | Event::Grew { .. }
-            | Event::GrowthRefused { .. } => {}
+            | Event::GrowthRefused { .. }
+            | Event::BudgetLow { .. } => {}
             Event::CancelRequested { .. } => self.cancelled()?,
         }
         Ok(())

@@ -164,7 +164,7 @@ impl<'d> World<'d> {
                     let others = u32::try_from(self.chance.below(3)).unwrap_or_default();
                     let choice = Choice { by: ChosenBy::Priority, others, not: Vec::new(), more: others };
                     let choice = self.chance.percent(30).then(|| Box::new(choice));
-                    let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice };
+                    let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice, wanted: None };
                     let stepped = self.step(input)?;
                     if stepped.is_ok() {
                         self.call(task, request.attempt, agent);

@@ -1,14 +1,16 @@
 //! One way to tell a story about a run, so that a hundred tests do not know the API.
 #![allow(dead_code, clippy::unwrap_used, clippy::needless_pass_by_value, reason = "this is a test, and each test file uses its part")]
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use quorate_core::draft::{TaskDraft, WorkDraft};
 use quorate_core::{
-    AgentRef, Cause, Choice, ChosenBy, Draft, Effect, Entry, Event, Failure, FailureClass, Input, Payload, Person, Plan, Reply, Run, RunId,
-    Signal, Start, TaskRef, Timestamp,
+    AgentRef, Cause, Choice, ChosenBy, Draft, Effect, Entry, Event, Failure, FailureClass, Grower, Input, Payload, Person, Plan, Reply,
+    Run, RunId, Said, Signal, Start, TaskRef, Timestamp, Usage,
 };
+use quorate_expr::Decimal;
 
 /// A draft from `"a; b < a; c < a b"`: tasks and what they depend on. Every task asks for an agent of its own name.
 pub(crate) fn plan(text: &str) -> Draft {
@@ -30,17 +32,24 @@ pub(crate) struct Story {
     input: Payload,
     effect: Effect,
     others: u32,
+    wants: Option<u64>,
 }
 
 impl Story {
     pub(crate) fn new(draft: Draft) -> Story {
         let plan = Plan::compile(&draft).unwrap_or_else(|problems| panic!("{problems:#?}"));
-        Story { plan: Arc::new(plan), input: Payload::null(), effect: Effect::None, others: 0 }
+        Story { plan: Arc::new(plan), input: Payload::null(), effect: Effect::None, others: 0, wants: None }
     }
 
     /// So many others could do each task as well.
     pub(crate) fn others(mut self, others: u32) -> Story {
         self.others = others;
+        self
+    }
+
+    /// Every call may use so many tokens.
+    pub(crate) fn wants(mut self, tokens: u64) -> Story {
+        self.wants = Some(tokens);
         self
     }
 
@@ -111,7 +120,8 @@ impl Telling {
     }
 
     fn dispatch(&mut self) {
-        while let Some(offer) = self.run.next_ready() {
+        let mut held = HashSet::new();
+        while let Some(offer) = self.run.next_ready_except(&[], &held) {
             let task = offer.task;
             if self.away {
                 let failure = Failure::new(FailureClass::Unavailable, "all are left alone");
@@ -124,7 +134,9 @@ impl Telling {
                     let agent = AgentRef::new("agent", "1", self.story.effect);
                     let others = self.story.others;
                     let choice = (others > 0).then(|| Box::new(Choice { by: ChosenBy::Priority, others, not: Vec::new(), more: others }));
-                    self.advance(Input::Dispatched { task, agent: Arc::new(agent), timeout: None, choice });
+                    let wanted = self.story.wants.map(tokens);
+                    held.insert(task.position());
+                    self.advance(Input::Dispatched { task, agent: Arc::new(agent), timeout: None, choice, wanted });
                 }
             }
         }
@@ -139,6 +151,14 @@ impl Telling {
                 let json = if verb == "grow" || rest.is_empty() || who.ends_with('!') { "null" } else { rest };
                 let reply = Reply { grow, ..Reply::new(Payload::parse(json.to_owned()).unwrap()) };
                 self.ended(who, Ok(reply));
+            }
+            "used" => {
+                let said = Said { usage: rest.parse().ok().map(tokens), ..Said::default() };
+                self.ended(who, Ok(Reply { said: Some(Box::new(said)), ..Reply::new(Payload::null()) }));
+            }
+            "wasted" => {
+                let failure = Failure::new(FailureClass::Unavailable, "boom");
+                self.ended(who, Err(Failure { usage: rest.parse().ok().map(tokens).map(Box::new), ..failure }));
             }
             "fail" => {
                 let class: FailureClass = serde_json::from_value(rest.into()).unwrap();
@@ -181,6 +201,9 @@ impl Telling {
                 }
             }
             "show" if who == "status" => writeln!(self.shown, "  the run is {}", self.run.status()).unwrap(),
+            "show" if who == "used" => {
+                writeln!(self.shown, "  used {} of {}", self.run.used().unwrap(), self.run.budget().unwrap()).unwrap();
+            }
             "show" if who == "journal" => {
                 for entry in &self.journal {
                     writeln!(self.shown, "{}", serde_json::to_string(entry).unwrap()).unwrap();
@@ -227,6 +250,11 @@ impl Telling {
     }
 }
 
+/// So many tokens, at a hundredth each.
+fn tokens(count: u64) -> Usage {
+    Usage { tokens_in: count, tokens_out: 0, cost: Some(Decimal::new(i64::try_from(count).unwrap(), 2)) }
+}
+
 fn person(name: &str) -> Person {
     let groups = match name {
         "ann" | "bob" | "cid" => vec!["leads".to_owned()],
@@ -266,6 +294,8 @@ fn told(event: &Event) -> String {
         Event::Concluded(conclusion) => format!("concluded: {conclusion:?}"),
         Event::Decided(decision) => format!("decided: {} {:?}", decision.action, decision.rule),
         Event::RunEnded { status, failed } => format!("run ends {status} {failed:?}"),
+        Event::Grew { by: Grower::Budget(exceeded), tasks } => format!("the budget adds {tasks:?}: {exceeded}"),
+        Event::BudgetLow { used, limit } => format!("{used} of {limit} are used"),
         Event::Grew { by, tasks } => format!("{by:?} adds {tasks:?}"),
         Event::OutcomeUnknown { task, attempt, failure } => format!("{} #{attempt}: nobody knows: {}", task.id(), failure.message),
         Event::CancelRequested { by, reason, rollback } => format!("{by} cancels: {reason} (rollback: {rollback})"),

@@ -284,7 +284,8 @@ impl Bench<'_> {
             let (mut run, mut entries) = Run::start(&plan, RunId(1), Timestamp::default(), order_start(&plan));
             while let Some(offer) = run.next_ready() {
                 let task = offer.task;
-                let dispatched = Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout: None, choice: None };
+                let dispatched =
+                    Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout: None, choice: None, wanted: None };
                 entries.extend(run.advance(Timestamp::default(), dispatched)?);
                 let ended = Input::Ended { task, attempt: 1, result: Ok(Reply::new(Payload::null())) };
                 entries.extend(run.advance(Timestamp::default(), ended)?);
@@ -425,7 +426,8 @@ impl Bench<'_> {
             for step in 0..5 {
                 let Some(offer) = run.next_ready() else { break };
                 let task = offer.task;
-                let dispatched = Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout: None, choice: None };
+                let dispatched =
+                    Input::Dispatched { task: task.clone(), agent: agent.identity().clone(), timeout: None, choice: None, wanted: None };
                 entries.extend(run.advance(Timestamp::default(), dispatched)?);
                 if step < 3 {
                     let ended = Input::Ended { task, attempt: 1, result: Ok(Reply::new(result.clone())) };

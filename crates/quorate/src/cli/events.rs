@@ -1,7 +1,9 @@
 //! Entries, as people and programs read them.
 
-use quorate::{Entry, Event, Grower, Heard, Payload, RunId, TaskRef, Verdict};
+use quorate::{Entry, Event, Grower, Heard, Payload, RunId, Said, TaskRef, Verdict};
 use serde_json::{Value, json};
+
+use super::screen::{lasting, one_line};
 
 /// The version of what [`json`] looks like.
 const SCHEMA: &str = "quorate.event/1";
@@ -10,6 +12,7 @@ const SCHEMA: &str = "quorate.event/1";
 pub(crate) fn whole_line(event: &Event) -> Option<String> {
     match event {
         Event::TaskStarted { choice: Some(choice), .. } => line(event).map(|line| format!("{line}, {choice}")),
+        Event::TaskSucceeded { said: Some(said), .. } => line(event).map(|line| format!("{line}{}", beside(said))),
         _ => line(event),
     }
 }
@@ -64,9 +67,11 @@ pub(crate) fn line(event: &Event) -> Option<String> {
                 Grower::Checkpoint { id, .. } => format!("checkpoint {id}"),
                 Grower::Task(task) => task.id().to_owned(),
                 Grower::Decision(action) => format!("the decision {action}"),
+                Grower::Budget(exceeded) => format!("the budget ({exceeded}, for {})", exceeded.task.id()),
             };
             format!("{by} added {}", tasks.iter().map(|task| &**task).collect::<Vec<_>>().join(", "))
         }
+        Event::BudgetLow { used, limit } => format!("{used} of {limit} are used"),
         Event::GrowthRefused { task, asked } => format!("{} may not add {}", task.id(), asked.join(", ")),
         Event::Decided(decision) => {
             let confidence = decision.confidence.map(|confidence| format!(" with confidence {confidence}")).unwrap_or_default();
@@ -88,6 +93,20 @@ pub(crate) fn said(run: RunId, heard: &Heard) -> String {
     let Heard { task, attempt, from, text } = heard;
     let (run, kind) = (run.to_string(), "agent_said");
     json!({ "schema": SCHEMA, "type": kind, "run_id": run, "step": task, "attempt": attempt, "from": from, "text": text }).to_string()
+}
+
+/// What an agent said besides its output.
+fn beside(said: &Said) -> String {
+    let mut told = String::new();
+    if let Some(usage) = &said.usage {
+        told.push_str(&format!(", with {usage}"));
+    }
+    for tool in &said.tools {
+        let became = if tool.failed { "failed:" } else { "gave" };
+        let took = lasting(tool.took.0);
+        told.push_str(&format!("; {}({}) {became} {} in {took}", tool.name, one_line(&tool.asked), one_line(&tool.answered)));
+    }
+    told
 }
 
 /// An entry for programs. `type` is the name under which others know such events.

@@ -301,6 +301,10 @@ fn show(context: &Context, wanted: &str, at: Option<u64>) -> Outcome {
     let parallel = if summary.parallel_steps == 0 { String::new() } else { format!(", {} side by side", summary.parallel_steps) };
     screen.out(&format!("took      {}", lasting(summary.duration_ms)));
     screen.out(&format!("agents    {} of {}{parallel}", summary.agents_invoked, summary.agents_planned));
+    if let Some(used) = summary.usage {
+        let of = summary.budget.map(|limit| format!(", of {limit}")).unwrap_or_default();
+        screen.out(&format!("used      {used}{of}"));
+    }
     if !summary.execution_path.is_empty() {
         screen.out(&format!("path      {}", summary.execution_path));
     }

@@ -1,7 +1,8 @@
 //! A project in a folder of its own, and what is typed in it.
 #![allow(dead_code, reason = "not every test file types everything")]
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -202,4 +203,35 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Sends a process that was started here a signal, by its name.
 pub(crate) fn send(signal: &str, process: &std::process::Child) -> std::process::ExitStatus {
     Command::new("kill").args([format!("-{signal}"), process.id().to_string()]).status().unwrap()
+}
+
+/// A server that answers each request with a status and a body.
+pub(crate) fn server(say: impl Fn(&str) -> (&'static str, String) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (status, body) = say(&request(&mut stream));
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            // Whoever asked may have left.
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    address
+}
+
+/// A whole request: its head, and as much of a body as that says.
+fn request(stream: &mut std::net::TcpStream) -> String {
+    let (mut read, mut piece) = (Vec::new(), [0; 8_192]);
+    loop {
+        let count = stream.read(&mut piece).unwrap();
+        read.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&read).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+        if count == 0 || body.len() >= length.unwrap_or(0) {
+            return text;
+        }
+    }
 }
