@@ -34,7 +34,10 @@ const MAY_DEPEND: [(&str, &[&str]); 9] = [
         ],
     ),
     ("runtime", &["quorate-core", "quorate-journal", "quorate-agents", "futures-channel", "futures-util", "thiserror", "tokio"]),
-    ("sim", &["futures-util", "quorate-core", "quorate-journal", "quorate-agents", "quorate-runtime", "serde_json", "tokio"]),
+    (
+        "sim",
+        &["futures-util", "quorate-core", "quorate-expr", "quorate-journal", "quorate-agents", "quorate-runtime", "serde_json", "tokio"],
+    ),
     (
         "quorate",
         &[

@@ -442,12 +442,14 @@ impl Deciding<'_> {
         wanted: Option<Usage>,
     ) -> Result<(), Refusal> {
         let (task, attempt) = self.next_attempt(task)?;
-        if let Some(wanted) = wanted.as_ref().filter(|_| self.run.plan.budget.is_some())
+        // What undoes, reviews or tidies up is never held back.
+        let counts = self.run.plan.budget.is_some() && matches!(self.run.node(task.ix).role, Role::Main | Role::Catalogue);
+        let reserved = wanted.filter(|_| counts).map(Box::new);
+        if let Some(wanted) = &reserved
             && !self.affords(&task, wanted)
         {
             return Ok(());
         }
-        let reserved = wanted.filter(|_| self.run.plan.budget.is_some()).map(Box::new);
         let deadline = self.run.timeout_of(&task).or(timeout).map(|timeout| self.at.plus(timeout));
         self.record(Event::TaskStarted { task, attempt, agent, deadline, choice, reserved });
         Ok(())
@@ -466,7 +468,7 @@ impl Deciding<'_> {
         let (used, limit) = (spending.used.clone(), budget.limit(spending.raised));
         let exceeded = Box::new(Exceeded { task: task.clone(), used, wanted: wanted.clone(), limit });
         match budget.ask {
-            Some(ask) if self.run.conclusion.is_none() && !self.run.was_refused_more() => {
+            Some(ask) if !self.run.was_refused_more() => {
                 if !self.run.asks_for_more() {
                     let tasks = vec![plan.nodes[ask as usize].id.clone()];
                     self.record(Event::Grew { by: Grower::Budget(exceeded), tasks });

@@ -646,6 +646,11 @@ impl Run {
         }
     }
 
+    /// Whether the task asks people whether the run may use more.
+    pub(crate) fn is_budget_question(&self, ix: u32) -> bool {
+        self.plan.budget.as_ref().is_some_and(|budget| budget.ask == Some(self.tasks[ix as usize].node))
+    }
+
     /// The last question to people whether it may use more.
     fn question_of_budget(&self) -> Option<&State> {
         let ix = self.latest[self.plan.budget.as_ref()?.ask? as usize];
@@ -1081,7 +1086,12 @@ impl Run {
         let node = self.node(ix);
         let item = matches!(self.tasks[ix as usize].origin, Origin::Item { .. });
         // One at a time means in the order of the file, but a list that has begun comes to its end first.
-        let priority = if self.plan.one_at_a_time { u8::from(item) } else { node.priority };
+        let priority = match () {
+            // What could start cannot be afforded before this is answered.
+            () if self.is_budget_question(ix) => u8::MAX,
+            () if self.plan.one_at_a_time => u8::from(item),
+            () => node.priority,
+        };
         let ready = Ready { priority, first: Reverse(ix) };
         let inside = match node.work {
             Work::Approval(_) | Work::Wait { .. } => true,
@@ -1105,7 +1115,7 @@ impl Run {
     }
 
     fn succeed(&mut self, ix: u32) {
-        if self.plan.budget.as_ref().is_some_and(|budget| budget.ask == Some(self.tasks[ix as usize].node)) {
+        if self.is_budget_question(ix) {
             let spending = self.spending.get_or_insert_default();
             spending.raised += 1;
             spending.warned = false;

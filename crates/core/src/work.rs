@@ -175,9 +175,8 @@ impl Run {
 
     /// Whether a plan that runs one task at a time has come to this one.
     pub(crate) fn is_first_in_line(&self, ix: u32) -> bool {
-        let asks_for_more = || self.plan.budget.as_ref().is_some_and(|budget| budget.ask == Some(self.tasks[ix as usize].node));
         // What is next in line waits for the answer to that question.
-        if !self.plan.one_at_a_time || asks_for_more() {
+        if !self.plan.one_at_a_time || self.is_budget_question(ix) {
             return true;
         }
         let busy = self.count.running + self.count.retrying + self.count.asking + self.count.sleeping;

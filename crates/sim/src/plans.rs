@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use quorate_core::draft::{
-    ApprovalDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft, TaskDraft,
-    ThenDraft, WaitDraft, WorkDraft,
+    ApprovalDraft, BudgetDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft,
+    TaskDraft, ThenDraft, WaitDraft, WorkDraft,
 };
 use quorate_core::{Draft, Millis, Plan, Role};
+use quorate_expr::Decimal;
 use serde_json::json;
 
 use crate::Chance;
@@ -40,6 +41,7 @@ fn draft(chance: &mut Chance) -> Draft {
     add_compensations(chance, &mut draft);
     add_finals(chance, &mut draft);
     add_checkpoints(chance, &mut draft);
+    add_budget(&mut Chance::new(chance.clone().draw()), &mut draft);
     draft
 }
 
@@ -164,6 +166,20 @@ fn add_finals(chance: &mut Chance, draft: &mut Draft) {
             ..TaskDraft::default()
         });
     }
+}
+
+/// Some plans may use so many tokens, of which their calls take up to 50 each.
+fn add_budget(chance: &mut Chance, draft: &mut Draft) {
+    if !chance.percent(20) {
+        return;
+    }
+    let ask = chance.percent(60).then(|| "more".to_owned());
+    if let Some(id) = &ask {
+        let work = WorkDraft::Approval(approval(chance));
+        draft.tasks.push(TaskDraft { id: id.clone(), work, role: Role::Catalogue, ..TaskDraft::default() });
+    }
+    let tokens = Some(20 + chance.below(150) as u64);
+    draft.budget = Some(BudgetDraft { tokens, cost: None, warn_at: Some(Decimal::new(5, 1)), ask });
 }
 
 fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quorate_core::draft::{Needs, TaskDraft};
-use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, MAX_FAILOVERS, Role, RunStatus, TaskStatus, Verdict};
+use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, MAX_FAILOVERS, Role, RunStatus, TaskStatus, Usage, Verdict};
 
 /// Watches the entries of a run and says when one of them breaks a rule. It derives how tasks stand by itself, from the
 /// draft and the entries, and never asks the state machine.
@@ -19,6 +19,9 @@ pub struct Watch<'d> {
     ended: bool,
     seq: u64,
     running: usize,
+    /// Tokens that were used, and how often people let the run use as many again.
+    used: u64,
+    raised: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,8 @@ struct Seen {
     /// How many others could have done it, and how often in a row it went to one of them.
     others: u32,
     hops: usize,
+    /// What is set aside for the attempt under way.
+    reserved: u64,
     /// Whether a run of its own does it, which reports in its own words.
     child: bool,
 }
@@ -52,6 +57,8 @@ impl<'d> Watch<'d> {
             ended: false,
             seq: 0,
             running: 0,
+            used: 0,
+            raised: 0,
         }
     }
 
@@ -64,8 +71,9 @@ impl<'d> Watch<'d> {
         rule(entry.seq == self.seq + 1, "entries have no gaps")?;
         self.seq = entry.seq;
         match &entry.event {
-            Event::TaskStarted { task, attempt, agent, choice, .. } => {
+            Event::TaskStarted { task, attempt, agent, choice, reserved, .. } => {
                 self.started(task.id(), *attempt, entry.at.micros())?;
+                self.set_aside(task.id(), reserved.as_deref())?;
                 let seen = self.seen(task.id());
                 seen.once = agent.effect == Effect::Once;
                 seen.others = choice.as_ref().map_or(0, |choice| choice.others);
@@ -74,13 +82,15 @@ impl<'d> Watch<'d> {
                 self.started(task.id(), *attempt, entry.at.micros())?;
                 self.seen(task.id()).child = true;
             }
-            Event::TaskSucceeded { task, attempt, output, .. } => {
+            Event::TaskSucceeded { task, attempt, output, said } => {
+                self.used += said.as_ref().and_then(|said| said.usage.as_ref()).map_or(0, Usage::tokens);
                 let own = format!("\"{}#{attempt}\"", task.id());
                 rule(self.seen(task.id()).child || output.json().contains(&own), "an attempt ends with its own report, and with no other")?;
                 self.attempt_over(task.id(), *attempt)?;
                 self.end(task.id(), TaskStatus::Succeeded)?;
             }
             Event::AttemptFailed { task, attempt, failure, retry_at, elsewhere } => {
+                self.used += failure.usage.as_ref().map_or(0, |usage| usage.tokens());
                 let own = format!("{}#{attempt}", task.id());
                 let by_the_engine = failure.message.starts_with("it took longer");
                 let its_own = self.seen(task.id()).child || failure.message.ends_with(&own);
@@ -117,7 +127,10 @@ impl<'d> Watch<'d> {
                 rule(!self.seen(task.id()).once, "what must not be done twice is not made again because the engine died")?;
                 self.attempt_over(task.id(), *attempt)?;
             }
-            Event::OutcomeUnknown { task, attempt, .. } => self.attempt_over(task.id(), *attempt)?,
+            Event::OutcomeUnknown { task, attempt, failure } => {
+                self.used += failure.usage.as_ref().map_or(0, |usage| usage.tokens());
+                self.attempt_over(task.id(), *attempt)?;
+            }
             Event::TaskFailed { task, cause } => {
                 self.stop_items(task.id())?;
                 let late = matches!(**cause, Cause::Expired | Cause::Late);
@@ -135,7 +148,11 @@ impl<'d> Watch<'d> {
             Event::Gathered { task } => self.end(task.id(), TaskStatus::Succeeded)?,
             Event::Woken { task, .. } => self.end(task.id(), TaskStatus::Succeeded)?,
             Event::Answered { task, verdict, .. } => match verdict {
-                Verdict::Accepted => self.end(task.id(), TaskStatus::Succeeded)?,
+                Verdict::Accepted => {
+                    self.raised +=
+                        u64::from(self.draft.budget.as_ref().is_some_and(|budget| budget.ask.as_deref() == Some(plan_id(task.id()))));
+                    self.end(task.id(), TaskStatus::Succeeded)?;
+                }
                 Verdict::Rejected => self.end(task.id(), TaskStatus::Failed)?,
                 Verdict::Counted | Verdict::Again => {}
             },
@@ -190,6 +207,7 @@ impl<'d> Watch<'d> {
         rule(attempt == seen.attempt + 1, "attempts count up by one")?;
         rule(seen.retry_at.is_none_or(|due| due <= at), "a retry waits out its delay")?;
         seen.running = true;
+        seen.reserved = 0;
         seen.attempt = attempt;
         Ok(())
     }
@@ -203,6 +221,15 @@ impl<'d> Watch<'d> {
         }
         self.seen(id).begun = true;
         Ok(())
+    }
+
+    /// What is used and what is set aside stays within the budget, with what people added to it.
+    fn set_aside(&mut self, id: &str, reserved: Option<&Usage>) -> Result<(), String> {
+        let (Some(budget), Some(reserved)) = (&self.draft.budget, reserved) else { return Ok(()) };
+        self.seen(id).reserved = reserved.tokens();
+        let limit = budget.tokens.map_or(u64::MAX, |tokens| tokens * (self.raised + 1));
+        let set_aside: u64 = self.tasks.values().filter(|seen| seen.running).map(|seen| seen.reserved).sum();
+        rule(self.used + set_aside <= limit, "no call is made that could take more than the budget has left")
     }
 
     fn check_phase(&mut self, id: &str) -> Result<(), String> {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use quorate_core::{
-    AgentRef, Asker, Choice, ChosenBy, Draft, Effect, Entry, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Refusal, Reply,
-    Run, RunId, Signal, Start, TaskRef, Timestamp, Work,
+    AgentRef, Asker, Choice, ChosenBy, Draft, Effect, Entry, Event, Failure, FailureClass, Input, Millis, Payload, Person, Plan, Refusal,
+    Reply, Run, RunId, Said, Signal, Start, TaskRef, Timestamp, Usage, Work,
 };
 
 use crate::plans::{AGENTS, random};
@@ -45,6 +45,8 @@ pub fn play(seed: u64) -> Result<Outcome, String> {
 struct World<'d> {
     seed: u64,
     chance: Chance,
+    /// What calls use is a matter of its own.
+    money: Chance,
     plan: Arc<Plan>,
     run: Run,
     /// The same run, folded from entries that were written and read again.
@@ -77,6 +79,7 @@ impl<'d> World<'d> {
             seed,
             run: Run::start(&plan, RunId(0), Timestamp::default(), start(&plan, Payload::null())).0,
             plan,
+            money: Chance::new(!seed),
             chance,
             shadow: None,
             watch: Watch::new(draft),
@@ -140,8 +143,8 @@ impl<'d> World<'d> {
     // -- the engine
 
     fn dispatch(&mut self) -> Result<(), String> {
-        let mut full = Vec::new();
-        while let Some(offer) = self.run.next_ready_except(&full, &HashSet::new()) {
+        let (mut full, mut held) = (Vec::new(), HashSet::new());
+        while let Some(offer) = self.run.next_ready_except(&full, &held) {
             let Asker::Agent(id) = offer.asker else { return Err("a plan asks for something that is not there".to_owned()) };
             let (agent, limit) = *AGENTS.iter().find(|(name, _)| **name == **id).ok_or("an agent that is not there")?;
             if self.busy.get(agent).copied().unwrap_or(0) >= limit {
@@ -164,10 +167,16 @@ impl<'d> World<'d> {
                     let others = u32::try_from(self.chance.below(3)).unwrap_or_default();
                     let choice = Choice { by: ChosenBy::Priority, others, not: Vec::new(), more: others };
                     let choice = self.chance.percent(30).then(|| Box::new(choice));
-                    let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice, wanted: None };
+                    // What few calls say before they are made; a run without a budget does not ask.
+                    let wanted = (self.money.percent(80)).then(|| tokens(self.money.below(50)));
+                    let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice, wanted };
                     let stepped = self.step(input)?;
-                    if stepped.is_ok() {
-                        self.call(task, request.attempt, agent);
+                    let started =
+                        self.journal.last().is_some_and(|entry| matches!(&entry.event, Event::TaskStarted { task: of, .. } if *of == task));
+                    match stepped {
+                        Ok(()) if started => self.call(task, request.attempt, agent),
+                        Ok(()) => drop(held.insert(task.position())),
+                        Err(Died) => {}
                     }
                     stepped
                 }
@@ -175,6 +184,7 @@ impl<'d> World<'d> {
             if stepped.is_err() {
                 // Whoever was busy is not any more.
                 full.clear();
+                held.clear();
             }
         }
         Ok(())
@@ -277,6 +287,7 @@ impl<'d> World<'d> {
                 FailureClass::Refused,
             ]);
             let failure = Failure::new(class, own).retry_after(self.chance.percent(20).then_some(Millis(700)));
+            let failure = Failure { usage: self.money.percent(50).then(|| Box::new(tokens(self.money.below(60)))), ..failure };
             return Err(if self.chance.percent(10) { failure.unsent() } else { failure });
         }
         let score = self.chance.below(10);
@@ -288,7 +299,8 @@ impl<'d> World<'d> {
         }
         let grow = if self.chance.percent(15) { vec!["grown0".into(), "t0".into()] } else { Vec::new() };
         let output = Payload::of(&output).unwrap_or_else(|_| Payload::null());
-        Ok(Reply { grow, ..Reply::new(output) })
+        let used = Said { usage: self.money.percent(50).then(|| tokens(self.money.below(60))), ..Said::default() };
+        Ok(Reply { grow, said: Some(Box::new(used)), ..Reply::new(output) })
     }
 
     /// Lets the next thing happen, if anything can.
@@ -354,6 +366,10 @@ impl<'d> World<'d> {
         let names_it = self.run.outstanding().any(|work| matches!(work, Work::Listen { .. } | Work::Ask { .. }));
         if names_it { Ok(false) } else { Err("the run neither goes on nor says what it waits for".to_owned()) }
     }
+}
+
+fn tokens(count: usize) -> Usage {
+    Usage { tokens_in: count as u64, ..Usage::default() }
 }
 
 fn start(plan: &Plan, input: Payload) -> Start {
