@@ -340,6 +340,21 @@ impl Plan {
         })
     }
 
+    /// The constraint that its tasks are under: `sequential`, `parallel`, `conditional` or `dag`.
+    #[must_use]
+    pub fn strategy(&self) -> &'static str {
+        let main = || self.nodes.iter().filter(|node| node.role == Role::Main);
+        if self.one_at_a_time || main().count() == 1 {
+            "sequential"
+        } else if main().any(|node| node.when.is_some() || node.skip_when.is_some()) {
+            "conditional"
+        } else if main().all(|node| node.deps.is_empty()) {
+            "parallel"
+        } else {
+            "dag"
+        }
+    }
+
     /// The skills that its tasks require, each once.
     #[must_use]
     pub fn skills(&self) -> &[Arc<str>] {

@@ -12,6 +12,7 @@ mod lock;
 mod memory;
 mod reader;
 mod sqlite;
+mod tally;
 mod verify;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub use lock::FolderLock;
 pub use memory::MemoryJournal;
 pub use reader::SqliteReader;
 pub use sqlite::{SqliteJournal, SqliteOptions};
+pub use tally::{AgentTally, RunsTally, Tally, Times};
 pub use verify::{Damage, Flaw, Report};
 
 /// A boxed future, for what is not asked often.

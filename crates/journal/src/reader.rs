@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use crate::codec;
 use crate::sqlite::{APPLICATION_ID, FORMAT};
+use crate::tally::Tally;
 use crate::verify::{Damage, Flaw, Report};
 use crate::{Head, Loaded, OpenError, ReadError, Record, RunInfo, Stands, Wanted};
 
@@ -223,6 +224,44 @@ impl SqliteReader {
             records.push(Record { position: position.unsigned_abs(), run, entries });
         }
         Ok(records)
+    }
+
+    /// Goes on with a tally from where it was left.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the journal cannot be read. What was counted before that is counted.
+    pub fn tally(&self, tally: &mut Tally) -> Result<(), ReadError> {
+        let doing = "counting what the journal holds";
+        let sql = "SELECT position, run, body FROM appends WHERE position > ?1 ORDER BY position";
+        let mut statement = self.connection.prepare_cached(sql).map_err(|wrong| storage(doing, wrong))?;
+        let after = i64::try_from(tally.position).unwrap_or(i64::MAX);
+        let mut rows = statement.query([after]).map_err(|wrong| storage(doing, wrong))?;
+        while let Some(row) = rows.next().map_err(|wrong| storage(doing, wrong))? {
+            let run = run_of(row.get(1).map_err(|wrong| storage(doing, wrong))?);
+            let damage = |why: String| ReadError::Damaged(Damage { run: Some(run), seq: None, flaw: Flaw::Unreadable(why) });
+            let body = row.get_ref(2).and_then(|body| body.as_str().map_err(Into::into)).map_err(|wrong| damage(wrong.to_string()))?;
+            for line in body.split('\n').filter(|line| Tally::counts(line)) {
+                let line = codec::read_line(line).map_err(|wrong| damage(wrong.to_string()))?;
+                tally.take(run, &Entry { seq: line.seq, at: line.at, event: line.event });
+            }
+            tally.position = row.get::<_, i64>(0).map_err(|wrong| storage(doing, wrong))?.unsigned_abs();
+        }
+        Ok(())
+    }
+
+    /// What tells this journal at a position from any other: the digest of the append there.
+    ///
+    /// # Errors
+    /// [`ReadError::Storage`] where the file cannot be read.
+    pub fn mark(&self, position: u64) -> Result<Option<Digest>, ReadError> {
+        let doing = "looking up an append";
+        let sql = "SELECT body FROM appends WHERE position = ?1";
+        let body: Option<String> = self
+            .connection
+            .query_row(sql, [i64::try_from(position).unwrap_or(i64::MAX)], |row| row.get(0))
+            .optional()
+            .map_err(|wrong| storage(doing, wrong))?;
+        Ok(body.map(|body| Digest::of(body.as_bytes())))
     }
 
     /// Checks every entry of every run, every value, their order, the chain of commits, and the index.

@@ -22,8 +22,9 @@ pub use quorate_agents::{
 pub use quorate_core::*;
 pub use quorate_expr as expr;
 pub use quorate_journal::{
-    Append, AppendError, Appended, Asked, Counters, Damage, Flaw, FolderLock, Head, Journal, Line, Loaded, MemoryJournal, OpenError,
-    ReadError, Record, Report, RunInfo, SqliteJournal, SqliteOptions, SqliteReader, Stands, Text, Wanted, read_line, write_lines,
+    AgentTally, Append, AppendError, Appended, Asked, Counters, Damage, Flaw, FolderLock, Head, Journal, Line, Loaded, MemoryJournal,
+    OpenError, ReadError, Record, Report, RunInfo, RunsTally, SqliteJournal, SqliteOptions, SqliteReader, Stands, Tally, Text, Times,
+    Wanted, read_line, write_lines,
 };
 pub use quorate_project as project;
 pub use quorate_runtime::{

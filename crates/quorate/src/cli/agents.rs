@@ -54,6 +54,13 @@ enum Verb {
         /// Which; all of them where none is named.
         agents: Vec<String>,
     },
+    /// Counts calls, and how they went: times, failures, tokens and money, places and who stands in line.
+    ///
+    /// Example: quorate agents stats scorer
+    Stats {
+        /// Which; all of them where none is named.
+        agent: Option<String>,
+    },
     /// Lists the tools of an agent that is an MCP server.
     ///
     /// Example: quorate agents tools files
@@ -106,6 +113,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         Verb::Show { agent } => show(context, agent),
         Verb::Check { agents } => check(context, agents),
         Verb::Tools { agent } => tools(context, agent),
+        Verb::Stats { agent } => super::stats::of_agents(context, agent.as_deref()),
         Verb::Call { agent, input: given, params } => {
             let given = input(given.as_deref())?;
             let params = params.as_deref().map(|params| input(Some(params))).transpose()?;
@@ -119,7 +127,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
 
 // -- looking
 
-fn version_of(agent: &AgentSpec) -> &str {
+pub(crate) fn version_of(agent: &AgentSpec) -> &str {
     agent.version.as_deref().unwrap_or("1")
 }
 

@@ -22,6 +22,7 @@ mod run;
 mod runs;
 mod screen;
 mod skills;
+mod stats;
 mod tree;
 
 use std::process::ExitCode;

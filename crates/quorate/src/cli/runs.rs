@@ -39,6 +39,10 @@ enum Verb {
     ///
     /// Example: quorate runs list --status waiting
     List(Which),
+    /// Counts runs: how many, how they ended, how long they took, under which strategies.
+    ///
+    /// Example: quorate runs stats
+    Stats,
     /// Shows a run: its tasks, its decision, what it returned.
     ///
     /// Example: quorate runs show last --at 12
@@ -146,6 +150,7 @@ struct Which {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     match &arguments.verb {
         Verb::List(which) => list(context, which),
+        Verb::Stats => super::stats::of_runs(context),
         Verb::Show { run, at } => show(context, run, *at),
         Verb::Events { run, jsonl } => show_events(context, run, *jsonl || context.global.json),
         Verb::Explain { run } => explain(context, run),
