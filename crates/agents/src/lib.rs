@@ -20,6 +20,7 @@ mod secret;
 mod skill;
 mod slate;
 mod standard;
+mod typed;
 mod voice;
 mod wire;
 
@@ -46,6 +47,7 @@ pub use secret::Secret;
 pub use skill::{MAX_SKILL_FILES, MAX_SKILL_FILES_BYTES, MAX_SKILL_TEXT_BYTES, Shelf, SkillFile, SkillText, files_of};
 pub use slate::{Ask, Picked, Slate};
 pub use standard::{STANDARD, standard};
+pub use typed::Worker;
 pub use voice::Voice;
 
 /// What comes of a call.

@@ -17,8 +17,10 @@ pub use quorate_agents::{
     Agent, AgentTools, Allowance, Api, Ask, BreakerRule, BreakerState, Call, Cancel, Doing, Endpoint, MAX_REST, MAX_SKILL_FILES,
     MAX_SKILL_FILES_BYTES, MAX_SKILL_TEXT_BYTES, Mode, Model, NOT_STARTED, NOT_STARTED_MARK, NoCandidate, Outcome, Overview,
     PLACES_PER_LEVEL, Picked, Place, Prices, Program, Prompt, Reach, Registry, RegistryStats, STANDARD, Secret, Service, Shelf, SkillFile,
-    SkillText, Slate, Tool, ToolAnswer, Toolbox, Voice, files_of, standard,
+    SkillText, Slate, Tool, ToolAnswer, Toolbox, Voice, Worker, files_of, standard,
 };
+#[cfg(feature = "mcp")]
+pub use quorate_agents::{McpPlace, McpServer, McpTools};
 pub use quorate_core::*;
 pub use quorate_expr as expr;
 pub use quorate_journal::{
