@@ -1,5 +1,5 @@
 //! The agents of a project, as people see them: who there is, how they are, who is chosen, and who is not called.
-#![allow(clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test")]
 
 mod house;
 
@@ -217,6 +217,18 @@ fn a_secret_is_in_no_journal_no_output_and_no_error() {
     let agents = [
         ("prints", program(r#"echo "\"it is $TOKEN\"""#)),
         ("complains", program("echo bad token $TOKEN >&2; exit 1")),
+        ("panics", program("echo thread main panicked at src/main.rs:7: no such token: $TOKEN >&2; kill -ABRT $$")),
+        (
+            "converses",
+            format!(
+                "{{ llm: {{ model: m, url: 'http://{address}/v1', allow_private: true, key: env:QUORATE_TEST_TOKEN, stream: false }} }}"
+            ),
+        ),
+        (
+            "serves",
+            "{ mcp: { command: [sh, -c, 'echo no token but $TOKEN >&2; exit 1'], env: { TOKEN: env:QUORATE_TEST_TOKEN }, tool: x } }"
+                .to_owned(),
+        ),
         ("logs", program(r#"echo "{\"output\": 1, \"log\": \"used $TOKEN\"}""#)),
         ("asks-for", program(r#"echo "{\"output\": 1, \"grow\": [\"$TOKEN\"]}""#)),
         ("fails", program(r#"echo "{\"error\": {\"class\": \"refused\", \"message\": \"not with $TOKEN\"}}""#)),
@@ -249,6 +261,11 @@ fn a_secret_is_in_no_journal_no_output_and_no_error() {
         "agents call prints",
         "agents call complains",
         "agents call echoes",
+        "agents call panics",
+        "agents tools serves",
+        "agents stats --json",
+        "runs stats",
+        "skills list",
         "doctor",
         "run leak --json",
         "run leak --memory",
@@ -273,4 +290,48 @@ fn a_secret_is_in_no_journal_no_output_and_no_error() {
         assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "it is in the journal");
     }
     assert!(files > 0);
+}
+
+/// What a dead service costs: one timeout for the first that comes, and nothing for those who come after.
+#[test]
+fn a_dead_service_costs_one_timeout_and_then_nothing() {
+    const TIMEOUT: u128 = 600;
+    // It takes calls, and never answers them.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let alive = server(|_| ("200 OK", "\"alive\"".to_owned()));
+    let house = House::empty();
+    house.write("quorate.yaml", "name: house\n");
+    let agent = |address: std::net::SocketAddr, more: &str| {
+        format!("{{ http: {{ url: 'http://{address}/', allow_private: true }}, capabilities: [quote], timeout: {TIMEOUT}ms, {more} }}")
+    };
+    let both = [
+        ("first", agent(dead.local_addr().unwrap(), "priority: 9, breaker: { failures: 1, open_for: 1m }")),
+        ("second", agent(alive, "priority: 5")),
+    ];
+    let written: String = both.iter().map(|(name, what)| format!("  {name}: {what}\n")).collect();
+    house.write("agents/a.yaml", &format!("agents:\n{written}"));
+    house.write("workflows/w.yaml", "workflows:\n  w:\n    output: '{{ ask }}'\n    tasks: [{ id: ask, capability: quote }]\n");
+    let host = quorate::host::Host::read(house.path(), &[]).unwrap();
+    let plan = &host.project().workflows["w"].plan;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut took: Vec<u128> = runtime.block_on(async {
+        let journal = std::sync::Arc::new(quorate::MemoryJournal::new());
+        let engine = quorate::Engine::new(journal, host.registry(|_, _| None), host.options());
+        let mut took = Vec::new();
+        for _ in 0..20 {
+            let begun = std::time::Instant::now();
+            let ended = engine.start(quorate::Order::new(plan.clone(), quorate::Payload::null())).unwrap().ended().await.unwrap();
+            took.push(begun.elapsed().as_millis());
+            assert_eq!(ended.output.unwrap().json(), "\"alive\"");
+        }
+        took
+    });
+    let first = took.remove(0);
+    took.sort_unstable();
+    println!(
+        "the first took {first} ms, with a timeout of {TIMEOUT} ms; of those after it half took {} ms, the slowest {} ms",
+        took[9], took[18]
+    );
+    assert!((TIMEOUT..2 * TIMEOUT).contains(&first), "{first} ms");
+    assert!(took[18] < TIMEOUT / 2, "{took:?}");
 }
