@@ -6,6 +6,8 @@ use quorate_core::{Digest, Failure, FailureClass, MAX_VALUE_BYTES, Request, Time
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response};
 
+use tracing::Instrument as _;
+
 use crate::breaker::BreakerRule;
 use crate::net::{Reach, beginning, body, class_of, client, retry_after, unanswered, url};
 use crate::secret::{Revealed, Secret};
@@ -77,8 +79,13 @@ impl Service {
             .header("traceparent", traceparent(&call.request))
             .body(line);
         let request = self.dressed(request, revealed)?;
-        let response = request.send().await.map_err(|wrong| named(unanswered(&wrong)))?;
-        self.read(response).await.map_err(named)
+        let span =
+            tracing::info_span!("request", otel.name = "POST", otel.kind = "client", http.request.method = "POST", server.address = %place);
+        let answered = async {
+            let response = request.send().await.map_err(|wrong| unanswered(&wrong))?;
+            self.read(response).await
+        };
+        answered.instrument(span).await.map_err(named)
     }
 
     /// A request with the headers that the project gives it.
@@ -159,8 +166,23 @@ fn with_type(failure: Failure, kind: Option<&HeaderValue>) -> Failure {
     }
 }
 
-/// The run is the trace, and the attempt a span of it.
+/// The span that calls, where somebody traces; else the run is the trace, and the attempt a span of it.
 fn traceparent(request: &Request) -> String {
+    #[cfg(feature = "otel")]
+    if let Some(current) = current_span() {
+        return current;
+    }
     let attempt = Digest::of_parts(&[&request.run.0.to_be_bytes(), request.task.as_bytes(), &request.attempt.to_be_bytes()]);
     format!("00-{}-{}-01", request.run, &attempt.to_string()[..16])
+}
+
+#[cfg(feature = "otel")]
+fn current_span() -> Option<String> {
+    use opentelemetry::trace::TraceContextExt as _;
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+    let context = tracing::Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8()))
 }

@@ -30,8 +30,22 @@ pub(crate) static PROJECT: Object = Object {
              and `~/.quorate/skills`.",
         )
         .or(&["skills"]),
+        field(
+            "telemetry",
+            Shape::Object(&TELEMETRY),
+            "Where the spans of runs are sent, as OpenTelemetry has them; OTEL_EXPORTER_OTLP_ENDPOINT says so as well.",
+        ),
         field("routes", Shape::List(&Shape::Object(&ROUTE)), "Where requests go, by the first rule that matches."),
         field("classifier", Shape::Text, "The agent that is asked where a request goes that no rule matches."),
+    ],
+};
+
+pub(crate) static TELEMETRY: Object = Object {
+    title: "telemetry",
+    what: "where spans are sent",
+    fields: &[
+        field("endpoint", Shape::Text, "The collector, as in http://localhost:4318: a value or `env:NAME`.").required(),
+        field("headers", Shape::Map(&Shape::Text), "What is sent along: a value, `env:NAME` or `file:PATH`."),
     ],
 };
 

@@ -25,7 +25,7 @@ pub use files::{FOLDERS, PROJECT_FILE};
 pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;
 pub use models::{ApiSpec, LlmSpec, McpSpec, PROMPTS_FOLDER, PricesSpec, PromptSpec, ToolSpec};
-pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, Workflow};
+pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, TelemetrySpec, Workflow};
 pub use quorate_expr::Severity;
 pub use report::{Diagnostic, Lines, Look, Source};
 pub use routes::{Close, Routed, RoutedBy, Routes, Target};

@@ -152,7 +152,8 @@ struct Asked {
     inputs: Vec<String>,
 }
 
-fn pairs(node: Option<&Node>) -> Vec<(String, String)> {
+/// Names, each with a text.
+pub(crate) fn pairs(node: Option<&Node>) -> Vec<(String, String)> {
     let pair = |(key, value): &(Key, Node)| Some((key.name.to_string(), value.text()?.to_owned()));
     node.map(Node::entries).unwrap_or_default().iter().filter_map(pair).collect()
 }

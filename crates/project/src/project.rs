@@ -7,9 +7,9 @@ use quorate_core::{Digest, Millis, Plan, Problem};
 use quorate_expr::{Severity, closest};
 
 use crate::agents::{self, AgentSpec, Does};
-use crate::files::{PROJECT, PROJECT_FILE, TASK, WORKFLOW, top_of};
+use crate::files::{PROJECT, PROJECT_FILE, TASK, TELEMETRY, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
-use crate::models::{Later, PROMPTS_FOLDER, PricesSpec, Reader};
+use crate::models::{Later, PROMPTS_FOLDER, PricesSpec, Reader, pairs};
 use crate::report::{Diagnostic, Source};
 use crate::routes::{Known, Routes};
 use crate::shape::{duration, number, truth};
@@ -40,8 +40,19 @@ pub struct Project {
     pub routes: Routes,
     /// The skills that its tasks may require.
     pub skills: Skills,
+    /// Where the spans of its runs are sent.
+    pub telemetry: Option<TelemetrySpec>,
     /// What capabilities mean, as far as the project says.
     pub capabilities: BTreeMap<String, String>,
+}
+
+/// Where spans are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TelemetrySpec {
+    /// The collector: an address, or a reference such as `env:NAME`.
+    pub endpoint: String,
+    /// What is sent along.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A workflow that can run.
@@ -200,6 +211,10 @@ impl Reading<'_> {
             self.project.max_concurrent_agents = limits.get("max_concurrent_agents").and_then(number).and_then(|text| text.parse().ok());
             self.project.grace = limits.get("grace").and_then(duration);
         }
+        self.project.telemetry = PROJECT.get(tree, "telemetry").and_then(|node| {
+            let endpoint = TELEMETRY.get(node, "endpoint")?.text()?.to_owned();
+            Some(TelemetrySpec { endpoint, headers: pairs(TELEMETRY.get(node, "headers")) })
+        });
         let groups = PROJECT.get(tree, "groups").map(Node::entries).unwrap_or_default();
         self.project.groups = groups.iter().map(|(key, people)| (key.name.to_string(), texts(people))).collect();
     }

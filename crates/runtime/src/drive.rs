@@ -18,10 +18,12 @@ use quorate_journal::{AppendError, Appended, Head, Loaded, ReadError, Text};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::engine::{Adopting, Engine, Live, Tap, ended, no_longer_awaited};
 use crate::slots::{Permit, Slots};
 use crate::speech::Speaking;
+use crate::traced::{self, Traced};
 use crate::{Durability, Ended, Error};
 
 /// Messages that are handled before their entries go to the journal together.
@@ -127,6 +129,8 @@ pub(crate) struct Driver {
     forgotten: bool,
     /// Why nothing can follow any more.
     broken: Option<Corrupt>,
+    /// The spans that are open, where somebody traces.
+    traced: Option<Box<Traced>>,
     /// When the last messages came: one look at the clock serves all that follows from them.
     now: Timestamp,
 }
@@ -226,6 +230,7 @@ impl Driver {
         let Takeover { run, head, entries, texts, durability, tell, tap } = takeover;
         Driver {
             now: engine.0.options.clock.now(),
+            traced: Traced::new(&run),
             engine,
             stopped: run.stopped(),
             run,
@@ -381,7 +386,10 @@ impl Driver {
                 }
                 let CallId { task, attempt, .. } = call;
                 let result = self.check(&task, outcome);
-                self.advance(Input::Ended { task, attempt, result });
+                self.advance(Input::Ended { task: task.clone(), attempt, result });
+                if let Some(traced) = &mut self.traced {
+                    traced.see(&self.run, &task);
+                }
             }
             Message::CallGone { call } => drop(self.landed(&call)),
             Message::ChildEnded { task, attempt, outcome } => {
@@ -624,7 +632,11 @@ impl Driver {
                 let call = Call { cancel: cancel.clone(), endpoint: place.endpoint(), voice, allowance, ..Call::new(*request) };
                 let id = CallId { task: task.clone(), attempt, life: self.life };
                 let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
-                let held = Held { place, _permit: permit, _speaking: speaking };
+                let span = match &mut self.traced {
+                    Some(traced) => traced.attempt(&task, attempt, place.agent().identity()),
+                    None => Span::none(),
+                };
+                let held = Held { place, _permit: permit, _speaking: speaking, span: span.clone() };
                 let handle = match held.place.agent().doing() {
                     Doing::Async(function) => {
                         let function = function.clone();
@@ -633,7 +645,7 @@ impl Driver {
                             let calling = AssertUnwindSafe(async move { function(call).await }).catch_unwind();
                             report.tell(calling.await, held);
                         };
-                        tokio::spawn(calling).abort_handle()
+                        if span.is_none() { tokio::spawn(calling) } else { tokio::spawn(calling.instrument(span)) }.abort_handle()
                     }
                     Doing::Blocking(function) => {
                         let function = function.clone();
@@ -642,13 +654,13 @@ impl Driver {
                                 // It stood in line for a thread until nobody wanted it any more.
                                 return;
                             }
-                            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| function(call)));
+                            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| span.in_scope(|| function(call))));
                             report.tell(outcome, held);
                         };
                         tokio::task::spawn_blocking(calling).abort_handle()
                     }
                     Doing::Quick(function) => {
-                        report.tell(std::panic::catch_unwind(AssertUnwindSafe(|| function(call))), held);
+                        report.tell(std::panic::catch_unwind(AssertUnwindSafe(|| span.in_scope(|| function(call)))), held);
                         return true;
                     }
                 };
@@ -993,6 +1005,7 @@ struct Held {
     place: Place,
     _permit: Option<Permit>,
     _speaking: Option<Speaking>,
+    span: Span,
 }
 
 /// Reports the end of a call, also of one that is dropped halfway.
@@ -1008,6 +1021,7 @@ impl Report {
         if outcome.is_ok() {
             held.place.succeeded();
         }
+        traced::ended(&held.span, &outcome);
         // The place is free before the run learns of the end, so that its next task finds it.
         drop(held);
         self.send(outcome);

@@ -13,6 +13,7 @@ mod probe;
 mod slots;
 mod speech;
 mod stream;
+mod traced;
 
 use std::sync::Arc;
 

@@ -23,6 +23,8 @@ use quorate_expr::{Decimal, Field, Type};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Map, Value};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::breaker::BreakerRule;
 use crate::net::{Reach, beginning, body, class_of, client, retry_after, unanswered, url};
@@ -330,16 +332,27 @@ impl Model {
         }
         let place = self.place(talk.call.endpoint);
         let named = |failure: Failure| Failure { message: format!("`{place}` {}", failure.message), ..failure };
+        let span = self.span(asking.max_tokens);
         let request = self.request(Method::POST, &place, self.api.path(), revealed)?;
         let request = request
             .header(CONTENT_TYPE, "application/json")
             .header("idempotency-key", format!("{}/{}", talk.call.request.idempotency_key(), talk.turns));
-        let response = request.body(body.to_string()).send().await.map_err(|wrong| named(unanswered(&wrong)))?;
-        spent.turns += 1;
         let mut listening = self.api.listening();
-        let outcome = self.hear(response, talk.call, &mut listening).await;
+        let heard = async {
+            let response = request.body(body.to_string()).send().await.map_err(|wrong| unanswered(&wrong))?;
+            self.hear(response, talk.call, &mut listening).await
+        };
+        let outcome = heard.instrument(span.clone()).await;
+        spent.turns += 1;
         // What it used counts also where it broke off.
-        spent.tokens = spent.tokens.and(listening.tokens());
+        let tokens = listening.tokens();
+        spent.tokens = spent.tokens.and(tokens);
+        span.record("gen_ai.usage.input_tokens", tokens.read);
+        span.record("gen_ai.usage.output_tokens", tokens.written);
+        if let Err(failure) = &outcome {
+            span.record("error.type", failure.class.to_string());
+            span.record("otel.status_code", "ERROR");
+        }
         outcome.map_err(named)?;
         let broke_off = || named(Failure::new(FailureClass::Unavailable, "broke off in the middle of its answer"));
         let heard = listening.heard().ok_or_else(broke_off)?;
@@ -351,6 +364,27 @@ impl Model {
             }
             (None, Stop::End) => Ok(heard),
         }
+    }
+
+    /// What whoever traces sees of a turn.
+    fn span(&self, max_tokens: u64) -> Span {
+        let provider = match self.api {
+            Api::OpenAi => "openai",
+            Api::Anthropic => "anthropic",
+        };
+        tracing::info_span!(
+            "chat",
+            otel.name = format!("chat {}", self.model),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            gen_ai.operation.name = "chat",
+            gen_ai.provider.name = provider,
+            gen_ai.request.model = self.model,
+            gen_ai.request.max_tokens = max_tokens,
+            gen_ai.usage.input_tokens = Empty,
+            gen_ai.usage.output_tokens = Empty,
+            error.type = Empty,
+        )
     }
 
     fn body(&self, asking: &Asking<'_>) -> Value {
@@ -550,7 +584,14 @@ impl Talk<'_> {
     /// ends the call.
     async fn ask(&self, asked: &Asked) -> Result<(Given, ToolUse), Failure> {
         let begun = Instant::now();
-        let answer = self.answer_of(asked).await?;
+        let span = tracing::info_span!(
+            "tool",
+            otel.name = format!("execute_tool {}", asked.name),
+            gen_ai.operation.name = "execute_tool",
+            gen_ai.tool.name = asked.name,
+            gen_ai.tool.call.id = asked.id,
+        );
+        let answer = self.answer_of(asked).instrument(span).await?;
         let took = Millis(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
         let (text, failed) = match answer {
             Ok(text) => (text, false),

@@ -507,7 +507,7 @@ fn call(context: &Context, agent: &str, input: Payload, params: Option<Payload>)
         .map_err(|problems| Problem::new(Exit::Invalid, problems.first().map(ToString::to_string).unwrap_or_default()))?;
     let plan = Arc::new(plan);
     super::runtime()?.block_on(async {
-        let engine = Context::fleeting(&host).engine;
+        let engine = Context::fleeting(&host)?.engine;
         let order = Order { by: context.me(host.project()).name, ..Order::new(plan.clone(), input) };
         let how = Watch { view: View::Nothing, at_most: None, known: 0, by: None };
         let watched = start(&engine, order.durability(Durability::Memory), how, &context.screen).await;

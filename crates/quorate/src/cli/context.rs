@@ -197,6 +197,7 @@ impl Context {
     /// An engine that owns the data of this project, and goes on with whatever was left open in it. `given` is what a run is
     /// told before anything goes on: whoever cancels a run does not want it to begin again first.
     pub(crate) async fn own(&self, host: &Host, given: Option<(RunId, Input)>) -> Result<Owned, Problem> {
+        super::telemetry::begin(host)?;
         let data = self.data()?;
         let begun = Instant::now();
         let journal = loop {
@@ -221,10 +222,11 @@ impl Context {
     }
 
     /// An engine that keeps nothing.
-    pub(crate) fn fleeting(host: &Host) -> Owned {
+    pub(crate) fn fleeting(host: &Host) -> Result<Owned, Problem> {
+        super::telemetry::begin(host)?;
         let engine = Engine::new(Arc::new(MemoryJournal::new()), host.registry(|_, _| None), host.options());
         know(&engine, host);
-        Owned { engine, kept: false, open: Vec::new() }
+        Ok(Owned { engine, kept: false, open: Vec::new() })
     }
 
     /// Leaves an engine. What else was open and goes on by itself is brought to its end, or to where it waits for people:

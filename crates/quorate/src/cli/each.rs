@@ -67,7 +67,7 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
     let jobs = batch.jobs.min(count).clamp(1, MAX_JOBS);
     super::runtime()?.block_on(async {
         let kept = batch.durability != Durability::Memory;
-        let owned = if kept { context.own(host, None).await? } else { Context::fleeting(host) };
+        let owned = if kept { context.own(host, None).await? } else { Context::fleeting(host)? };
         // Whoever does not get the data leaves the results of others alone.
         let mut results = Results { out: open(batch.out)?, kept, counts: [0; 3] };
         let engine = &owned.engine;

@@ -23,6 +23,7 @@ mod runs;
 mod screen;
 mod skills;
 mod stats;
+mod telemetry;
 mod tree;
 
 use std::process::ExitCode;
@@ -129,6 +130,7 @@ pub(crate) fn main() -> ExitCode {
             Ok(Exit::Succeeded)
         }
     };
+    telemetry::finish(&screen);
     let exit = outcome.unwrap_or_else(|Problem { exit, message, hint }| {
         if as_json {
             let error = serde_json::json!({ "schema": "quorate.error/1", "exit": exit as u8, "message": message, "hint": hint });

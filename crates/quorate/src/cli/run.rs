@@ -66,7 +66,7 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     }
     let payload = input(arguments.input.as_deref())?;
     super::runtime()?.block_on(async {
-        let owned = if arguments.memory { Context::fleeting(&host) } else { context.own(&host, None).await? };
+        let owned = if arguments.memory { Context::fleeting(&host)? } else { context.own(&host, None).await? };
         let by = context.me(host.project()).name;
         let order = host.equipped(Order { by: by.clone(), ..Order::new(workflow.plan.clone(), payload) }.durability(durability))?;
         let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0, by: Some(&by) };

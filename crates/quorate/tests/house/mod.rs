@@ -228,9 +228,13 @@ fn request(stream: &mut std::net::TcpStream) -> String {
         let count = stream.read(&mut piece).unwrap();
         read.extend_from_slice(&piece[..count]);
         let text = String::from_utf8_lossy(&read).into_owned();
+        // Some connect and say nothing.
+        if count == 0 {
+            return text;
+        }
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
-        if count == 0 || body.len() >= length.unwrap_or(0) {
+        if body.len() >= length.unwrap_or(0) {
             return text;
         }
     }
