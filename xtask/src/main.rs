@@ -86,17 +86,17 @@ fn has(program: &str, arguments: &[&str]) -> bool {
 }
 
 fn test() -> anyhow::Result<()> {
-    run("cargo", &["test", "--workspace", "--doc", "--quiet"])?;
+    run("cargo", &["test", "--workspace", "--all-features", "--doc", "--quiet"])?;
     if has("cargo", &["nextest", "--version"]) {
-        return run("cargo", &["nextest", "run", "--workspace"]);
+        return run("cargo", &["nextest", "run", "--workspace", "--all-features"]);
     }
     say("cargo-nextest is not installed, so the tests run one binary after the other (`cargo install cargo-nextest --locked` is faster)");
-    run("cargo", &["test", "--workspace", "--all-targets"])
+    run("cargo", &["test", "--workspace", "--all-features", "--all-targets"])
 }
 
 fn ci() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run("cargo", &["clippy", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"])?;
     tidy::check()?;
     pure_crates_build_for_the_browser()?;
     sim(&["--seeds", CI_SEEDS, "--from", "2000"].map(str::to_owned))?;

@@ -67,7 +67,7 @@ pub struct Call {
     /// Where it says what it has so far.
     pub voice: Voice,
     /// What it may use, where its run has a budget.
-    pub allowance: Option<Allowance>,
+    pub allowance: Option<Box<Allowance>>,
 }
 
 /// What a call may use.

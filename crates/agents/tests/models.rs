@@ -667,7 +667,7 @@ async fn a_call_uses_no_more_than_it_may() {
     let asks = |allowance: Allowance| async move {
         let turns = vec![vec![Use("a", "price", &["{}"])]];
         let (model, server) = model(Api::Anthropic, turns).await;
-        let call_with = Call { allowance: Some(allowance), ..Call::new(request()) };
+        let call_with = Call { allowance: Some(Box::new(allowance)), ..Call::new(request()) };
         let outcome = told(call(with_tools(model), call_with).await);
         let limits: Vec<u64> = server
             .asked()

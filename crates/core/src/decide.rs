@@ -37,7 +37,7 @@ pub enum Input {
         /// Why this agent, where there was a choice.
         choice: Option<Box<Choice>>,
         /// What the call may use at most, where that can be said before it.
-        wanted: Option<Usage>,
+        wanted: Option<Box<Usage>>,
     },
     /// A run of its own was found for a task that may start.
     ChildDispatched {
@@ -439,12 +439,12 @@ impl Deciding<'_> {
         agent: Arc<AgentRef>,
         timeout: Option<Millis>,
         choice: Option<Box<Choice>>,
-        wanted: Option<Usage>,
+        wanted: Option<Box<Usage>>,
     ) -> Result<(), Refusal> {
         let (task, attempt) = self.next_attempt(task)?;
         // What undoes, reviews or tidies up is never held back.
         let counts = self.run.plan.budget.is_some() && matches!(self.run.node(task.ix).role, Role::Main | Role::Catalogue);
-        let reserved = wanted.filter(|_| counts).map(Box::new);
+        let reserved = wanted.filter(|_| counts);
         if let Some(wanted) = &reserved
             && !self.affords(&task, wanted)
         {

@@ -216,7 +216,7 @@ impl Flight {
 
 /// What starts once its entries are durable.
 enum Launch {
-    Call { task: TaskRef, request: Box<Request>, allowance: Option<Allowance>, place: Place, permit: Option<Permit> },
+    Call { task: TaskRef, request: Box<Request>, allowance: Option<Box<Allowance>>, place: Place, permit: Option<Permit> },
     Child { child: Child, plan: Digest, request: Box<Request> },
 }
 
@@ -501,12 +501,12 @@ impl Driver {
                     Err(failure) => self.advance(Input::Unfit { task, failure }),
                     Ok(mut request) => {
                         let timeout = place.agent().call_timeout();
-                        let wanted = if self.run.budget().is_some() { place.agent().reserve(&request) } else { None };
+                        let wanted = if self.run.budget().is_some() { place.agent().reserve(&request).map(Box::new) } else { None };
                         self.advance(Input::Dispatched { task: task.clone(), agent, timeout, choice, wanted });
                         match self.entries.last().map(|entry| &entry.event) {
                             Some(Event::TaskStarted { task: started, deadline, reserved, .. }) if *started == task => {
                                 request.deadline = *deadline;
-                                let allowance = reserved.as_deref().map(allowance_of);
+                                let allowance = reserved.as_deref().map(allowance_of).map(Box::new);
                                 launches.push(Launch::Call { task, request: Box::new(request), allowance, place, permit });
                             }
                             // What is not in the journal is not called.
@@ -629,7 +629,7 @@ impl Driver {
                 let talking = place.agent().does_talk().then(|| self.engine.give_voice(self.run.id(), task.id(), attempt));
                 let (voice, speaking) = talking.unzip();
                 let voice = voice.unwrap_or_default();
-                let call = Call { cancel: cancel.clone(), endpoint: place.endpoint(), voice, allowance, ..Call::new(*request) };
+                let call = Call { request: *request, cancel: cancel.clone(), endpoint: place.endpoint(), voice, allowance };
                 let id = CallId { task: task.clone(), attempt, life: self.life };
                 let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
                 let span = match &mut self.traced {

@@ -168,7 +168,7 @@ impl<'d> World<'d> {
                     let choice = Choice { by: ChosenBy::Priority, others, not: Vec::new(), more: others };
                     let choice = self.chance.percent(30).then(|| Box::new(choice));
                     // What few calls say before they are made; a run without a budget does not ask.
-                    let wanted = (self.money.percent(80)).then(|| tokens(self.money.below(50)));
+                    let wanted = (self.money.percent(80)).then(|| Box::new(tokens(self.money.below(50))));
                     let input = Input::Dispatched { task: task.clone(), agent: Arc::new(identity), timeout, choice, wanted };
                     let stepped = self.step(input)?;
                     let started =

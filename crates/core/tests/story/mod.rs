@@ -134,7 +134,7 @@ impl Telling {
                     let agent = AgentRef::new("agent", "1", self.story.effect);
                     let others = self.story.others;
                     let choice = (others > 0).then(|| Box::new(Choice { by: ChosenBy::Priority, others, not: Vec::new(), more: others }));
-                    let wanted = self.story.wants.map(tokens);
+                    let wanted = self.story.wants.map(tokens).map(Box::new);
                     held.insert(task.position());
                     self.advance(Input::Dispatched { task, agent: Arc::new(agent), timeout: None, choice, wanted });
                 }
