@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use quorate_core::{Digest, Failure, FailureClass, MAX_VALUE_BYTES, Request, Timestamp};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, Response};
 
 use tracing::Instrument as _;
 
 use crate::breaker::BreakerRule;
-use crate::net::{Reach, beginning, body, class_of, client, retry_after, unanswered, url};
+use crate::net::{Reach, beginning, body, class_of, client, header, retry_after, unanswered, url};
 use crate::secret::{Revealed, Secret};
 use crate::skill::Shelf;
 use crate::wire::{answer, invalid, now, question, without_mark};
@@ -91,11 +91,8 @@ impl Service {
     /// A request with the headers that the project gives it.
     fn dressed(&self, mut request: RequestBuilder, revealed: &mut Revealed) -> Result<RequestBuilder, Failure> {
         for (name, value) in &self.headers {
-            let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid(format!("`{name}` is no name of a header")).unsent())?;
-            let mut sent = HeaderValue::try_from(revealed.reveal(value)?)
-                .map_err(|_| invalid(format!("the value of the header `{name}` ({value}) cannot be sent")).unsent())?;
-            sent.set_sensitive(true);
-            request = request.header(header, sent);
+            let (name, value) = header(name, value, revealed)?;
+            request = request.header(name, value);
         }
         Ok(request)
     }

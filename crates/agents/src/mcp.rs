@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use quorate_core::{Effect, Failure, FailureClass, Payload, Reply};
-use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::model::{CallToolRequestParams, CallToolResult, ContentBlock, JsonObject};
 use rmcp::service::{ClientInitializeError, RunningService, ServiceError};
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
@@ -19,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::breaker::BreakerRule;
 use crate::exec::{Group, Program, read_end};
 use crate::llm::{Listing, Tool, ToolAnswer, Toolbox, Using, on_behalf, tool_name};
-use crate::net::{Reach, class_of, client, retry_after_text, unanswered, url};
+use crate::net::{Reach, class_of, client, header, retry_after_text, unanswered, url};
 use crate::secret::{Revealed, Secret};
 use crate::wire::{invalid, now};
 use crate::{Agent, Call, Outcome, Registry};
@@ -166,11 +165,8 @@ async fn connect(place: &Secret, headers: &[(String, Secret)], reach: Reach, rev
     let address = url(&revealed.reveal(place)?, place, reach)?;
     let mut sent = HashMap::new();
     for (name, value) in headers {
-        let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid(format!("`{name}` is no name of a header")).unsent())?;
-        let mut value = HeaderValue::try_from(revealed.reveal(value)?)
-            .map_err(|_| invalid(format!("the value of the header `{name}` cannot be sent")).unsent())?;
-        value.set_sensitive(true);
-        sent.insert(header, value);
+        let (name, value) = header(name, value, revealed)?;
+        sent.insert(name, value);
     }
     let config = StreamableHttpClientTransportConfig::with_uri(address.to_string()).custom_headers(sent);
     let transport = StreamableHttpClientTransport::with_client(client(reach)?, config);

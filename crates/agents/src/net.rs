@@ -11,8 +11,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use quorate_core::{Failure, FailureClass, Millis, Timestamp};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
+
+use crate::secret::{Revealed, Secret};
 
 /// How long making a connection may take: whoever is there answers sooner, and a call has more to do than that.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,6 +99,20 @@ pub(crate) fn url(text: &str, shown: &dyn std::fmt::Display, reach: Reach) -> Re
         Some(address) => Err(invalid(format!("{address} is {PRIVATE}"))),
         None => Ok(url),
     }
+}
+
+/// A header as it is sent. Its value is shown nowhere.
+pub(crate) fn header(name: &str, value: &Secret, revealed: &mut Revealed) -> Result<(HeaderName, HeaderValue), Failure> {
+    let invalid = |why: String| Failure::new(FailureClass::Invalid, why).unsent();
+    let header = HeaderName::try_from(name).map_err(|_| invalid(format!("`{name}` is no name of a header")))?;
+    let sent = sensitive(&revealed.reveal(value)?);
+    Ok((header, sent.ok_or_else(|| invalid(format!("the value of the header `{name}` ({value}) cannot be sent")))?))
+}
+
+pub(crate) fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut sent = HeaderValue::try_from(value).ok()?;
+    sent.set_sensitive(true);
+    Some(sent)
 }
 
 /// Whether an address belongs to this machine, to a network around it, or to nobody.

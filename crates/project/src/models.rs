@@ -349,7 +349,8 @@ impl Named {
             if functions.contains(&self.agent.as_str()) && !self.server {
                 return None;
             }
-            let near = closest(&self.agent, agents.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+            let names = agents.keys().map(String::as_str).chain(functions.iter().copied());
+            let near = closest(&self.agent, names).map(|near| format!("did you mean `{near}`?"));
             return Some(Diagnostic::error("A024", format!("there is no agent `{}`", self.agent)).maybe_help(near));
         };
         if self.server {

@@ -467,7 +467,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     agents/a.yaml:1:54 error[A028] a key in a file is seen by everybody who sees the file | write `env:NAME` or `file:PATH`, and change the key if it is a real one
     agents/a.yaml:1:38 error[A020] `localhost:11434` is no address of a service | write https://…, or `env:NAME` for one that stands in the environment
     agents/a.yaml:1:63 error[A025] `a` would be a tool of its own: a → a | calls that wait for each other never end
-    agents/a.yaml:1:66 error[A024] there is no agent `std.eco`
+    agents/a.yaml:1:66 error[A024] there is no agent `std.eco` | did you mean `std.echo`?
     agents/a.yaml:1:101 error[A022] a tool takes names, each with its type
     agents/a.yaml:1:113 error[A027] only an MCP server has several tools to choose from
     agents/a.yaml:2:33 error[A025] `a` would be a tool of its own: a → b → c → a | calls that wait for each other never end

@@ -20,14 +20,14 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use quorate_core::{Failure, FailureClass, MAX_VALUE_BYTES, Millis, Payload, Reply, Request, Said, Timestamp, ToolUse, Usage};
 use quorate_expr::{Decimal, Field, Type};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Map, Value};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use crate::breaker::BreakerRule;
-use crate::net::{Reach, beginning, body, class_of, client, retry_after, unanswered, url};
+use crate::net::{Reach, beginning, body, class_of, client, header, retry_after, sensitive, unanswered, url};
 use crate::secret::{Revealed, Secret};
 use crate::skill::{Shelf, text_of};
 use crate::wire::{invalid, now};
@@ -441,10 +441,8 @@ impl Model {
             request = request.header("anthropic-version", anthropic::VERSION);
         }
         for (name, value) in &self.headers {
-            let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid(format!("`{name}` is no name of a header")).unsent())?;
-            let sent = sensitive(&revealed.reveal(value)?)
-                .ok_or_else(|| invalid(format!("the value of the header `{name}` cannot be sent")).unsent())?;
-            request = request.header(header, sent);
+            let (name, value) = header(name, value, revealed)?;
+            request = request.header(name, value);
         }
         Ok(request)
     }
@@ -514,12 +512,6 @@ fn failure_of(api: Api, status: reqwest::StatusCode, written: &[u8]) -> Failure 
             Failure::new(class_of(status), format!("answered {status}{said}"))
         }
     }
-}
-
-fn sensitive(value: &str) -> Option<HeaderValue> {
-    let mut sent = HeaderValue::try_from(value).ok()?;
-    sent.set_sensitive(true);
-    Some(sent)
 }
 
 impl Talk<'_> {
