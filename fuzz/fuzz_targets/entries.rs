@@ -146,7 +146,7 @@ fn go_on(mut run: Run) {
         for _ in 0..20 {
             let Some(task) = run.next_ready().map(|offer| offer.task) else { break };
             let agent = Arc::new(AgentRef::new("a", "1", Effect::Idempotent));
-            let dispatched = Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None };
+            let dispatched = Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None, wanted: None };
             let _ = run.advance(Timestamp::from_micros(at), dispatched);
             let attempt = run.task(task.id()).map_or(1, TaskView::attempts);
             let result = if at % 4_000 == 0 { Ok(Reply::new(Payload::null())) } else { Err(Failure::new(FailureClass::Internal, "m")) };
