@@ -81,7 +81,7 @@ impl Usage {
         self.tokens_in.saturating_add(self.tokens_out)
     }
 
-    /// Adds what something else used. What is not known of one of them is not known of both, and counts as nothing.
+    /// Adds what something else used. A cost that is not known counts as nothing.
     pub fn add(&mut self, more: &Usage) {
         self.tokens_in = self.tokens_in.saturating_add(more.tokens_in);
         self.tokens_out = self.tokens_out.saturating_add(more.tokens_out);

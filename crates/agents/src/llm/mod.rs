@@ -334,9 +334,7 @@ impl Model {
         let named = |failure: Failure| Failure { message: format!("`{place}` {}", failure.message), ..failure };
         let span = self.span(asking.max_tokens);
         let request = self.request(Method::POST, &place, self.api.path(), revealed)?;
-        let request = request
-            .header(CONTENT_TYPE, "application/json")
-            .header("idempotency-key", format!("{}/{}", talk.call.request.idempotency_key(), talk.turns));
+        let request = request.header(CONTENT_TYPE, "application/json").header("idempotency-key", turn_key(&talk.call.request, talk.turns));
         let mut listening = self.api.listening();
         let heard = async {
             let response = request.body(body.to_string()).send().await.map_err(|wrong| unanswered(&wrong))?;
@@ -616,6 +614,11 @@ impl Talk<'_> {
             outcome => Ok(outcome.map(|answer| answer.text)),
         }
     }
+}
+
+/// Another attempt is another talk: an answer of the one before that was no good must not come back.
+fn turn_key(request: &Request, turn: u32) -> String {
+    format!("{}/{}/{turn}", request.idempotency_key(), request.attempt)
 }
 
 fn may_have_happened(failure: &Failure) -> bool {
