@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 /// Where an agent says what it has so far: heard by whoever listens at the moment, and kept by nobody.
 #[derive(Clone, Default)]
-pub struct Voice(Option<Hears>);
+pub struct Voice(Option<Arc<Hears>>);
 
-type Hears = Arc<dyn Fn(&str) + Send + Sync>;
+/// In a box, since every call carries a voice and few use it.
+type Hears = Box<dyn Fn(&str) + Send + Sync>;
 
 impl Voice {
     /// A voice that `heard` hears.
     #[must_use]
     pub fn new(heard: impl Fn(&str) + Send + Sync + 'static) -> Voice {
-        Voice(Some(Arc::new(heard)))
+        Voice(Some(Arc::new(Box::new(heard))))
     }
 
     /// Says what comes next.

@@ -207,7 +207,8 @@ impl Run {
             let task = if ix == NONE { None } else { self.tasks.get(ix as usize) };
             task.and_then(|task| Some((task.id.clone(), task.output.clone()?)))
         };
-        let mut outputs: Vec<_> = node.deps.iter().filter_map(of).collect();
+        let mut outputs = Vec::with_capacity(node.deps.len());
+        outputs.extend(node.deps.iter().filter_map(of));
         if let Origin::Undoes(done) = self.tasks[ix as usize].origin {
             let done = &self.tasks[done as usize];
             outputs.extend(done.output.clone().map(|output| (done.id.clone(), output)));

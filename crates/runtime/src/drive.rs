@@ -107,6 +107,8 @@ pub(crate) struct Driver {
     /// Answers that wait for the entries before them.
     owed: Vec<Owed>,
     questions: Vec<Question>,
+    /// Calls that ended on the spot.
+    ended: VecDeque<(CallId, Outcome)>,
     /// Calls under way, by task: attempts of one task never overlap.
     flights: HashMap<u32, Flight, BuildHasherDefault<ByPosition>>,
     /// Calls that were told to stop and have not yet.
@@ -216,8 +218,8 @@ impl Flight {
 
 /// What starts once its entries are durable.
 enum Launch {
-    Call { task: TaskRef, request: Box<Request>, allowance: Option<Box<Allowance>>, place: Place, permit: Option<Permit> },
-    Child { child: Child, plan: Digest, request: Box<Request> },
+    Call { task: TaskRef, call: Box<Call>, place: Place, permit: Option<Permit> },
+    Child(Box<(Child, Digest, Request)>),
 }
 
 impl Driver {
@@ -244,6 +246,7 @@ impl Driver {
             texts,
             owed: Vec::new(),
             questions: Vec::new(),
+            ended: VecDeque::new(),
             flights: HashMap::default(),
             landing: 0,
             stuck: Vec::new(),
@@ -313,20 +316,22 @@ impl Driver {
             if self.run.has_ended() {
                 self.tell_end().await?;
             }
-            if (self.run.has_ended() || self.stopping) && self.flights.values().all(|flight| flight.stage == Stage::GivenUp) {
+            let quiet = self.ended.is_empty() && self.flights.values().all(|flight| flight.stage == Stage::GivenUp);
+            if quiet && (self.run.has_ended() || self.stopping) {
                 return Ok(());
             }
-            self.next().await?;
+            let first = if self.ended.is_empty() { self.next().await? } else { None };
+            self.take_in(first);
         }
     }
 
-    /// Waits for something to happen, and takes in everything that has.
-    async fn next(&mut self) -> Result<(), AppendError> {
+    /// Waits for something to happen.
+    async fn next(&mut self) -> Result<Option<Message>, AppendError> {
         let wake = if self.stopping { None } else { self.run.wake_at() };
         let clock = self.engine.0.options.clock;
         let wake = wake.map(|at| clock.instant_of(at));
         let deadline = [wake, self.landing_until()].into_iter().flatten().min();
-        let first = match (deadline, self.pending.front_mut()) {
+        Ok(match (deadline, self.pending.front_mut()) {
             (None, None) => self.inbox.next().await,
             (Some(deadline), None) => tokio::select! {
                 biased;
@@ -345,21 +350,32 @@ impl Driver {
                     None
                 }
             },
-        };
-        self.now = clock.now();
+        })
+    }
+
+    /// Takes in what has happened: what came from outside, then what ended here on the spot.
+    fn take_in(&mut self, first: Option<Message>) {
+        self.now = self.engine.0.options.clock.now();
+        let mut left = MAX_TOGETHER;
         if let Some(message) = first {
             self.take(message);
-            for _ in 1..MAX_TOGETHER {
-                match self.inbox.try_recv() {
-                    Ok(message) => self.take(message),
-                    Err(_) => break,
-                }
-            }
+            left -= 1;
+        }
+        while left > 0
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            self.take(message);
+            left -= 1;
+        }
+        while left > 0
+            && let Some((call, outcome)) = self.ended.pop_front()
+        {
+            self.call_ended(call, outcome);
+            left -= 1;
         }
         if !self.stopping && self.run.wake_at().is_some_and(|at| at <= self.now) {
             self.advance(Input::Woke);
         }
-        Ok(())
     }
 
     /// When the first of the calls that were told to stop has had its time.
@@ -372,25 +388,7 @@ impl Driver {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::CallEnded { call, outcome } => {
-                if let Err(failure) = &outcome {
-                    // What was told to stop says nothing about how its agent does.
-                    let flight = self.flights.get(&call.task.position());
-                    if flight.is_none_or(|flight| flight.stage == Stage::Awaited) {
-                        self.engine.agent_failed(&self.run, &call.task, failure.class, failure.retry_after, self.now);
-                    }
-                }
-                if !self.landed(&call) || (self.stopping && outcome.is_err()) {
-                    // It is of a life that is over; or it was told to stop, and is made again when the run goes on.
-                    return;
-                }
-                let CallId { task, attempt, .. } = call;
-                let result = self.check(&task, outcome);
-                self.advance(Input::Ended { task: task.clone(), attempt, result });
-                if let Some(traced) = &mut self.traced {
-                    traced.see(&self.run, &task);
-                }
-            }
+            Message::CallEnded { call, outcome } => self.call_ended(call, outcome),
             Message::CallGone { call } => drop(self.landed(&call)),
             Message::ChildEnded { task, attempt, outcome } => {
                 let flown = self.flights.values().find(|flight| flight.task.id() == &*task && flight.attempt == attempt);
@@ -425,6 +423,27 @@ impl Driver {
                 self.granted.clear();
                 self.stop_all();
             }
+        }
+    }
+
+    fn call_ended(&mut self, call: CallId, outcome: Outcome) {
+        if let Err(failure) = &outcome {
+            // What was told to stop says nothing about how its agent does.
+            let flight = self.flights.get(&call.task.position());
+            if flight.is_none_or(|flight| flight.stage == Stage::Awaited) {
+                self.engine.agent_failed(&self.run, &call.task, failure.class, failure.retry_after, self.now);
+            }
+        }
+        if !self.landed(&call) || (self.stopping && outcome.is_err()) {
+            // It is of a life that is over; or it was told to stop, and is made again when the run goes on.
+            return;
+        }
+        let CallId { task, attempt, .. } = call;
+        let result = self.check(&task, outcome);
+        let traced = self.traced.is_some().then(|| task.clone());
+        self.advance(Input::Ended { task, attempt, result });
+        if let (Some(traced), Some(task)) = (&mut self.traced, traced) {
+            traced.see(&self.run, &task);
         }
     }
 
@@ -507,7 +526,8 @@ impl Driver {
                             Some(Event::TaskStarted { task: started, deadline, reserved, .. }) if *started == task => {
                                 request.deadline = *deadline;
                                 let allowance = reserved.as_deref().map(allowance_of).map(Box::new);
-                                launches.push(Launch::Call { task, request: Box::new(request), allowance, place, permit });
+                                let call = Box::new(Call { endpoint: place.endpoint(), allowance, ..Call::new(request) });
+                                launches.push(Launch::Call { task, call, place, permit });
                             }
                             // What is not in the journal is not called.
                             _ => drop(held.insert(task.position())),
@@ -607,7 +627,7 @@ impl Driver {
 
     fn prepare_child(&mut self, task: TaskRef, plan: Digest) -> Option<Launch> {
         let request = match self.run.request(&task) {
-            Ok(request) => Box::new(request),
+            Ok(request) => request,
             Err(failure) => {
                 self.advance(Input::Unfit { task, failure });
                 return None;
@@ -616,59 +636,46 @@ impl Driver {
         self.advance(Input::ChildDispatched { task: task.clone() });
         let Some(Event::ChildStarted { attempt, run, .. }) = self.entries.last().map(|entry| &entry.event) else { return None };
         let child = Child { task, attempt: *attempt, run: *run };
-        Some(Launch::Child { child, plan, request })
+        Some(Launch::Child(Box::new((child, plan, request))))
     }
 
     /// Starts what was prepared. True where that has ended already.
     fn launch(&mut self, launch: Launch) -> bool {
         match launch {
-            Launch::Child { child, plan, request } => self.launch_child(child, plan, *request),
-            Launch::Call { task, request, allowance, place, permit } => {
-                let (attempt, deadline) = (request.attempt, request.deadline);
-                let cancel = Cancel::new();
-                let talking = place.agent().does_talk().then(|| self.engine.give_voice(self.run.id(), task.id(), attempt));
-                let (voice, speaking) = talking.unzip();
-                let voice = voice.unwrap_or_default();
-                let call = Call { request: *request, cancel: cancel.clone(), endpoint: place.endpoint(), voice, allowance };
+            Launch::Child(child) => {
+                let (child, plan, request) = *child;
+                self.launch_child(child, plan, request);
+            }
+            Launch::Call { task, mut call, place, permit } => {
+                let (attempt, deadline) = (call.request.attempt, call.request.deadline);
                 let id = CallId { task: task.clone(), attempt, life: self.life };
-                let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
-                let span = match &mut self.traced {
-                    Some(traced) => traced.attempt(&task, attempt, place.agent().identity()),
-                    None => Span::none(),
-                };
-                let held = Held { place, _permit: permit, _speaking: speaking, span: span.clone() };
-                let handle = match held.place.agent().doing() {
-                    Doing::Async(function) => {
-                        let function = function.clone();
-                        let calling = async move {
-                            // Calling it makes the future, and may panic as well.
-                            let calling = AssertUnwindSafe(async move { function(call).await }).catch_unwind();
-                            report.tell(calling.await, held);
-                        };
-                        if span.is_none() { tokio::spawn(calling) } else { tokio::spawn(calling.instrument(span)) }.abort_handle()
-                    }
-                    Doing::Blocking(function) => {
-                        let function = function.clone();
-                        let calling = move || {
-                            if call.cancel.is_raised() {
-                                // It stood in line for a thread until nobody wanted it any more.
-                                return;
-                            }
-                            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| span.in_scope(|| function(call))));
-                            report.tell(outcome, held);
-                        };
-                        tokio::task::spawn_blocking(calling).abort_handle()
-                    }
+                let mut speaking = None;
+                if place.agent().does_talk() {
+                    let (voice, ends) = self.engine.give_voice(self.run.id(), task.id(), attempt);
+                    call.voice = voice;
+                    speaking = Some(ends);
+                }
+                let span = self.traced.as_mut().map(|traced| Box::new(traced.attempt(&task, attempt, place.agent().identity())));
+                let held = Held { place, _permit: permit, _speaking: speaking, span };
+                let (cancel, handle) = match held.place.agent().doing() {
                     Doing::Quick(function) => {
-                        report.tell(std::panic::catch_unwind(AssertUnwindSafe(|| span.in_scope(|| function(call)))), held);
+                        let outcome = held.within(|| function(*call));
+                        held.let_go(&outcome);
+                        self.ended.push_back((id, outcome));
                         return true;
                     }
+                    Doing::Async(_) => (call.cancel.clone(), Underway { held, report: self.report(id) }.spawn(call)),
+                    Doing::Blocking(_) => (call.cancel.clone(), Underway { held, report: self.report(id) }.spawn_blocking(call)),
                 };
-                let flight = Flight { task: task.clone(), attempt, cancel, deadline, kind: Kind::Call(handle), stage: Stage::Awaited };
-                self.flights.insert(task.position(), flight);
+                let kind = Kind::Call(handle);
+                self.flights.insert(task.position(), Flight { task, attempt, cancel, deadline, kind, stage: Stage::Awaited });
             }
         }
         false
+    }
+
+    fn report(&self, call: CallId) -> Report {
+        Report { mailbox: self.mailbox.clone(), call: Some(call) }
     }
 
     fn launch_child(&mut self, child: Child, plan: Digest, request: Request) {
@@ -687,7 +694,7 @@ impl Driver {
             durability: self.durability,
         };
         let id = CallId { task: task.clone(), attempt, life: self.life };
-        let report = Report { mailbox: self.mailbox.clone(), call: id, told: false };
+        let report = self.report(id);
         tokio::spawn(adopt(self.engine.clone(), adopting, cancel.clone(), report));
         let position = task.position();
         self.flights.insert(position, Flight { task, attempt, cancel, deadline: None, kind: Kind::Child(run), stage: Stage::Awaited });
@@ -857,6 +864,7 @@ impl Driver {
         self.pending.clear();
         self.queued.clear();
         self.granted.clear();
+        self.ended.clear();
         self.stop_all();
         let mut held = Vec::new();
         loop {
@@ -1005,45 +1013,100 @@ struct Held {
     place: Place,
     _permit: Option<Permit>,
     _speaking: Option<Speaking>,
-    span: Span,
+    /// Where somebody traces.
+    span: Option<Box<Span>>,
 }
 
 /// Reports the end of a call, also of one that is dropped halfway.
 struct Report {
     mailbox: mpsc::UnboundedSender<Message>,
-    call: CallId,
-    told: bool,
+    /// Nothing once it is reported.
+    call: Option<CallId>,
+}
+
+impl Held {
+    /// Calls a function that answers when it returns.
+    fn within(&self, calling: impl FnOnce() -> Outcome) -> Outcome {
+        match &self.span {
+            Some(span) => caught(|| span.in_scope(calling)).flatten(),
+            None => caught(calling).flatten(),
+        }
+    }
+
+    /// Gives it all back. A place is free before the run learns of the end, so that its next task finds it.
+    fn let_go(self, outcome: &Outcome) {
+        if outcome.is_ok() {
+            self.place.succeeded();
+        }
+        if let Some(span) = &self.span {
+            traced::ended(span, outcome);
+        }
+    }
 }
 
 impl Report {
-    fn tell(self, outcome: Result<Outcome, Box<dyn std::any::Any + Send>>, held: Held) {
-        let outcome = outcome.unwrap_or_else(|panic| Err(Failure::new(FailureClass::Internal, panicked(&*panic))));
-        if outcome.is_ok() {
-            held.place.succeeded();
+    fn tell(mut self, outcome: Outcome) {
+        if let Some(call) = self.call.take() {
+            // A run that is gone does not wait for it.
+            let _ = self.mailbox.unbounded_send(Message::CallEnded { call, outcome });
         }
-        traced::ended(&held.span, &outcome);
-        // The place is free before the run learns of the end, so that its next task finds it.
-        drop(held);
-        self.send(outcome);
-    }
-
-    fn send(mut self, outcome: Outcome) {
-        self.told = true;
-        // A run that is gone does not wait for it.
-        let _ = self.mailbox.unbounded_send(Message::CallEnded { call: self.call.clone(), outcome });
     }
 
     /// Somebody else reports.
     fn leave_it(mut self) {
-        self.told = true;
+        self.call = None;
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        if !self.told {
-            let _ = self.mailbox.unbounded_send(Message::CallGone { call: self.call.clone() });
+        if let Some(call) = self.call.take() {
+            let _ = self.mailbox.unbounded_send(Message::CallGone { call });
         }
+    }
+}
+
+/// A call under way. What it holds comes first, so that it is given back first, also where the call is dropped halfway.
+struct Underway {
+    held: Held,
+    report: Report,
+}
+
+impl Underway {
+    /// Begins a call of an async function. The call travels in a box: what is spawned is moved many times before it runs.
+    fn spawn(self, call: Box<Call>) -> AbortHandle {
+        let span = self.held.span.as_deref().cloned();
+        let calling = async move {
+            let Doing::Async(function) = self.held.place.agent().doing() else { return };
+            // Calling it makes the future, and may panic as well.
+            let outcome = match caught(|| function(*call)) {
+                Ok(calling) => AssertUnwindSafe(calling).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic))),
+                Err(panicked) => Err(panicked),
+            };
+            self.tell(outcome);
+        };
+        match span {
+            None => tokio::spawn(calling).abort_handle(),
+            Some(span) => tokio::spawn(calling.instrument(span)).abort_handle(),
+        }
+    }
+
+    /// Begins a call of a function that takes its time.
+    fn spawn_blocking(self, call: Box<Call>) -> AbortHandle {
+        let calling = move || {
+            let Doing::Blocking(function) = self.held.place.agent().doing() else { return };
+            // It may have stood in line for a thread until nobody wanted it any more.
+            if !call.cancel.is_raised() {
+                let outcome = self.held.within(|| function(*call));
+                self.tell(outcome);
+            }
+        };
+        tokio::task::spawn_blocking(calling).abort_handle()
+    }
+
+    fn tell(self, outcome: Outcome) {
+        self.held.let_go(&outcome);
+        self.report.tell(outcome);
     }
 }
 
@@ -1057,8 +1120,8 @@ async fn adopt(engine: Engine, adopting: Adopting, cancel: Cancel, report: Repor
             Err(Error::Stopping) => return report.leave_it(),
             Err(Error::Read(ReadError::Storage { .. })) if !cancel.is_raised() => tokio::time::sleep(RELOAD_AFTER).await,
             Err(Error::Read(ReadError::Storage { .. })) => return,
-            Err(wrong @ Error::BadStart { .. }) => return report.send(Err(Failure::new(FailureClass::Invalid, wrong.to_string()))),
-            Err(wrong) => return report.send(Err(Failure::new(FailureClass::Unavailable, wrong.to_string()))),
+            Err(wrong @ Error::BadStart { .. }) => return report.tell(Err(Failure::new(FailureClass::Invalid, wrong.to_string()))),
+            Err(wrong) => return report.tell(Err(Failure::new(FailureClass::Unavailable, wrong.to_string()))),
         }
     }
     if cancel.is_raised() {
@@ -1067,9 +1130,14 @@ async fn adopt(engine: Engine, adopting: Adopting, cancel: Cancel, report: Repor
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
+fn caught<T>(calling: impl FnOnce() -> T) -> Result<T, Failure> {
+    std::panic::catch_unwind(AssertUnwindSafe(calling)).map_err(|panic| panicked(&*panic))
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    said.map_or_else(|| "the agent panicked".to_owned(), |said| format!("the agent panicked: {said}"))
+    let message = said.map_or_else(|| "the agent panicked".to_owned(), |said| format!("the agent panicked: {said}"));
+    Failure::new(FailureClass::Internal, message)
 }
 
 /// What was set aside for a call is what it may use.
