@@ -8,11 +8,12 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use quorate_core::{
-    AgentRef, Draft, Effect, Entry, Failure, FailureClass, Input, Payload, Person, Plan, Reply, Run, RunId, Signal, TaskView, Timestamp,
+    AgentRef, Draft, Effect, Entry, Failure, FailureClass, Input, Payload, Person, Plan, Reply, Run, RunId, Said, Signal, TaskView,
+    Timestamp, Usage,
 };
 use serde_json::{Value, json};
 
-static PLANS: LazyLock<[Arc<Plan>; 4]> = LazyLock::new(|| [0, 1, 2, 3].map(plan));
+static PLANS: LazyLock<[Arc<Plan>; 5]> = LazyLock::new(|| [0, 1, 2, 3, 4].map(plan));
 
 fn plan(pick: u8) -> Arc<Plan> {
     let agent = json!({"agent": {"id": "a"}});
@@ -29,6 +30,9 @@ fn plan(pick: u8) -> Arc<Plan> {
             {"id": "b", "work": {"wait": {"signal": "go", "for": 4}}, "depends_on": ["a"]}, {"id": "c", "work": agent, "role": "catalogue"}],
             "checkpoints": [{"id": "k", "after": ["a"], "condition": "always", "then": {"grow": ["c"]}},
                             {"id": "m", "after": ["b"], "condition": "ok", "then": {"decide": "ESCALATE"}}]}),
+        3 => json!({"name": "p", "budget": {"tokens": 20, "cost": 2, "warn_at": "0.5", "ask": "d"}, "tasks": [
+            {"id": "a", "work": agent, "retry": {"max_retries": 2, "initial_delay": 1}}, {"id": "b", "work": agent}, {"id": "c", "work": agent, "depends_on": ["a"]},
+            {"id": "d", "role": "catalogue", "work": {"approval": {"question": "more?", "levels": [{"users": ["x"]}]}}}]}),
         _ => {
             json!({"name": "p", "one_at_a_time": true, "tasks": [{"id": "a", "work": agent}, {"id": "b", "work": agent}, {"id": "c", "work": agent}]})
         }
@@ -42,8 +46,9 @@ fn event(plan: &Plan, bytes: [u8; 3]) -> Value {
     let task = ["a", "b", "c", "d", "a[0]", "a[1]", "b#2", "c(a[0])"][usize::from(bytes[1] % 8)];
     let number = u32::from(bytes[2] % 4);
     let failure = json!({"class": (if number % 2 == 0 { "timeout" } else { "internal" }), "message": "m"});
+    let usage = json!({"tokens_in": number * 4, "tokens_out": 1, "cost": number});
     let time = format!("1970-01-01T00:00:00.00{}Z", bytes[2] % 8);
-    match bytes[0] % 31 {
+    match bytes[0] % 37 {
         0 => {
             json!({"run_started": {"plan": plan.digest(), "name": "p", "input": {"value": {"items": [1, 2, 3]}}, "by": "x", "deadline": time}})
         }
@@ -82,13 +87,25 @@ fn event(plan: &Plan, bytes: [u8; 3]) -> Value {
         27 => json!({"cancel_requested": {"by": "x", "reason": "r", "rollback": number % 2 == 0}}),
         28 => json!({"child_started": {"task": task, "attempt": number, "run": RunId(2), "deadline": time}}),
         29 => json!({"growth_refused": {"task": task, "asked": ["z"]}}),
+        30 => {
+            json!({"task_started": {"task": task, "attempt": number, "agent": {"id": "b", "version": "1", "effect": "idempotent"}, "reserved": usage,
+                "choice": {"by": "load", "others": number}}})
+        }
+        31 => json!({"task_succeeded": {"task": task, "attempt": number, "output": {"value": 1}, "said": {"usage": usage}}}),
+        32 => json!({"attempt_failed": {"task": task, "attempt": number, "failure": failure, "elsewhere": true}}),
+        33 => json!({"turned_away": {"task": task, "failure": failure, "retry_at": time}}),
+        34 => {
+            let exceeded = json!({"task": task, "used": usage, "wanted": usage, "limit": {"tokens": 20}});
+            json!({"grew": {"by": {"budget": exceeded}, "tasks": ["d"]}})
+        }
+        35 => json!({"budget_low": {"used": usage, "limit": {"tokens": 20}}}),
         _ => json!({"task_admitted": {"task": task}}),
     }
 }
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((pick, rest)) = bytes.split_first() else { return };
-    let plan = PLANS[usize::from(pick % 4)].clone();
+    let plan = PLANS[usize::from(pick & 0x7f) % PLANS.len()].clone();
     if pick & 0x80 != 0 {
         let lines = String::from_utf8_lossy(rest);
         let entries: Vec<Entry> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -134,6 +151,7 @@ fn go_on(mut run: Run) {
         answer("a", "x", "again"),
         answer("a", "y", "approve"),
         answer("b", "x", "failed"),
+        answer("d", "x", "approve"),
         Input::Delegated { task: "a".into(), from: person("x"), to: "z".into(), note: String::new() },
         Input::Woke,
         cancel(),
@@ -146,10 +164,13 @@ fn go_on(mut run: Run) {
         for _ in 0..20 {
             let Some(task) = run.next_ready().map(|offer| offer.task) else { break };
             let agent = Arc::new(AgentRef::new("a", "1", Effect::Idempotent));
-            let dispatched = Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None, wanted: None };
+            let usage = Usage { tokens_in: 7, cost: Some(1.into()), ..Usage::default() };
+            let wanted = Some(Box::new(usage.clone()));
+            let dispatched = Input::Dispatched { task: task.clone(), agent, timeout: None, choice: None, wanted };
             let _ = run.advance(Timestamp::from_micros(at), dispatched);
             let attempt = run.task(task.id()).map_or(1, TaskView::attempts);
-            let result = if at % 4_000 == 0 { Ok(Reply::new(Payload::null())) } else { Err(Failure::new(FailureClass::Internal, "m")) };
+            let said = Some(Box::new(Said { usage: Some(usage), ..Said::default() }));
+            let result = if at % 4_000 == 0 { Ok(Reply { said, ..Reply::new(Payload::null()) }) } else { Err(Failure::new(FailureClass::Internal, "m")) };
             let _ = run.advance(Timestamp::from_micros(at), Input::Ended { task, attempt, result });
         }
     }

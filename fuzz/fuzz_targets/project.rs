@@ -1,4 +1,7 @@
 //! Any text is a project, or is refused at places that are in it; what is sound makes plans that read themselves.
+//!
+//! What begins with `agents:` is taken for a file of agents, with `routes:` for the rest of quorate.yaml, with `---` for
+//! a skill, and all else for workflows.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,16 +9,18 @@ use quorate_core::Plan;
 use quorate_project::{Graph, Look, Project, Source};
 
 const AGENTS: &str = "agents:\n  reader: { use: std.echo, capabilities: [read], output: { score: confidence, \"text?\": text } }\n";
+const SKILL: &str = "---\nname: s\ndescription: Knows how to read.\n---\nRead it twice.\n";
+const WORKFLOW: &str = "workflows:\n  w: { tasks: [{ id: t, capabilities: [read], required_skills: [s] }] }\n";
 
 fuzz_target!(|text: &str| {
-    let files = ["quorate.yaml", "agents/a.yaml", "workflows/w.yaml"].map(|path| {
-        let own = match path {
-            "quorate.yaml" => "name: fuzz\ngroups: { leads: [ann] }\n",
-            "agents/a.yaml" => AGENTS,
-            _ => text,
-        };
-        Source::new(path, own)
-    });
+    let kind = ["agents:", "routes:", "---"].into_iter().find(|kind| text.starts_with(kind));
+    let top = if kind == Some("routes:") { text } else { "" };
+    let files = [
+        Source::new("quorate.yaml", &format!("name: fuzz\ngroups: {{ leads: [ann] }}\nskills: [skills]\n{top}")),
+        Source::new("agents/a.yaml", if kind == Some("agents:") { text } else { AGENTS }),
+        Source::new("workflows/w.yaml", if kind.is_none() { text } else { WORKFLOW }),
+        Source::new("skills/s/SKILL.md", if kind == Some("---") { text } else { SKILL }),
+    ];
     let checked = Project::read(files.to_vec(), &["std.echo", "std.set"]);
     for diagnostic in checked.diagnostics.iter().take(20) {
         let file = &checked.files[diagnostic.file];

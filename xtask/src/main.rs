@@ -151,7 +151,16 @@ fn fuzz(seconds: &str) -> anyhow::Result<()> {
         bail!("cargo-fuzz is not installed: cargo install cargo-fuzz --locked");
     }
     let limit = format!("-max_total_time={seconds}");
-    let projects = ["examples/delivery/workflows", "examples/finance/workflows", "examples/tickets/workflows", "crates/quorate/templates"];
+    let projects = [
+        "examples/delivery/workflows",
+        "examples/delivery/agents",
+        "examples/delivery/skills",
+        "examples/finance/workflows",
+        "examples/finance/agents",
+        "examples/tickets/workflows",
+        "examples/tickets/agents",
+        "crates/quorate/templates",
+    ];
     for (target, longest, seeds) in [("condition", "600", &[][..]), ("entries", "600", &[]), ("project", "2000", &projects)] {
         let corpus = root().join("fuzz/corpus").join(target);
         std::fs::create_dir_all(&corpus)?;
