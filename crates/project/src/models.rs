@@ -317,6 +317,7 @@ impl Later {
         for named in &self.agents {
             if let Some(problem) = named.problem(agents, functions) {
                 report(named.file, problem.at(named.span));
+                continue;
             }
             let is_server = agents.get(&named.agent).is_some_and(|agent| matches!(agent.does, Does::Mcp(_)));
             if let Some(only) = named.only.filter(|_| !is_server) {

@@ -479,8 +479,8 @@ impl Model {
     /// Asks the service whether it is well: what it offers is a question that costs nothing.
     async fn probe(&self, endpoint: usize) -> Result<(), Failure> {
         let (mut revealed, place) = (Revealed::default(), self.place(endpoint));
+        let request = self.request(Method::GET, &place, "models", &mut revealed)?.header(ACCEPT, "application/json");
         let asked = async {
-            let request = self.request(Method::GET, &place, "models", &mut revealed)?.header(ACCEPT, "application/json");
             let response = request.send().await.map_err(|wrong| unanswered(&wrong))?;
             match response.status() {
                 // Not every service that speaks the format has a list.

@@ -31,6 +31,8 @@ impl Prompt {
     pub fn new(name: &str, text: &str) -> Result<Prompt, String> {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        // A mistake names the value that it is about.
+        templates.set_debug(true);
         templates.set_fuel(Some(FUEL));
         templates.set_recursion_limit(MAX_DEPTH);
         templates.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
