@@ -15,7 +15,7 @@ use quorate_agents::{
     Tool, ToolAnswer, Toolbox, Using, Voice, files_of,
 };
 use quorate_core::{Effect, Failure, FailureClass, Payload, Reply, Request, RunId, Skill};
-use quorate_expr::{Field, Range, Type};
+use quorate_expr::{Decimal, Field, Range, Type};
 use serde_json::{Value, json};
 use server::{Asked, Server, answer};
 
@@ -572,6 +572,39 @@ async fn an_answer_may_come_in_one_piece() {
         let asked: Value = serde_json::from_str(&server.asked()[0].body).unwrap();
         assert_eq!(asked.get("stream"), None);
     }
+}
+
+#[tokio::test]
+async fn a_service_that_claims_to_have_used_everything_is_believed_as_far_as_numbers_go() {
+    let all = u64::MAX;
+    let openai = format!(
+        r#"{{"choices": [{{"message": {{"content": "{{}}"}}, "finish_reason": "stop"}}], "usage": {{"prompt_tokens": {all}, "completion_tokens": {all}, "prompt_tokens_details": {{"cached_tokens": {all}}}}}}}"#
+    );
+    let anthropic = format!(
+        r#"{{"type": "message", "content": [{{"type": "text", "text": "{{}}"}}], "stop_reason": "end_turn", "usage": {{"input_tokens": {all}, "cache_read_input_tokens": {all}, "cache_creation_input_tokens": {all}, "output_tokens": {all}}}}}"#
+    );
+    for (api, body) in [(Api::OpenAi, openai), (Api::Anthropic, anthropic)] {
+        let server = Server::start(move |_, _| server::json(&body)).await;
+        let dear = Some(Decimal::MAX);
+        let model = Model { prices: Prices { input: dear, cached: dear, output: dear }, ..shaped(at(api, &server)) };
+        let outcome = call(model, Call::new(request())).await;
+        assert_eq!(outcome.unwrap_err().usage.unwrap().to_string(), format!("{all} tokens for {}", Decimal::MAX));
+        assert_eq!(server.asked().len(), 2, "it gets one turn to repair its answer");
+    }
+}
+
+#[tokio::test]
+async fn what_is_set_aside_for_the_longest_talk_is_a_number() {
+    let (model, _server) = model(Api::OpenAi, Vec::new()).await;
+    let dear = Some(Decimal::MAX);
+    let model = Model {
+        max_tokens: u64::MAX,
+        max_steps: u32::MAX,
+        prices: Prices { input: dear, cached: dear, output: dear },
+        ..with_tools(model)
+    };
+    let aside = Agent::from_model("judge", model).reserve(&request()).unwrap();
+    assert_eq!(aside.to_string(), format!("{} tokens for {}", u64::MAX, Decimal::MAX));
 }
 
 #[tokio::test]

@@ -516,11 +516,10 @@ impl Driver {
             match prepared {
                 Prepared::Full => full.push(lane),
                 Prepared::Nobody(failure, for_now) => self.advance(Input::Nobody { task, failure, for_now }),
-                Prepared::Call { why: (agent, choice), place, permit } => match self.run.request(&task) {
+                Prepared::Call { why: (agent, choice), place, permit } => match self.asked(&task, &place) {
                     Err(failure) => self.advance(Input::Unfit { task, failure }),
-                    Ok(mut request) => {
+                    Ok((mut request, wanted)) => {
                         let timeout = place.agent().call_timeout();
-                        let wanted = if self.run.budget().is_some() { place.agent().reserve(&request).map(Box::new) } else { None };
                         self.advance(Input::Dispatched { task: task.clone(), agent, timeout, choice, wanted });
                         match self.entries.last().map(|entry| &entry.event) {
                             Some(Event::TaskStarted { task: started, deadline, reserved, .. }) if *started == task => {
@@ -541,6 +540,13 @@ impl Driver {
         self.queued.retain(|queued| !queued.called);
         self.granted.retain(|(lane, _)| self.queued.iter().any(|queued| queued.lane == *lane));
         launches
+    }
+
+    /// What an agent is asked, and what it may use for that at most, where the run has a budget.
+    fn asked(&self, task: &TaskRef, place: &Place) -> Result<(Request, Option<Box<Usage>>), Failure> {
+        let request = self.run.request(task)?;
+        let wanted = if self.run.budget().is_some() { caught(|| place.agent().reserve(&request))?.map(Box::new) } else { None };
+        Ok((request, wanted))
     }
 
     /// Chooses an agent, and takes the places that a call needs, or stands in line for the first that is taken.

@@ -1,9 +1,11 @@
 //! Asks agents how they are, as often as each of them wants to be asked.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use quorate_agents::{Mode, Overview};
 use quorate_core::{AgentRef, Millis};
 use tokio::time::Instant;
@@ -46,9 +48,11 @@ fn ask_those(engine: &Arc<Shared>, due: &mut HashMap<Key, Instant>) -> Instant {
             if *at <= now {
                 *at = now + every;
                 let identity = AgentRef { endpoint: endpoint.name, ..(**identity).clone() };
-                let (asking, engine) = (probe(position), Arc::downgrade(engine));
+                let (probe, engine) = (probe.clone(), Arc::downgrade(engine));
                 tokio::spawn(async move {
-                    let well = matches!(tokio::time::timeout(PATIENCE.min(every), asking).await, Ok(Ok(())));
+                    // Calling it makes the question, and may panic as well.
+                    let asking = AssertUnwindSafe(async move { probe(position).await }).catch_unwind();
+                    let well = matches!(tokio::time::timeout(PATIENCE.min(every), asking).await, Ok(Ok(Ok(()))));
                     if let Some(engine) = engine.upgrade() {
                         engine.registry.probed(&identity, well, engine.options.clock.now());
                     }

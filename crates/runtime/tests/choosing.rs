@@ -208,8 +208,16 @@ async fn an_agent_that_wants_to_be_asked_how_it_is_is_left_alone_before_anybody_
     let ill = Agent::from_quick("ill", |_| well()).capabilities(["x"]).priority(9).breaker(rule).probe_every(Millis(10_000));
     registry.register(ill.probed_by(move |_| {
         let count = counting.fetch_add(1, Ordering::SeqCst);
-        async move { if count < 2 { Err(Failure::new(FailureClass::Unavailable, "no")) } else { Ok(()) } }
+        async move {
+            match count {
+                0 => Err(Failure::new(FailureClass::Unavailable, "no")),
+                1 => panic!("a probe that panics is a bad answer"),
+                _ => Ok(()),
+            }
+        }
     }));
+    let broken = Agent::from_quick("broken", |_| well()).probe_every(Millis(10_000));
+    registry.register(broken.probed_by(|_| -> std::future::Ready<Result<(), Failure>> { panic!("others are asked all the same") }));
     registry.register(Agent::from_quick("well", |_| well()).capabilities(["x"]));
     let engine = engine(registry);
     let plan = compiled(&tasks(1, "x"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{compiled, counting, draft};
 use quorate_agents::{Agent, Registry};
-use quorate_core::draft::{ApprovalDraft, Level, RetryDraft, TaskDraft, WaitDraft, WorkDraft};
+use quorate_core::draft::{ApprovalDraft, BudgetDraft, Level, RetryDraft, TaskDraft, WaitDraft, WorkDraft};
 use quorate_core::{
     Effect, Event, Failure, FailureClass, Input, Millis, Payload, Person, Reply, Role, Run, RunId, RunStatus, Signal, TaskStatus, Timestamp,
 };
@@ -97,8 +97,10 @@ async fn a_panic_fails_the_task_and_nothing_else() {
     registry.register(Agent::from_async("async", |_| async { panic!("out of cheese") }));
     registry.register(Agent::from_blocking("blocking", |_| panic!("out of bread")));
     registry.register(Agent::from_quick("quick", |_| panic!("out of jam")));
-    let mut draft = draft("async; blocking; quick; fine");
+    registry.register(Agent::from_quick("guessing", |_| Ok(Reply::new(Payload::null()))).reserving(|_| panic!("out of ideas")));
+    let mut draft = draft("async; blocking; quick; guessing; fine");
     draft.continue_on_failure = true;
+    draft.budget = Some(BudgetDraft { tokens: Some(1_000), ..BudgetDraft::default() });
     let engine = engine(registry);
     let run = engine.start(Order::new(compiled(&draft), Payload::null())).unwrap();
     let id = run.id();
@@ -108,6 +110,7 @@ async fn a_panic_fails_the_task_and_nothing_else() {
     assert_eq!(cause("async").unwrap(), "internal: the agent panicked: out of cheese");
     assert_eq!(cause("blocking").unwrap(), "internal: the agent panicked: out of bread");
     assert_eq!(cause("quick").unwrap(), "internal: the agent panicked: out of jam");
+    assert_eq!(cause("guessing").unwrap(), "internal: the agent panicked: out of ideas");
     assert_eq!(run.task("fine").unwrap().status(), TaskStatus::Succeeded);
 }
 

@@ -160,7 +160,7 @@ impl Listening {
         // The input comes first and the output last; whatever is said again is said as a whole.
         let cached = usage.cache_read_input_tokens.unwrap_or_default();
         if let Some(read) = usage.input_tokens.filter(|read| *read > 0 || self.tokens.read == 0) {
-            self.tokens.read = read + cached + usage.cache_creation_input_tokens.unwrap_or_default();
+            self.tokens.read = read.saturating_add(cached).saturating_add(usage.cache_creation_input_tokens.unwrap_or_default());
             self.tokens.cached = cached;
         }
         self.tokens.written = usage.output_tokens.unwrap_or(self.tokens.written);

@@ -299,8 +299,10 @@ impl Model {
         let text = said + skills + self.instructions.as_ref().map_or(0, String::len);
         let read = text as u64 / BYTES_PER_TOKEN + self.overhead();
         // A call with tools takes several turns, each of which reads all that was said before.
-        let turns = if self.tools.is_empty() { 1 } else { u64::from(self.max_steps) };
-        let tokens = Tokens { read: (read + (turns - 1) * self.max_tokens) * turns, cached: 0, written: self.max_tokens * turns };
+        let turns = if self.tools.is_empty() { 1 } else { u64::from(self.max_steps.max(1)) };
+        let written = self.max_tokens.saturating_mul(turns);
+        let before = self.max_tokens.saturating_mul(turns - 1);
+        let tokens = Tokens { read: read.saturating_add(before).saturating_mul(turns), cached: 0, written };
         Spent { tokens, turns: 1 }.usage(&self.prices).unwrap_or_default()
     }
 
@@ -401,14 +403,16 @@ impl Model {
         let Some(allowance) = &call.allowance else { return Ok(self.max_tokens) };
         let next = Spent { tokens: spent.tokens.and(Tokens { read: bytes as u64 / BYTES_PER_TOKEN, cached: 0, written: 0 }), turns: 1 };
         let used = next.usage(&self.prices).unwrap_or_default();
-        let by_tokens = allowance.tokens.map(|all| all.saturating_sub(used.tokens_in + used.tokens_out));
+        let by_tokens = allowance.tokens.map(|all| all.saturating_sub(used.tokens()));
         let by_money = allowance.cost.zip(self.prices.output).filter(|(_, price)| !price.is_zero()).map(|(all, price)| {
-            let tokens = (all - used.cost.unwrap_or_default()) * Decimal::from(MILLION) / price;
-            u64::try_from(tokens.trunc()).unwrap_or_default()
+            let left = (all - used.cost.unwrap_or_default()).max(Decimal::ZERO);
+            // More than can be counted is as good as no limit.
+            let tokens = left.checked_mul(Decimal::from(MILLION)).and_then(|left| left.checked_div(price));
+            tokens.and_then(|tokens| u64::try_from(tokens.trunc()).ok()).unwrap_or(u64::MAX)
         });
         match by_tokens.into_iter().chain(by_money).min() {
             Some(0) => {
-                let used = spent.tokens.read + spent.tokens.written;
+                let used = spent.tokens.read.saturating_add(spent.tokens.written);
                 let message = format!("its next turn would use more than was set aside for it; {used} tokens are used");
                 let failure = Failure::new(FailureClass::Refused, message);
                 Err(if spent.turns == 0 { failure.unsent() } else { failure })
@@ -644,25 +648,32 @@ struct Spent {
 
 impl Tokens {
     fn and(self, more: Tokens) -> Tokens {
-        Tokens { read: self.read + more.read, cached: self.cached + more.cached, written: self.written + more.written }
+        // A service may say anything.
+        Tokens {
+            read: self.read.saturating_add(more.read),
+            cached: self.cached.saturating_add(more.cached),
+            written: self.written.saturating_add(more.written),
+        }
     }
 }
 
 impl Spent {
     fn usage(&self, prices: &Prices) -> Option<Usage> {
         let Tokens { read, cached, written } = self.tokens;
-        if read + written == 0 {
+        if (read, written) == (0, 0) {
             // It did not come to that, or the service does not say.
             return None;
         }
         let input = prices.input.unwrap_or_default();
+        let parts = [
+            (read.saturating_sub(cached), input),
+            (cached.min(read), prices.cached.unwrap_or(input)),
+            (written, prices.output.unwrap_or_default()),
+        ];
+        let sum =
+            || parts.into_iter().try_fold(Decimal::ZERO, |sum, (tokens, price)| sum.checked_add(Decimal::from(tokens).checked_mul(price)?));
         let known = prices.input.is_some() || prices.output.is_some();
-        let cost = known.then(|| {
-            let fresh = Decimal::from(read.saturating_sub(cached)) * input;
-            let at_hand = Decimal::from(cached.min(read)) * prices.cached.unwrap_or(input);
-            let written = Decimal::from(written) * prices.output.unwrap_or_default();
-            ((fresh + at_hand + written) / Decimal::from(MILLION)).normalize()
-        });
+        let cost = known.then(|| sum().map_or(Decimal::MAX, |sum| (sum / Decimal::from(MILLION)).normalize()));
         Some(Usage { tokens_in: read, tokens_out: written, cost })
     }
 }
