@@ -129,8 +129,9 @@ fn part_of(micros: u64) -> u64 {
 }
 
 fn middle_of(part: u64) -> u64 {
-    let (shift, first) = (part >> 32, part & 0xffff_ffff);
-    (first << shift) + ((1 << shift) >> 1)
+    // A file that was put down may say anything.
+    let (shift, first) = ((part >> 32).min(57), part & 0x7f);
+    if shift == 0 { part } else { (first << shift) + ((1 << shift) >> 1) }
 }
 
 fn between(since: Timestamp, until: Timestamp) -> u64 {
