@@ -250,6 +250,13 @@ fn words(status: TaskStatus) -> &'static str {
     if status == TaskStatus::TimedOut { "timed out" } else { "failed" }
 }
 
+/// The first few of many names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
+}
+
 /// What a run waits for, one by one.
 fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> {
     const SHOWN: usize = 5;
@@ -261,12 +268,26 @@ fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> 
         Some(most) => format!("{most} at a time is the most that the workflow allows"),
         None => limit(asker).unwrap_or_else(|| "its agent, or the engine, is at its limit".to_owned()),
     };
+    // Tasks that wait for the same are told together, where the first of them is.
+    let mut standing: Vec<(String, Vec<String>)> = Vec::new();
+    for work in run.outstanding() {
+        if let Work::Dispatch { task, asker } = work {
+            let why = place(asker);
+            match standing.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, tasks)) => tasks.push(task.id().to_owned()),
+                None => standing.push((why, vec![task.id().to_owned()])),
+            }
+        }
+    }
     let mut waits: Vec<String> = run
         .outstanding()
         .filter_map(|work| match work {
             // What it cannot afford waits for the answer to that question, which is told below.
             Work::Dispatch { .. } if run.asks_for_more() => None,
-            Work::Dispatch { task, asker } => Some(format!("a free place for {} ({})", task.id(), place(asker))),
+            Work::Dispatch { task, .. } => {
+                let (why, tasks) = standing.iter().find(|(_, tasks)| tasks[0] == task.id())?;
+                Some(format!("a free place for {} ({why})", some(tasks)))
+            }
             Work::Await { task, child: Some(child), .. } => Some(format!("{}, which is run {}", task.id(), child.short())),
             Work::Await { task, attempt: 1, .. } => Some(format!("{}, which is under way", task.id())),
             Work::Await { task, attempt, .. } => Some(format!("{}, which is under way in attempt {attempt}", task.id())),

@@ -109,6 +109,19 @@ fn several_of_one_agent_share_its_work() {
 }
 
 #[test]
+fn who_leaves_a_run_learns_whom_it_waits_for() {
+    let house = team();
+    house.type_in("agents drain senior-developer --as ann --note lunch");
+    house.type_in("agents disable junior-developer --as ann");
+    insta::assert_snapshot!(house.type_in("run devs --timeout 1s"), @"
+    err:   <took>  run <id> of devs started
+    err: left run <id>, which waits for a free place for a, b, c (junior-developer is disabled by ann, senior-developer is drained by ann: lunch)
+    err: hint: `quorate runs watch <id>` goes on with it
+    exit 6
+    ");
+}
+
+#[test]
 fn who_is_drained_is_waited_for_also_by_a_run_that_is_under_way() {
     let house = team();
     insta::assert_snapshot!(house.type_in("agents drain senior-developer --as ann --note lunch"), @"
@@ -124,7 +137,7 @@ fn who_is_drained_is_waited_for_also_by_a_run_that_is_under_way() {
     let mut running = start(&house, "run devs");
     until("it waits", || house.type_in("runs explain last").contains("waits for a free place"));
     let told = house.type_in("runs explain last");
-    insta::assert_snapshot!(told.lines().next().unwrap(), @"Run <id> waits for a free place for a (junior-developer is disabled by ann, senior-developer is drained by ann: lunch); a free place for b (junior-developer is disabled by ann, senior-developer is drained by ann: lunch); a free place for c (junior-developer is disabled by ann, senior-developer is drained by ann: lunch).");
+    insta::assert_snapshot!(told.lines().next().unwrap(), @"Run <id> waits for a free place for a, b, c (junior-developer is disabled by ann, senior-developer is drained by ann: lunch).");
     insta::assert_snapshot!(house.type_in("agents enable senior-developer"), @"
     err: senior-developer is called again
     exit 0

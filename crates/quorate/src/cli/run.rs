@@ -11,6 +11,7 @@ use super::context::{Context, Owned, input};
 use super::each;
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watch, Watched, start, stop};
+use super::runs;
 use super::screen::{Style, lasting, one_line};
 
 /// How many runs of `--each` are under way at once, where nobody says.
@@ -177,7 +178,11 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
         screen.out(&pretty(output.get()));
     }
     let took = lasting(summary.duration_ms);
-    let stands = screen.paint(Style::of_run(run.status()), &one_line(&standing(run)), true);
+    let stands = match context.reader() {
+        Ok(reader) if left => runs::stands(context, &reader, run),
+        _ => standing(run),
+    };
+    let stands = screen.paint(Style::of_run(run.status()), &one_line(&stands), true);
     match run.status() {
         RunStatus::Succeeded if summary.output_error.is_some() => screen.err(&format!("run {id} {stands}")),
         RunStatus::Succeeded => screen.note(&format!("run {id} {stands}, in {took}")),

@@ -399,15 +399,20 @@ fn limit_of(project: &Project, modes: &Modes, busy: &BTreeMap<String, Vec<String
     })
 }
 
-fn explain(context: &Context, wanted: &str) -> Outcome {
-    let (reader, run, entries) = loaded(context, wanted, None)?;
-    let screen = &context.screen;
+/// Where a run stands, with the limits that its tasks wait for.
+pub(crate) fn stands(context: &Context, reader: &Reader, run: &Run) -> String {
     // The data may lie where there is no project.
     let host = context.folder().and_then(|folder| context.read(&folder)).ok();
     let at_work = OnceCell::new();
     let modes = context.data().ok().and_then(|data| Modes::read(&data).ok()).unwrap_or_default();
-    let limit = |asker: Asker<'_>| limit_of(host.as_ref()?.project(), &modes, at_work.get_or_init(|| busy(&reader)), asker);
-    let standing = standing_with(&run, &limit);
+    let limit = |asker: Asker<'_>| limit_of(host.as_ref()?.project(), &modes, at_work.get_or_init(|| busy(reader)), asker);
+    standing_with(run, &limit)
+}
+
+fn explain(context: &Context, wanted: &str) -> Outcome {
+    let (reader, run, entries) = loaded(context, wanted, None)?;
+    let screen = &context.screen;
+    let standing = stands(context, &reader, &run);
     if context.global.json {
         let facts: Vec<_> = entries
             .iter()
