@@ -32,6 +32,8 @@ pub(crate) struct Spending {
     pub(crate) raised: u32,
     /// Whether it was told that little is left.
     pub(crate) warned: bool,
+    /// For which call people were asked for more the last time.
+    pub(crate) exceeded: Option<Box<Exceeded>>,
 }
 
 /// Whether a call can be afforded.

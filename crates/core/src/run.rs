@@ -1423,6 +1423,9 @@ impl Run {
             self.latest[node as usize] = ix;
             grown.push(ix);
         }
+        if let Grower::Budget(exceeded) = by {
+            self.spending.get_or_insert_default().exceeded = Some(exceeded.clone());
+        }
         self.enter(&plan, &grown);
         Ok(())
     }

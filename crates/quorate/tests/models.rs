@@ -69,6 +69,14 @@ fn house(address: SocketAddr) -> House {
       - { id: three, agent: plain }
       - { id: four, agent: plain }
       - { id: five, agent: plain }
+  free: { tasks: [{ id: x, agent: price }] }
+  dearer:
+    budget: { cost: 0.004, on_limit: { by: { group: leads } } }
+    tasks:
+      - { id: a, agent: plain }
+      - { id: b, agent: plain, depends_on: [a] }
+      - { id: c, agent: plain, depends_on: [b] }
+      - { id: d, agent: plain, depends_on: [c] }
 ",
     );
     house
@@ -210,4 +218,61 @@ fn a_run_asks_before_it_uses_more_than_it_may() {
     exit 0
     ");
     assert_snapshot!(house.type_in("runs show last").lines().filter(|line| line.starts_with("used")).collect::<String>(), @"used      600 tokens for 0.01, of 0.02");
+}
+
+#[test]
+fn who_is_asked_for_more_sees_why_and_nobody_waits_for_that_at_a_terminal() {
+    let house = house(service());
+    assert!(house.type_in("run dearer --as eve").ends_with("exit 5"));
+    assert_snapshot!(house.type_in("approvals show last"), @r#"
+    The budget of this run does not suffice. May it use as much again?
+
+    approval  <id>/more_budget
+    workflow  dearer
+    started   by eve
+    by        the group leads
+              not by whoever started the run
+    until     any time
+    answers   approve, reject
+    evidence  <id>
+    {
+      "task": "b",
+      "used": {
+        "tokens_in": 100,
+        "tokens_out": 20,
+        "cost": "0.002"
+      },
+      "wanted": {
+        "tokens_in": 82,
+        "tokens_out": 50,
+        "cost": "0.00332"
+      },
+      "limit": {
+        "cost": "0.004"
+      }
+    }
+    err: hint: `quorate approvals approve <id>/more_budget --as NAME` says yes, `quorate approvals reject <id>/more_budget --as NAME` no
+    exit 0
+    "#);
+    assert_snapshot!(house.type_in("approvals approve last --as ann"), @"
+    err:   <took>  more_budget: ann answered approve
+    err:   <took>  b started: plain 1
+    err:   <took>  b succeeded
+    err:   <took>  c started: plain 1
+    err:   <took>  c succeeded
+    err:   <took>  the budget (the run may use 0.008, and has used 360 tokens for 0.006; this could take 132 tokens for 0.00332, for d) added more_budget
+    err:   <took>  more_budget#2 asks: The budget of this run does not suffice. May it use as much again?
+    err: run <id> waits for an answer to more_budget#2 (“The budget of this run does not suffice. May it use as much again?”)
+    err: hint: `quorate approvals show <id>` shows what is asked, and how it is answered
+    exit 0
+    ");
+    assert_snapshot!(house.type_in("run free"), @"
+    12.50
+    err:   <took>  run <id> of free started
+    err:   <took>  x started: price 1
+    err:   <took>  x succeeded
+    err:   <took>  run succeeded
+    err: run <id> has ended well, in <took>
+    exit 0
+    ");
 }

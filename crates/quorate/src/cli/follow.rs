@@ -373,8 +373,8 @@ fn stand(run: &Run) -> Stand {
             Work::Ask { .. } | Work::Listen { .. } | Work::WakeAt(_) => {}
         }
     }
-    // A task may stand in line behind what waits for people.
-    if ready && run.next_ready().is_some() {
+    // A task may stand in line behind what waits for people, or for what they say to what it would cost.
+    if ready && run.next_ready().is_some() && !run.asks_for_more() {
         return Stand::Busy;
     }
     let waits = |task: TaskView<'_>| matches!(task.status(), TaskStatus::Sleeping | TaskStatus::Retrying) && task.due().is_some();
