@@ -284,12 +284,16 @@ pub(crate) async fn read_end(stderr: Option<impl AsyncRead + Unpin>) -> String {
         while let Ok(count @ 1..) = stderr.read(&mut piece).await {
             kept.extend_from_slice(&piece[..count]);
             if kept.len() > 2 * MAX_STDERR {
-                kept.drain(..kept.len() - MAX_STDERR);
+                // One byte more than is kept tells that there were more.
+                kept.drain(..kept.len() - MAX_STDERR - 1);
             }
         }
     }
+    let cut = if kept.len() > MAX_STDERR { "…" } else { "" };
     kept.drain(..kept.len().saturating_sub(MAX_STDERR));
-    String::from_utf8_lossy(&kept).into_owned()
+    // A letter that was cut is gone.
+    let text = String::from_utf8_lossy(&kept);
+    format!("{cut}{}", if cut.is_empty() { &text } else { text.trim_start_matches(char::REPLACEMENT_CHARACTER) })
 }
 
 /// A program that serves many calls.

@@ -17,6 +17,11 @@ impl Voice {
         Voice(Some(Arc::new(Box::new(heard))))
     }
 
+    /// Whether anybody hears it.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Says what comes next.
     pub fn say(&self, text: &str) {
         if let Some(heard) = self.0.as_ref().filter(|_| !text.is_empty()) {

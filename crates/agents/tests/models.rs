@@ -608,6 +608,23 @@ async fn what_is_set_aside_for_the_longest_talk_is_a_number() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_service_says_aloud_is_heard_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "sk-supersecret").unwrap();
+    for api in [Api::OpenAi, Api::Anthropic] {
+        let pieces = ["Your key", " is sk-su", "persec", "ret, is it not?"].map(Text).to_vec();
+        let (model, _server) = model(api, vec![pieces]).await;
+        let said = Arc::new(Mutex::new(String::new()));
+        let hears = said.clone();
+        let voice = Voice::new(move |text: &str| hears.lock().unwrap().push_str(text));
+        let model = Model { key: Some(Secret::parse("file:key", folder.path())), ..model };
+        let failure = call(model, Call { voice, ..Call::new(request()) }).await.unwrap_err();
+        assert_eq!(failure.message, "its answer contains the value of `file:key`, which is a secret, and is not kept");
+        assert_eq!(*said.lock().unwrap(), "Your key is (file:key), is it not?");
+    }
+}
+
+#[tokio::test]
 async fn a_prompt_is_a_template_over_what_is_declared() {
     let field = |name: &str, kind, required| Field { name: name.into(), kind, required };
     let text =

@@ -31,7 +31,7 @@ use crate::net::{Reach, beginning, body, class_of, client, header, retry_after, 
 use crate::secret::{Revealed, Secret};
 use crate::skill::{Shelf, text_of};
 use crate::wire::{invalid, now};
-use crate::{Agent, Call, Outcome};
+use crate::{Agent, Call, Outcome, Voice};
 
 pub use prompt::Prompt;
 pub(crate) use schema::schema_of;
@@ -337,10 +337,10 @@ impl Model {
         let span = self.span(asking.max_tokens);
         let request = self.request(Method::POST, &place, self.api.path(), revealed)?;
         let request = request.header(CONTENT_TYPE, "application/json").header("idempotency-key", turn_key(&talk.call.request, talk.turns));
-        let mut listening = self.api.listening();
+        let (mut listening, voice) = (self.api.listening(), revealed.discreet(&talk.call.voice));
         let heard = async {
             let response = request.body(body.to_string()).send().await.map_err(|wrong| unanswered(&wrong))?;
-            self.hear(response, talk.call, &mut listening).await
+            self.hear(response, &voice, &mut listening).await
         };
         let outcome = heard.instrument(span.clone()).await;
         spent.turns += 1;
@@ -449,7 +449,7 @@ impl Model {
         Ok(request)
     }
 
-    async fn hear(&self, response: Response, call: &Call, listening: &mut Box<dyn Hearing>) -> Result<(), Failure> {
+    async fn hear(&self, response: Response, voice: &Voice, listening: &mut Box<dyn Hearing>) -> Result<(), Failure> {
         let (status, headers) = (response.status(), response.headers().clone());
         if !status.is_success() {
             let written = body(response, MAX_VALUE_BYTES).await?;
@@ -461,7 +461,7 @@ impl Model {
         if !is_stream {
             let written = body(response, MAX_VALUE_BYTES).await?;
             let text = std::str::from_utf8(&written).map_err(|_| invalid("answered with what is not UTF-8".to_owned()))?;
-            return listening.whole(text, &call.voice);
+            return listening.whole(text, voice);
         }
         let (mut pieces, mut events, mut bytes) = (response.bytes_stream(), sse::Events::default(), 0);
         while let Some(piece) = pieces.next().await {
@@ -471,7 +471,7 @@ impl Model {
                 return Err(invalid(format!("answered with more than the {MAX_VALUE_BYTES} bytes allowed")));
             }
             for event in events.take(&piece)? {
-                listening.take(&event, &call.voice)?;
+                listening.take(&event, voice)?;
             }
             if listening.is_done() {
                 break;
