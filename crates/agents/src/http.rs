@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use tracing::Instrument as _;
 
 use crate::breaker::BreakerRule;
-use crate::net::{Reach, beginning, body, class_of, client, header, retry_after, unanswered, url};
+use crate::net::{Reach, beginning, body, class_of, client, header, retry_after, told_of, unanswered, url};
 use crate::secret::{Revealed, Secret};
 use crate::skill::Shelf;
 use crate::wire::{answer, invalid, now, question, without_mark};
@@ -68,7 +68,7 @@ impl Service {
 
     async fn ask(&self, call: &Call, revealed: &mut Revealed) -> Outcome {
         let place = self.place(call.endpoint)?;
-        let named = |failure: Failure| Failure { message: format!("`{place}` {}", failure.message), ..failure };
+        let named = |failure: Failure| told_of(place, failure);
         let url = url(&revealed.reveal(place)?, place, self.reach)?;
         let line = question(&call.request, None, &Shelf::default())?;
         let request = client(self.reach)?
@@ -145,7 +145,7 @@ impl Service {
         // Without a place to ask, it is well when it answers at all.
         let method = if self.health.is_some() { Method::GET } else { Method::HEAD };
         let request = self.dressed(client(self.reach)?.request(method, address), revealed)?;
-        let named = |failure: Failure| Failure { message: format!("`{place}` {}", failure.message), ..failure };
+        let named = |failure: Failure| told_of(place, failure);
         let response = request.send().await.map_err(|wrong| named(unanswered(&wrong)))?;
         match response.status() {
             status if status.is_success() => Ok(()),

@@ -13,18 +13,20 @@ use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfi
 use rmcp::transport::{DynamicTransportError, StreamableHttpClientTransport};
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::breaker::BreakerRule;
 use crate::exec::{Group, Program, read_end};
 use crate::llm::{Listing, Tool, ToolAnswer, Toolbox, Using, on_behalf, tool_name};
-use crate::net::{Reach, class_of, client, header, retry_after_text, unanswered, url};
+use crate::net::{Reach, class_of, client, header, retry_after_text, told_of, unanswered, url};
 use crate::secret::{Revealed, Secret};
 use crate::wire::{invalid, now};
 use crate::{Agent, Call, Outcome, Registry};
 
 /// How long a server may take until it answers for the first time: some are fetched before they run.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server that does not answer any more may take to end.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Where an MCP server is.
 #[derive(Clone, Debug)]
@@ -54,8 +56,28 @@ struct Connected {
     tools: Vec<rmcp::model::Tool>,
     /// What was revealed to it must not come back.
     revealed: Revealed,
-    /// Ends the program.
-    _group: Option<Group>,
+    /// Where it is a program.
+    leash: Option<Leash>,
+}
+
+/// What holds a program: it ends when this goes.
+struct Leash {
+    _group: Group,
+    /// How it ended, once it has.
+    ended: watch::Receiver<Option<String>>,
+}
+
+impl Connected {
+    /// Why it does not answer any more.
+    async fn gone(&self) -> Failure {
+        let mut why = String::new();
+        if let Some(leash) = &self.leash
+            && let Ok(Ok(told)) = tokio::time::timeout(LINGER, leash.ended.clone().wait_for(Option::is_some)).await
+        {
+            why = told.as_deref().map(|told| format!(": {told}")).unwrap_or_default();
+        }
+        Failure::new(FailureClass::Unavailable, format!("the server has gone{why}"))
+    }
 }
 
 impl McpServer {
@@ -93,9 +115,9 @@ impl McpServer {
             McpPlace::Service { url, headers, reach } => connect(url, headers, *reach, &mut revealed).await,
         };
         let told = |failure: Failure| Failure { message: revealed.redacted(&failure.message), ..failure };
-        let (peer, group) = made.map_err(told)?;
+        let (peer, leash) = made.map_err(told)?;
         let tools = peer.list_all_tools().await.map_err(|wrong| told(failure_of(&wrong)))?;
-        let open = Arc::new(Connected { peer, tools, revealed, _group: group });
+        let open = Arc::new(Connected { peer, tools, revealed, leash });
         *connection = Some(open.clone());
         Ok(open)
     }
@@ -109,7 +131,10 @@ impl McpServer {
         }
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(input);
         let result = tokio::select! {
-            result = connected.peer.call_tool(params) => result.map_err(|wrong| failure_of(&wrong)),
+            result = connected.peer.call_tool(params) => match result {
+                Err(ServiceError::TransportClosed) => Err(connected.gone().await),
+                result => result.map_err(|wrong| failure_of(&wrong)),
+            },
             // The server is told so.
             () = call.cancel.raised() => Err(Failure::new(FailureClass::Unavailable, "it was told to stop")),
         };
@@ -135,7 +160,7 @@ impl McpServer {
     }
 }
 
-type Made = (RunningService<RoleClient, ()>, Option<Group>);
+type Made = (RunningService<RoleClient, ()>, Option<Leash>);
 
 async fn start(program: &Program, revealed: &mut Revealed) -> Result<Made, Failure> {
     let (mut child, group) = program.start(revealed)?;
@@ -145,15 +170,24 @@ async fn start(program: &Program, revealed: &mut Revealed) -> Result<Made, Failu
     };
     match tokio::time::timeout(PATIENCE, ().serve((stdout, stdin))).await {
         Ok(Ok(peer)) => {
-            // Somebody has to see it end.
-            tokio::spawn(async move { child.wait().await });
-            Ok((peer, Some(group)))
+            let (tell, ended) = watch::channel(None);
+            let program = program.clone();
+            tokio::spawn(async move {
+                if let Ok(status) = child.wait().await {
+                    // Something that it started may hold its output open.
+                    let complaint = tokio::time::timeout(LINGER / 2, complaint).await;
+                    tell.send_replace(Some(program.failed(status, &complaint.map(Result::unwrap_or_default).unwrap_or_default()).message));
+                }
+            });
+            Ok((peer, Some(Leash { _group: group, ended })))
         }
         Ok(Err(wrong)) => {
+            // One that ends by itself says more about it than one that is ended.
+            let ended = tokio::time::timeout(LINGER, child.wait()).await;
             drop(group);
-            let (status, complaint) = tokio::join!(child.wait(), complaint);
-            match (status, complaint.unwrap_or_default()) {
-                (Ok(status), complaint) if !complaint.trim().is_empty() => Err(program.failed(status, &complaint)),
+            let complaint = complaint.await.unwrap_or_default();
+            match ended {
+                Ok(Ok(status)) if !status.success() => Err(program.failed(status, &complaint).unsent()),
                 _ => Err(unready(&wrong)),
             }
         }
@@ -174,7 +208,7 @@ async fn connect(place: &Secret, headers: &[(String, Secret)], reach: Reach, rev
         Ok(Ok(peer)) => Ok((peer, None)),
         Ok(Err(wrong)) => {
             let failure = unready(&wrong);
-            Err(Failure { message: format!("`{place}` {}", failure.message), ..failure })
+            Err(told_of(place, failure))
         }
         Err(_) => Err(late()),
     }

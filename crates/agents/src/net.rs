@@ -237,6 +237,13 @@ pub(crate) async fn body(response: Response, limit: usize) -> Result<Vec<u8>, Fa
     Ok(read)
 }
 
+/// A failure, told with the place that it is about. What begins with a verb goes on from there.
+pub(crate) fn told_of(place: &Secret, failure: Failure) -> Failure {
+    let sentence = ["it ", "its ", "the "].iter().any(|first| failure.message.starts_with(first));
+    let colon = if sentence { ":" } else { "" };
+    Failure { message: format!("`{place}`{colon} {}", failure.message), ..failure }
+}
+
 /// The beginning of a text that somebody wrote, fit to be shown.
 pub(crate) fn beginning(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);

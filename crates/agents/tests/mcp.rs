@@ -146,6 +146,10 @@ async fn what_is_no_server_is_told_as_that() {
     let of = |server| Agent::from_mcp("x", server, Some("echo"));
     assert_snapshot!(told(&of(program(&["no-such-program"])), "{}").await, @"invalid: could not start the program no-such-program: No such file or directory (os error 2)");
     assert_snapshot!(told(&of(program(&["sh", "-c", "echo oops >&2; exit 3"])), "{}").await, @"internal: `sh` ended with code 3: oops");
+    let dies = r#"read l; echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}}'
+        read l; read l; echo '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}}'
+        read l; echo 'out of paper' >&2; exit 7"#;
+    assert_snapshot!(told(&of(program(&["sh", "-c", dies])), "{}").await, @"unavailable: the server has gone: `sh` ended with code 7: out of paper");
     let ended = told(&of(program(&["true"])), "{}").await;
     assert!(ended.starts_with("unavailable: the server "), "{ended}");
     let silent = server::Server::start(|_, _| server::answer("401 Unauthorized", "www-authenticate: Bearer\r\n", "")).await;

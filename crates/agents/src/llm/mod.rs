@@ -27,7 +27,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use crate::breaker::BreakerRule;
-use crate::net::{Reach, beginning, body, class_of, client, header, retry_after, sensitive, unanswered, url};
+use crate::net::{Reach, beginning, body, class_of, client, header, retry_after, sensitive, told_of, unanswered, url};
 use crate::secret::{Revealed, Secret};
 use crate::skill::{Shelf, text_of};
 use crate::wire::{invalid, now};
@@ -333,7 +333,7 @@ impl Model {
             body = self.body(&asking);
         }
         let place = self.place(talk.call.endpoint);
-        let named = |failure: Failure| Failure { message: format!("`{place}` {}", failure.message), ..failure };
+        let named = |failure: Failure| told_of(&place, failure);
         let span = self.span(asking.max_tokens);
         let request = self.request(Method::POST, &place, self.api.path(), revealed)?;
         let request = request.header(CONTENT_TYPE, "application/json").header("idempotency-key", turn_key(&talk.call.request, talk.turns));
@@ -493,7 +493,7 @@ impl Model {
             }
         };
         let outcome: Result<(), Failure> = asked.await;
-        outcome.map_err(|failure| Failure { message: format!("`{place}` {}", revealed.redacted(&failure.message)), ..failure })
+        outcome.map_err(|failure| told_of(&place, Failure { message: revealed.redacted(&failure.message), ..failure }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `quorate agents`: who does the work of a project.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -404,14 +404,24 @@ fn spec_of<'a>(host: &'a Host, id: &str) -> Option<&'a AgentSpec> {
     agents.get(id).or_else(of_several)
 }
 
+fn may_run(about: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    about.permissions().mode() & 0o111 != 0
+}
+
 /// Where a program is found.
 pub(crate) fn program(host: &Host, name: &str) -> Result<String, String> {
     if name.contains('/') {
         let path = host.folder.join(name);
-        return if path.is_file() { Ok(path.display().to_string()) } else { Err(format!("there is no program {}", path.display())) };
+        return match path.metadata() {
+            Ok(about) if about.is_file() && may_run(&about) => Ok(path.display().to_string()),
+            Ok(about) if about.is_file() => Err(format!("{} may not be executed; `chmod +x` lets it", path.display())),
+            _ => Err(format!("there is no program {}", path.display())),
+        };
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&paths).map(|folder| folder.join(name)).find(|path| path.is_file());
+    let runs = |path: &PathBuf| path.metadata().is_ok_and(|about| about.is_file() && may_run(&about));
+    let found = std::env::split_paths(&paths).map(|folder| folder.join(name)).find(runs);
     found.map(|path| path.display().to_string()).ok_or_else(|| format!("there is no program `{name}` on the PATH"))
 }
 
