@@ -923,7 +923,9 @@ impl Deciding<'_> {
         if self.run.node(ix).role == Role::Review {
             return Payload::of(&self.run.decision).map_err(too_large);
         }
-        if let Some(exceeded) = self.run.spending.as_ref().and_then(|spending| spending.exceeded.as_ref()).filter(|_| self.run.is_budget_question(ix)) {
+        if let Some(exceeded) =
+            self.run.spending.as_ref().and_then(|spending| spending.exceeded.as_ref()).filter(|_| self.run.is_budget_question(ix))
+        {
             return Payload::of(exceeded).map_err(too_large);
         }
         let outputs = self.run.request(&self.run.reference(ix))?.outputs;

@@ -28,7 +28,7 @@ pub use models::{ApiSpec, LlmSpec, McpSpec, PROMPTS_FOLDER, PricesSpec, PromptSp
 pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, TelemetrySpec, Workflow};
 pub use quorate_expr::Severity;
 pub use report::{Diagnostic, Lines, Look, Source};
-pub use routes::{Close, Routed, RoutedBy, Routes, Target};
+pub use routes::{Close, Routed, RoutedBy, Routes, Target, Unheeded};
 pub use shape::read_duration;
 pub use skills::{
     MAX_FRONT_MATTER_BYTES, SKILL_FILE, SkillDirectory, SkillSpec, Skills, USUAL_SKILLS, check_skill, front_matter, skill_directories,

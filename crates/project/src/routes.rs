@@ -63,6 +63,27 @@ pub struct Routed {
     /// Rules that did not decide and are worth knowing, with why they did not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub close: Vec<Close>,
+    /// Who was asked and did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheeded: Option<Unheeded>,
+}
+
+/// Somebody who was asked where a request goes, and did not say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unheeded {
+    /// The agent.
+    pub agent: String,
+    /// What it did instead.
+    pub why: String,
+}
+
+impl Routed {
+    /// What else is worth knowing, a line each: rules that came close, and who did not say.
+    #[must_use]
+    pub fn beside(&self) -> Vec<String> {
+        let close = self.close.iter().map(|close| format!("rule {}: {}", close.rule, close.why));
+        close.chain(self.unheeded.iter().map(|asked| format!("{} was asked, and {}", asked.agent, asked.why))).collect()
+    }
 }
 
 /// What decided where a request goes.
@@ -141,8 +162,15 @@ impl Routes {
                 continue;
             }
             let when = when.and_then(|node| condition(node, file, problems));
+            let none = keywords.is_some_and(|keywords| texts(keywords).is_empty());
             let keywords: Vec<Vec<String>> = keywords.map(texts).unwrap_or_default().iter().map(|text| words(text)).collect();
-            if keywords.iter().any(Vec::is_empty) {
+            if none {
+                problems.push(
+                    Diagnostic::error("R006", "there are no keywords here")
+                        .at(rule.span)
+                        .help("a rule without `keywords` and `when` takes every request"),
+                );
+            } else if keywords.iter().any(Vec::is_empty) {
                 problems.push(Diagnostic::error("R006", "a keyword has letters or digits").at(rule.span));
             }
             let Some(to) = target else { continue };
@@ -184,9 +212,11 @@ impl Routes {
             }
         }
         match decided {
-            Some((rule, matched)) => Routed { to: Some(rule.to.clone()), by: RoutedBy::Rule { rule: rule.name.clone(), matched }, close },
-            None if self.default.is_some() => Routed { to: self.default.clone(), by: RoutedBy::Default, close },
-            None => Routed { to: None, by: RoutedBy::Nothing, close },
+            Some((rule, matched)) => {
+                Routed { to: Some(rule.to.clone()), by: RoutedBy::Rule { rule: rule.name.clone(), matched }, close, unheeded: None }
+            }
+            None if self.default.is_some() => Routed { to: self.default.clone(), by: RoutedBy::Default, close, unheeded: None },
+            None => Routed { to: None, by: RoutedBy::Nothing, close, unheeded: None },
         }
     }
 }

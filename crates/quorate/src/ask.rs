@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quorate_core::draft::TaskDraft;
 use quorate_core::{Draft, Failure, FailureClass, Payload, Plan, RunStatus};
-use quorate_project::{AgentSpec, Routed, RoutedBy, Target};
+use quorate_project::{AgentSpec, Routed, RoutedBy, Target, Unheeded};
 use quorate_runtime::{Engine, Error, Order};
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ impl Host {
     #[must_use]
     pub fn route(&self, request: &Payload, wanted: Option<Target>) -> Routed {
         match wanted {
-            Some(to) => Routed { to: Some(to), by: RoutedBy::Asker, close: Vec::new() },
+            Some(to) => Routed { to: Some(to), by: RoutedBy::Asker, close: Vec::new(), unheeded: None },
             None => self.project().routes.route(request),
         }
     }
@@ -52,13 +52,13 @@ impl Host {
     /// # Errors
     /// [`AskError`] where it goes nowhere.
     pub async fn ask(&self, engine: &Engine, request: &Payload, wanted: Option<Target>, by: &Arc<str>) -> Result<Routed, AskError> {
-        let routed = self.route(request, wanted);
+        let mut routed = self.route(request, wanted);
         let open = matches!(routed.by, RoutedBy::Default | RoutedBy::Nothing);
         if let Some(agent) = self.project().routes.classifier.as_ref().filter(|_| open) {
             match self.classify(engine, agent, request, by).await {
-                Ok(to) => return Ok(Routed { to: Some(to), by: RoutedBy::Classifier { agent: agent.clone() }, close: routed.close }),
+                Ok(to) => return Ok(Routed { to: Some(to), by: RoutedBy::Classifier { agent: agent.clone() }, ..routed }),
                 // A default is there for whoever does not know.
-                Err(AskError::Classifier { .. }) if routed.to.is_some() => {}
+                Err(AskError::Classifier { agent, why }) if routed.to.is_some() => routed.unheeded = Some(Unheeded { agent, why }),
                 Err(wrong) => return Err(wrong),
             }
         }

@@ -199,7 +199,16 @@ fn an_agent_is_asked_where_no_rule_matches() {
     assert!(house.type_in("ask 'something new'").contains("it goes to the workflow greet: no rule decides, and router said so"));
     // One that names nothing leaves it to the default; without a default nothing is done.
     classifier("{ agent: nobody }");
-    assert!(house.type_in("ask 'something new'").contains("it goes to the agent ai_cfo_agent: no rule decides, and this is the default"));
+    let told = house.type_in("ask 'something new'");
+    insta::assert_snapshot!(told.lines().filter(|line| line.contains("it goes") || line.contains("asked")).collect::<Vec<_>>().join("\n"), @r#"
+    err: it goes to the agent ai_cfo_agent: no rule decides, and this is the default
+    err:   router was asked, and named nothing that is there: {"agent":"nobody"}
+    "#);
+    let told = house.type_in("runs explain last");
+    insta::assert_snapshot!(told.lines().skip(3).take(2).collect::<Vec<_>>().join("\n"), @r#"
+    1  <took>  eve started it, at <time>; no rule decides, and this is the default
+                router was asked, and named nothing that is there: {"agent":"nobody"}
+    "#);
     house.write("quorate.yaml", "name: house\nclassifier: router\n");
     insta::assert_snapshot!(house.type_in("ask 'something new'"), @r#"
     err: error: router was asked where this request goes, and named nothing that is there: {"agent":"nobody"}
@@ -212,7 +221,7 @@ fn mistakes_in_routes_are_found() {
     let house = finance();
     house.write(
         "quorate.yaml",
-        "name: house\nclassifier: nobody\nroutes:\n  - { keywords: [a, '!'], agent: alert_agnt }\n  - { keywords: b }\n  - { keywords: c, agent: alert_agent, workflow: greet }\n  - { when: amount >, agent: alert_agent }\n  - { when: upper(text), agent: alert_agent }\n  - { capabilities: [flying] }\n  - { keywords: d, workflow: gret }\n",
+        "name: house\nclassifier: nobody\nroutes:\n  - { keywords: [a, '!'], agent: alert_agnt }\n  - { keywords: b }\n  - { keywords: c, agent: alert_agent, workflow: greet }\n  - { when: amount >, agent: alert_agent }\n  - { when: upper(text), agent: alert_agent }\n  - { capabilities: [flying] }\n  - { keywords: d, workflow: gret }\n  - { keywords: [], workflow: greet }\n",
     );
     insta::assert_snapshot!(house.type_in("check"), @"
     err: error[A010]: there is no agent `nobody`
@@ -289,7 +298,26 @@ fn mistakes_in_routes_are_found() {
     err:    |
     err:    = help: did you mean `greet`?
     err:
-    err: 9 mistakes and one warning
+    err: warning[R003]: no request comes this far
+    err:   --> quorate.yaml:11:5
+    err:    |
+    err:  9 |   - { capabilities: [flying] }
+    err:    |     -------------------------- this rule takes all that come to it
+    err: 10 |   - { keywords: d, workflow: gret }
+    err: 11 |   - { keywords: [], workflow: greet }
+    err:    |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    err:    |
+    err:    = help: put the rule that takes all last
+    err:
+    err: error[R006]: there are no keywords here
+    err:   --> quorate.yaml:11:5
+    err:    |
+    err: 11 |   - { keywords: [], workflow: greet }
+    err:    |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    err:    |
+    err:    = help: a rule without `keywords` and `when` takes every request
+    err:
+    err: 10 mistakes and 2 warnings
     exit 3
     ");
 }

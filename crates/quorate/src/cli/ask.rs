@@ -107,7 +107,7 @@ fn request(arguments: &Arguments) -> Result<Payload, Problem> {
 fn told(routed: &Routed) -> Vec<String> {
     let to = routed.to.as_ref().map_or_else(|| "nowhere".to_owned(), |to| format!("to {to}"));
     let mut lines = vec![format!("it goes {to}: {}", routed.by)];
-    lines.extend(routed.close.iter().map(|close| format!("  rule {}: {}", close.rule, close.why)));
+    lines.extend(routed.beside().into_iter().map(|line| format!("  {line}")));
     lines
 }
 

@@ -450,8 +450,11 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     let begun = entries.first().map_or_else(now, |entry| entry.at);
     if let (Some(first), Some(start)) = (entries.first(), run.begun()) {
         let routed = start.route.as_ref().and_then(|route| route.decode::<Routed>().ok());
-        let why = routed.map(|routed| format!("; {}", routed.by)).unwrap_or_default();
+        let why = routed.as_ref().map(|routed| format!("; {}", routed.by)).unwrap_or_default();
         screen.out(&format!("  {:>4} {:>9}  {} started it, at {}{why}", first.seq, "0ms", start.by, moment(first.at)));
+        for line in routed.iter().flat_map(Routed::beside) {
+            screen.out(&format!("{:17}{line}", ""));
+        }
         for skill in &start.skills {
             let version = skill.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
             screen.out(&format!("{:17}with the skill {}{version}, as of then ({:.12})", "", skill.name, skill.digest().to_string()));
