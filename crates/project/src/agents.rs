@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::files::{AGENT, BREAKER, HEALTH, HTTP};
 use crate::lower::texts;
-use crate::models::{Later, LlmSpec, McpSpec, Reader};
+use crate::models::{Later, LlmSpec, McpSpec, Reader, pairs};
 use crate::report::Diagnostic;
 use crate::shape::{duration, json, number, truth};
 use crate::types;
@@ -169,7 +169,7 @@ pub(crate) fn read(
         problems.push(problem.help("choose another name"));
     }
     let Some(versions) = AGENT.get(node, "versions") else { return one(reader, &[node], None, functions, later, problems) };
-    for field in KINDS.into_iter().chain(["version"]).filter_map(|name| AGENT.get(node, name)) {
+    if let Some(field) = AGENT.get(node, "version") {
         let problem = Diagnostic::error("A015", format!("`{id}` has several versions, and this is of none of them")).at(field.span);
         problems.push(problem.help("write it into the version that it belongs to"));
     }
@@ -205,7 +205,9 @@ fn one(
     let text = |name| get(name).and_then(Node::text).map(str::to_owned);
     let whole = |name| get(name).and_then(number).and_then(|text| text.parse::<usize>().ok());
     let small = |name| whole(name).and_then(|number| u32::try_from(number).ok());
-    let kinds: Vec<(&str, &Node)> = KINDS.into_iter().filter_map(|name| Some((name, AGENT.get(nodes[0], name)?))).collect();
+    let of = |node: &Node| KINDS.into_iter().any(|name| AGENT.get(node, name).is_some());
+    let says = nodes.iter().find(|node| of(node)).unwrap_or(&nodes[0]);
+    let kinds: Vec<(&str, &Node)> = KINDS.into_iter().filter_map(|name| Some((name, AGENT.get(says, name)?))).collect();
     let does = match kinds[..] {
         [("use", function)] => {
             let name = function.text().unwrap_or_default();
@@ -267,7 +269,8 @@ fn one(
 fn sticky(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<String> {
     let path = node.text()?;
     let root = path.split('.').next().unwrap_or_default();
-    if ["input", "session", "profile"].contains(&root) && !path.split('.').any(str::is_empty) {
+    let is_name = |part: &str| !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'));
+    if ["input", "session", "profile"].contains(&root) && path.split('.').all(is_name) {
         return Some(path.to_owned());
     }
     let problem = Diagnostic::error("A018", format!("`{path}` is no path into what a run is about")).at(node.span);
@@ -318,13 +321,27 @@ fn http(node: &Node, problems: &mut Vec<Diagnostic>) -> HttpSpec {
             check_url(text, url, problems);
         }
     }
-    let pairs = |(key, value): &(crate::yaml::Key, Node)| Some((key.name.to_string(), value.text()?.to_owned()));
+    if urls.is_some_and(|urls| texts(urls).is_empty()) {
+        problems.push(Diagnostic::error("A020", "here is no address").at(node.span).help("write `url: https://…`, or a list of them"));
+    }
     HttpSpec {
         urls: urls.map(texts).unwrap_or_default(),
-        headers: HTTP.get(node, "headers").map(Node::entries).unwrap_or_default().iter().filter_map(pairs).collect(),
+        headers: headers(HTTP.get(node, "headers"), problems),
         allow_private: HTTP.get(node, "allow_private").and_then(truth).unwrap_or(false),
         max_output: HTTP.get(node, "max_output").and_then(number).and_then(|text| text.parse().ok()),
     }
+}
+
+/// What is sent along with requests.
+pub(crate) fn headers(node: Option<&Node>, problems: &mut Vec<Diagnostic>) -> Vec<(String, String)> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter);
+    for (key, value) in node.map(Node::entries).unwrap_or_default() {
+        if key.name.is_empty() || !key.name.chars().all(fits) {
+            let problem = Diagnostic::error("A030", format!("`{}` is no name of a header", key.name.escape_debug())).at(value.span);
+            problems.push(problem.help("names of headers have letters, digits and hyphens"));
+        }
+    }
+    pairs(node)
 }
 
 pub(crate) fn check_url(text: &str, node: &Node, problems: &mut Vec<Diagnostic>) {

@@ -8,7 +8,7 @@ use quorate_core::Effect;
 use quorate_expr::{Decimal, Field, Span, Type, closest};
 use serde_json::{Map, Value as Json};
 
-use crate::agents::{AgentSpec, Does, check_url, leaves_the_project};
+use crate::agents::{AgentSpec, Does, check_url, headers, leaves_the_project};
 use crate::files::{LLM, MCP, PRICES, TOOL};
 use crate::lower::texts;
 use crate::report::{Diagnostic, Source};
@@ -189,6 +189,12 @@ impl Reader<'_> {
             let problem = Diagnostic::error("A028", "a key in a file is seen by everybody who sees the file").at(key.span);
             problems.push(problem.help("write `env:NAME` or `file:PATH`, and change the key if it is a real one"));
         }
+        if let Some(key) = get("key").filter(|key| matches!(key.text(), Some("env:" | "file:"))) {
+            problems.push(Diagnostic::error("A028", "this names nothing").at(key.span).help("write `env:NAME` or `file:PATH`"));
+        }
+        if let Some(name) = get("model").filter(|name| name.text().is_some_and(|text| text.trim().is_empty())) {
+            problems.push(Diagnostic::error("A022", "a model has a name").at(name.span).help("write it as its service calls it"));
+        }
         let inputs = match get("inputs").map(|node| types::read(node, problems)) {
             Some(Type::Object(fields)) => fields,
             Some(_) => {
@@ -214,7 +220,7 @@ impl Reader<'_> {
             model,
             urls: urls(&LLM, node, problems),
             key: text("key"),
-            headers: pairs(get("headers")),
+            headers: headers(get("headers"), problems),
             allow_private: get("allow_private").and_then(truth).unwrap_or(false),
             instructions: text("instructions"),
             system,
@@ -293,7 +299,7 @@ impl Reader<'_> {
             pass_env: get("pass_env").map(texts).unwrap_or_default(),
             folder: text("folder"),
             url: urls(&MCP, node, problems).into_iter().next(),
-            headers: pairs(get("headers")),
+            headers: headers(get("headers"), problems),
             allow_private: get("allow_private").and_then(truth).unwrap_or(false),
             from: text("from"),
             tool: text("tool"),

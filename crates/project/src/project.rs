@@ -149,7 +149,10 @@ impl Project {
             reading.routes(file, &files[file], tree, written.keys().map(String::as_str).collect());
         }
         let Reading { project, mut problems, .. } = reading;
-        problems.sort_by_key(|problem| (problem.file, problem.span.map_or(0, |span| span.start)));
+        let place = |problem: &Diagnostic| (problem.file, problem.span.map_or(0, |span| span.start));
+        problems.sort_by(|left, right| (place(left), left.code, &left.message).cmp(&(place(right), right.code, &right.message)));
+        // What several versions of an agent share is read for each of them.
+        problems.dedup();
         Checked { project, files, diagnostics: problems }
     }
 }

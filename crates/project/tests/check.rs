@@ -333,7 +333,9 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     add("--- quorate.yaml\ndefault: w\n--- workflows/w.yaml\ntasks:\n\t- { id: a }\n");
     add("--- agents/a.yaml\nagents: { std.echo: { exec: [cat] } }\n--- workflows/w.yaml\ntasks: [{ id: a, agent: std.echo }]\n");
     let agent = |text: &str| format!("--- agents/a.yaml\nagents: {{ a: {text} }}\n");
-    add(&agent("{ use: std.echo, versions: { 1.0: { use: std.set } } }"));
+    add(&agent("{ use: std.echo, version: 1.0, versions: { 1.0: { use: std.set }, 2.0: {} } }"));
+    add(&agent("{ sticky_by: 'input.a+', versions: { 1.0: { use: std.set }, 2.0: { exec: [cat] } } }"));
+    add(&agent("{ http: { url: [], headers: { 'bad header': x } } }"));
     add(&agent("{ versions: { 1.0: { use: std.set, instances: 2 } } }"));
     add(&agent("{ versions: { 1.0: { use: std.set, share: 0 }, 2.0: { use: std.echo, share: 0 } } }"));
     add(&agent("{ use: std.echo, sticky_by: customer }"));
@@ -348,6 +350,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     add(&model("{ model: m, prompt: judge.md }"));
     add(&model("{ model: m, prompt: other.md, inputs: { amounts: number } }"));
     add(&model("{ model: m, inputs: number, key: sk-live-123456 }"));
+    add(&model("{ model: '', key: 'env:', headers: { 'x\\ny': z } }"));
     add(&model("{ model: m, url: localhost:11434, tools: [a, std.eco, { agent: std.echo, input: text, only: [x] }] }"));
     add(
         "--- agents/a.yaml\nagents:\n  a: { llm: { model: m, tools: [b] } }\n  b: { llm: { model: m, tools: [{ agent: c }] } }\n  c: { effect: once, llm: { model: m, tools: [a] } }\n",
@@ -360,7 +363,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     let kinds: std::collections::BTreeSet<&str> =
         all.split(['[', ']']).filter(|code| code.len() == 4 && code[1..].chars().all(|c| c.is_ascii_digit())).collect();
     assert!(kinds.len() >= 40, "{} kinds: {kinds:?}", kinds.len());
-    insta::assert_snapshot!(all, @"
+    insta::assert_snapshot!(all, @r"
     workflows/w.yaml:3:11 error[P004] `and` means something else in conditions | choose another name
     workflows/w.yaml:3:11 error[P004] `1st` cannot be the name of a task | a name starts with a letter, goes on with letters, digits, `_` and `-`, and has up to 128 of them
     workflows/w.yaml:3:11 error[P021] nothing says who does `a` | name an agent, or at least one capability
@@ -450,7 +453,10 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:1:1 error[F002] a workflow needs `tasks` | its tasks. Of two that are equally urgent, the earlier one goes first
     workflows/w.yaml:2:2 error[Y002] this is not YAML: tabs disallowed within this context (block indentation) | YAML is indented with spaces, never with tabs
     agents/a.yaml:1:21 error[A014] `std.echo` is always there, and would be another one here | choose another name
-    agents/a.yaml:1:21 error[A015] `a` has several versions, and this is of none of them | write it into the version that it belongs to
+    agents/a.yaml:1:40 error[A015] `a` has several versions, and this is of none of them | write it into the version that it belongs to
+    agents/a.yaml:1:27 error[A018] `input.a+` is no path into what a run is about | write a path such as input.customer, profile.region or session.user
+    agents/a.yaml:1:22 error[A020] here is no address | write `url: https://…`, or a list of them
+    agents/a.yaml:1:58 error[A030] `bad header` is no name of a header | names of headers have letters, digits and hyphens
     agents/a.yaml:1:60 error[A016] this belongs to the agent, and not to one of its versions | write it one level up, beside `versions`
     agents/a.yaml:1:26 error[A017] no version of `a` has a share of the runs | give one of them a `share` of 1 or more
     agents/a.yaml:1:42 error[A018] `customer` is no path into what a run is about | write a path such as input.customer, profile.region or session.user
@@ -465,6 +471,9 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     prompts/other.md:1:39 error[A023] nobody declared `currency` | declare it under `inputs`, or read it from one of input, params, outputs, session, task, attempt
     agents/a.yaml:1:41 error[A022] `inputs` takes names, each with its type
     agents/a.yaml:1:54 error[A028] a key in a file is seen by everybody who sees the file | write `env:NAME` or `file:PATH`, and change the key if it is a real one
+    agents/a.yaml:1:30 error[A022] a model has a name | write it as its service calls it
+    agents/a.yaml:1:39 error[A028] this names nothing | write `env:NAME` or `file:PATH`
+    agents/a.yaml:1:66 error[A030] `x\\ny` is no name of a header | names of headers have letters, digits and hyphens
     agents/a.yaml:1:38 error[A020] `localhost:11434` is no address of a service | write https://…, or `env:NAME` for one that stands in the environment
     agents/a.yaml:1:63 error[A025] `a` would be a tool of its own: a → a | calls that wait for each other never end
     agents/a.yaml:1:66 error[A024] there is no agent `std.eco` | did you mean `std.echo`?
