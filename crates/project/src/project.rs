@@ -157,6 +157,15 @@ impl Project {
     }
 }
 
+/// Names are typed at command lines, stand in paths, and are shown at terminals.
+fn unfit(code: &'static str, what: &str, name: &str) -> Option<Diagnostic> {
+    let fits = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.' | ' ' | '+' | ':');
+    let edges = name.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_') && !name.ends_with(' ');
+    let problem = || Diagnostic::error(code, format!("`{}` cannot be the name of {what}", name.escape_debug()));
+    let help = "a name begins with a letter or a digit, and goes on with letters, digits, `_`, `-`, `.`, `:`, `+` and spaces";
+    (!edges || !name.chars().all(fits) || name.len() > quorate_core::MAX_ID_BYTES).then(|| problem().help(help))
+}
+
 struct Reading<'a> {
     functions: &'a [&'a str],
     problems: Vec<Diagnostic>,
@@ -223,8 +232,13 @@ impl Reading<'_> {
     }
 
     fn agents(&mut self, file: usize, files: &[Source], tree: &Node) {
-        let mut problems = Vec::new();
+        let (mut problems, mut here) = (Vec::new(), BTreeSet::new());
         for (key, node) in tree.get("agents").map(Node::entries).unwrap_or_default() {
+            // A name that is given twice in one file is told of as that.
+            if !here.insert(&*key.name) {
+                continue;
+            }
+            problems.extend(unfit("A031", "an agent", &key.name).map(|problem| problem.at(key.span)));
             let reader = Reader { file, id: &key.name, files };
             let Some(agent) = agents::read(reader, node, self.functions, &mut self.later, &mut problems) else { continue };
             if self.project.agents.contains_key(&agent.id) {
@@ -260,6 +274,7 @@ impl Reading<'_> {
                 self.report(file, vec![problem]);
                 continue;
             }
+            self.report(file, unfit("W020", "a workflow", &id).map(|problem| problem.at(span)).into_iter().collect());
             written.insert(id, Written { file, node });
         }
     }

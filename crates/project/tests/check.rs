@@ -335,6 +335,10 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     let agent = |text: &str| format!("--- agents/a.yaml\nagents: {{ a: {text} }}\n");
     add(&agent("{ use: std.echo, version: 1.0, versions: { 1.0: { use: std.set }, 2.0: {} } }"));
     add(&agent("{ sticky_by: 'input.a+', versions: { 1.0: { use: std.set }, 2.0: { exec: [cat] } } }"));
+    add(
+        "--- agents/a.yaml\nagents: { '': { use: std.echo }, '--help': { use: std.echo }, a@2: { use: std.echo }, \"a\\e[31m\": { use: std.echo } }\n",
+    );
+    add("--- workflows/w.yaml\nid: \"../w\\t\"\ntasks: [{ id: t, agent: std.echo }]\n");
     add(&agent("{ http: { url: [], headers: { 'bad header': x } } }"));
     add(&agent("{ versions: { 1.0: { use: std.set, instances: 2 } } }"));
     add(&agent("{ versions: { 1.0: { use: std.set, share: 0 }, 2.0: { use: std.echo, share: 0 } } }"));
@@ -455,6 +459,11 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     agents/a.yaml:1:21 error[A014] `std.echo` is always there, and would be another one here | choose another name
     agents/a.yaml:1:40 error[A015] `a` has several versions, and this is of none of them | write it into the version that it belongs to
     agents/a.yaml:1:27 error[A018] `input.a+` is no path into what a run is about | write a path such as input.customer, profile.region or session.user
+    agents/a.yaml:1:11 error[A031] `` cannot be the name of an agent | a name begins with a letter or a digit, and goes on with letters, digits, `_`, `-`, `.`, `:`, `+` and spaces
+    agents/a.yaml:1:34 error[A031] `--help` cannot be the name of an agent | a name begins with a letter or a digit, and goes on with letters, digits, `_`, `-`, `.`, `:`, `+` and spaces
+    agents/a.yaml:1:63 error[A031] `a@2` cannot be the name of an agent | a name begins with a letter or a digit, and goes on with letters, digits, `_`, `-`, `.`, `:`, `+` and spaces
+    agents/a.yaml:1:87 error[A031] `a\u{1b}[31m` cannot be the name of an agent | a name begins with a letter or a digit, and goes on with letters, digits, `_`, `-`, `.`, `:`, `+` and spaces
+    workflows/w.yaml:1:1 error[W020] `../w\t` cannot be the name of a workflow | a name begins with a letter or a digit, and goes on with letters, digits, `_`, `-`, `.`, `:`, `+` and spaces
     agents/a.yaml:1:22 error[A020] here is no address | write `url: https://…`, or a list of them
     agents/a.yaml:1:58 error[A030] `bad header` is no name of a header | names of headers have letters, digits and hyphens
     agents/a.yaml:1:60 error[A016] this belongs to the agent, and not to one of its versions | write it one level up, beside `versions`

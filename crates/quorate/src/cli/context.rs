@@ -165,7 +165,7 @@ impl Context {
             self.screen.err("");
         }
         if !more.is_empty() {
-            self.screen.err(&format!("… and {} more\n", more.len()));
+            self.screen.err(&format!("… and {} more; `quorate check --json` has them all\n", more.len()));
         }
     }
 

@@ -123,6 +123,9 @@ impl From<OpenError> for Problem {
             OpenError::Foreign { .. } => Problem::new(Exit::Invalid, text),
             OpenError::Storage { .. } if text.contains("readonly") => Problem::new(Exit::NotPermitted, text)
                 .hint("who only looks needs the right to write in the folder as well: SQLite keeps its notes beside the journal"),
+            OpenError::Folder { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Problem::new(Exit::NotPermitted, text).hint("`--data DIR` keeps runs somewhere else")
+            }
             OpenError::Folder { .. } | OpenError::Storage { .. } => Problem::new(Exit::Failed, text),
         }
     }
