@@ -343,6 +343,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_beside_an_answer_holds_no_secret() {
+        use quorate_core::{Millis, Payload, Reply, Said, ToolUse};
+        let used =
+            ToolUse { name: "t".into(), asked: "{\"key\": \"sk-super\"}".into(), answered: "sk-super!".into(), took: Millis(1), failed: false };
+        let said = Said { tools: vec![used], log: Some("sk-super it is".into()), ..Said::default() };
+        let reply = Reply { output: Payload::null(), said: Some(Box::new(said)), grow: vec!["sk-super".into()] };
+        let told = format!("{:?}", knowing("sk-super").kept_out_of(Ok(reply)).unwrap());
+        assert!(!told.contains("sk-super") && told.matches("(env:KEY)").count() == 4, "{told}");
+    }
+
+    #[test]
     fn no_piece_of_a_secret_is_left_where_a_text_was_cut() {
         let revealed = knowing("sk-supersecret");
         let cases = [
