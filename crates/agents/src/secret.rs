@@ -345,8 +345,13 @@ mod tests {
     #[test]
     fn what_is_told_beside_an_answer_holds_no_secret() {
         use quorate_core::{Millis, Payload, Reply, Said, ToolUse};
-        let used =
-            ToolUse { name: "t".into(), asked: "{\"key\": \"sk-super\"}".into(), answered: "sk-super!".into(), took: Millis(1), failed: false };
+        let used = ToolUse {
+            name: "t".into(),
+            asked: "{\"key\": \"sk-super\"}".into(),
+            answered: "sk-super!".into(),
+            took: Millis(1),
+            failed: false,
+        };
         let said = Said { tools: vec![used], log: Some("sk-super it is".into()), ..Said::default() };
         let reply = Reply { output: Payload::null(), said: Some(Box::new(said)), grow: vec!["sk-super".into()] };
         let told = format!("{:?}", knowing("sk-super").kept_out_of(Ok(reply)).unwrap());
