@@ -16,6 +16,8 @@ use crate::Digest;
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 /// Values longer than this are kept once, by their digest.
 pub const MAX_INLINE_BYTES: usize = 64 * 1024;
+/// The text of nothing.
+const NULL: &str = "null";
 /// How deep a value is looked into when a condition compares it as a whole.
 const MAX_COMPARED_DEPTH: usize = 64;
 
@@ -25,6 +27,8 @@ pub struct Payload(Repr);
 
 #[derive(Clone)]
 enum Repr {
+    /// `null`, which most tasks have for something: it takes no memory, and is shared without being counted.
+    Null,
     Text(Arc<RawValue>),
     /// Longer than [`MAX_INLINE_BYTES`], or meant to be: written as its digest.
     Long(Arc<Long>),
@@ -75,23 +79,24 @@ impl Payload {
         let raw = on_one_line(raw);
         let bytes = raw.get().len();
         match bytes {
+            _ if raw.get() == NULL => Ok(Payload(Repr::Null)),
             0..=MAX_INLINE_BYTES => Ok(Payload(Repr::Text(raw.into()))),
-            _ if bytes <= MAX_VALUE_BYTES => {
-                let digest = Digest::of(raw.get().as_bytes());
-                Ok(Payload(Repr::Long(Arc::new(Long { raw, digest }))))
-            }
+            _ if bytes <= MAX_VALUE_BYTES => Ok(Payload::long(raw)),
             _ => Err(BadValue::TooLarge { bytes }),
         }
+    }
+
+    fn long(raw: Box<RawValue>) -> Payload {
+        let digest = Digest::of(raw.get().as_bytes());
+        Payload(Repr::Long(Arc::new(Long { raw, digest })))
     }
 
     /// The same value, kept once by its digest however short it is: what many runs carry.
     #[must_use]
     pub fn apart(self) -> Payload {
         match self.0 {
-            Repr::Text(raw) => {
-                let digest = Digest::of(raw.get().as_bytes());
-                Payload(Repr::Long(Arc::new(Long { raw: (*raw).to_owned(), digest })))
-            }
+            Repr::Null => Payload::long(RawValue::NULL.to_owned()),
+            Repr::Text(raw) => Payload::long((*raw).to_owned()),
             Repr::Long(_) | Repr::Absent(_) => self,
         }
     }
@@ -106,7 +111,7 @@ impl Payload {
     /// `null`.
     #[must_use]
     pub fn null() -> Payload {
-        Payload(Repr::Text(RawValue::NULL.to_owned().into()))
+        Payload(Repr::Null)
     }
 
     /// The JSON text; `null` for one that is [absent](Payload::absent).
@@ -115,7 +120,7 @@ impl Payload {
         match &self.0 {
             Repr::Text(raw) => raw.get(),
             Repr::Long(long) => long.raw.get(),
-            Repr::Absent(_) => "null",
+            Repr::Null | Repr::Absent(_) => NULL,
         }
     }
 
@@ -123,7 +128,7 @@ impl Payload {
     #[must_use]
     pub fn kept_apart(&self) -> Option<Digest> {
         match &self.0 {
-            Repr::Text(_) => None,
+            Repr::Null | Repr::Text(_) => None,
             Repr::Long(long) => Some(long.digest),
             Repr::Absent(digest) => Some(**digest),
         }
@@ -134,7 +139,7 @@ impl Payload {
     pub fn absent(&self) -> Option<Digest> {
         match &self.0 {
             Repr::Absent(digest) => Some(**digest),
-            Repr::Text(_) | Repr::Long(_) => None,
+            Repr::Null | Repr::Text(_) | Repr::Long(_) => None,
         }
     }
 
@@ -200,6 +205,7 @@ enum Wire<T> {
 impl Serialize for Payload {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
+            Repr::Null => Wire::Value(RawValue::NULL).serialize(serializer),
             Repr::Text(raw) => Wire::Value(&**raw).serialize(serializer),
             Repr::Long(long) => Wire::<()>::Stored(long.digest).serialize(serializer),
             Repr::Absent(digest) => Wire::<()>::Stored(**digest).serialize(serializer),
@@ -236,7 +242,7 @@ fn pick<'a>(json: &'a str, step: &Segment) -> Result<&'a str, Why> {
     match found {
         Ok(Some(raw)) => Ok(raw.get()),
         Ok(None) => Err(Why::Missing),
-        Err(_) if json == "null" => Err(Why::Null),
+        Err(_) if json == NULL => Err(Why::Null),
         Err(_) => Err(Why::WrongType),
     }
 }
