@@ -36,6 +36,10 @@ const RELOAD_AFTER: Duration = Duration::from_secs(1);
 /// What somebody wants to know of a run; it answers by itself.
 pub(crate) type Question = Box<dyn FnOnce(&Run) + Send>;
 
+/// Where what arrives for a run is put. Senders would be counted in the very place that every message changes; a shared one is
+/// counted elsewhere.
+pub(crate) type Mailbox = Arc<mpsc::UnboundedSender<Message>>;
+
 /// What arrives in the mailbox of a run.
 pub(crate) enum Message {
     /// A call ended.
@@ -97,7 +101,7 @@ pub(crate) struct Driver {
     run: Run,
     head: Head,
     durability: Durability,
-    mailbox: mpsc::UnboundedSender<Message>,
+    mailbox: Mailbox,
     inbox: mpsc::UnboundedReceiver<Message>,
     tell: Option<oneshot::Sender<Box<Result<Ended, Error>>>>,
     tap: Option<Tap>,
@@ -223,12 +227,7 @@ enum Launch {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        engine: Engine,
-        takeover: Takeover,
-        mailbox: mpsc::UnboundedSender<Message>,
-        inbox: mpsc::UnboundedReceiver<Message>,
-    ) -> Driver {
+    pub(crate) fn new(engine: Engine, takeover: Takeover, mailbox: Mailbox, inbox: mpsc::UnboundedReceiver<Message>) -> Driver {
         let Takeover { run, head, entries, texts, durability, tell, tap } = takeover;
         Driver {
             now: engine.0.options.clock.now(),
@@ -1025,7 +1024,7 @@ struct Held {
 
 /// Reports the end of a call, also of one that is dropped halfway.
 struct Report {
-    mailbox: mpsc::UnboundedSender<Message>,
+    mailbox: Mailbox,
     /// Nothing once it is reported.
     call: Option<CallId>,
 }

@@ -17,7 +17,7 @@ use quorate_core::{
 use quorate_journal::{Head, Journal, Loaded, ReadError, Text};
 use tokio::sync::{broadcast, oneshot, watch};
 
-use crate::drive::{Driver, Message, Takeover, outcome_of};
+use crate::drive::{Driver, Mailbox, Message, Takeover, outcome_of};
 use crate::probe::keep_asking;
 use crate::slots::Slots;
 use crate::speech::Speeches;
@@ -56,7 +56,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) slots: Option<Arc<Slots>>,
     plans: Mutex<HashMap<Digest, Known>>,
-    runs: [Mutex<HashMap<RunId, mpsc::UnboundedSender<Message>>>; SHARDS],
+    runs: [Mutex<HashMap<RunId, Mailbox>>; SHARDS],
     open: watch::Sender<usize>,
     pub(crate) stopping: AtomicBool,
     chance: RandomState,
@@ -344,6 +344,7 @@ impl Engine {
     fn drive(&self, takeover: Takeover) -> Result<(), Error> {
         let id = takeover.run.id();
         let (mailbox, inbox) = mpsc::unbounded();
+        let mailbox = Arc::new(mailbox);
         {
             let mut shard = self.shard(id);
             // Looked at while nobody else is: who stops the engine tells those who are here afterwards.
@@ -366,7 +367,7 @@ impl Engine {
         Ok(())
     }
 
-    fn shard(&self, run: RunId) -> MutexGuard<'_, HashMap<RunId, mpsc::UnboundedSender<Message>>> {
+    fn shard(&self, run: RunId) -> MutexGuard<'_, HashMap<RunId, Mailbox>> {
         let shard = usize::try_from(run.0 % SHARDS as u128).unwrap_or_default();
         self.0.runs[shard].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
