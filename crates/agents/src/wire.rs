@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::{Failure, FailureClass, Millis, Payload, Reply, Request, Said, Usage};
+use quorate_core::{BadValue, Failure, FailureClass, Millis, Payload, Reply, Request, Said, Usage};
 use quorate_expr::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -64,16 +64,6 @@ struct Refused {
     retry_after: Option<Millis>,
 }
 
-/// What may stand beside an output. Numbers are kept as they are written: none goes through binary floating point.
-#[derive(Deserialize)]
-struct Beside<'a> {
-    #[serde(borrow)]
-    confidence: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<Used<'a>>,
-    log: Option<String>,
-}
-
 #[derive(Deserialize)]
 struct Used<'a> {
     #[serde(default)]
@@ -84,15 +74,19 @@ struct Used<'a> {
     cost: Option<&'a RawValue>,
 }
 
-impl Beside<'_> {
-    fn read(self) -> Result<Said, Failure> {
-        let usage = self.usage.map(|used| {
-            let cost = used.cost.map(|cost| decimal("cost", cost)).transpose()?;
-            Ok(Usage { tokens_in: used.tokens_in, tokens_out: used.tokens_out, cost })
-        });
-        let confidence = self.confidence.map(|confidence| decimal("confidence", confidence)).transpose()?;
-        Ok(Said { confidence, usage: usage.transpose()?, log: self.log, tools: Vec::new() })
-    }
+/// What an agent said beside its output. Numbers are kept as they are written: none goes through binary floating point.
+fn beside(fields: &Fields<'_>) -> Result<Said, Failure> {
+    let given = |name| fields.get(name).filter(|raw| raw.get() != "null");
+    let unfit = |name: &str, wanted: &str, raw: &RawValue| invalid(format!("its `{name}` is not {wanted}: {}", beginning(raw.get())));
+    let usage = given("usage").map(|raw| {
+        let used: Used<'_> = serde_json::from_str(raw.get())
+            .map_err(|_| unfit("usage", "of the form {\"tokens_in\": 0, \"tokens_out\": 0, \"cost\": 0}", raw))?;
+        let cost = used.cost.map(|cost| decimal("cost", cost)).transpose()?;
+        Ok(Usage { tokens_in: used.tokens_in, tokens_out: used.tokens_out, cost })
+    });
+    let log = given("log").map(|raw| serde_json::from_str(raw.get()).map_err(|_| unfit("log", "a text", raw)));
+    let confidence = given("confidence").map(|confidence| decimal("confidence", confidence));
+    Ok(Said { confidence: confidence.transpose()?, usage: usage.transpose()?, log: log.transpose()?, tools: Vec::new() })
 }
 
 fn decimal(name: &str, written: &RawValue) -> Result<Decimal, Failure> {
@@ -119,7 +113,7 @@ pub(crate) fn answer(text: &str) -> Outcome {
     let Ok(fields) = serde_json::from_str::<Fields<'_>>(text) else { return output(text).map(Reply::new) };
     let known = |name: &String| matches!(name.as_str(), "output" | "error") || BESIDE.contains(&name.as_str());
     let is_envelope = fields.keys().all(known) && (fields.contains_key("output") || fields.contains_key("error"));
-    if is_envelope { opened(text, &fields) } else { output(text).map(Reply::new) }
+    if is_envelope { opened(&fields) } else { output(text).map(Reply::new) }
 }
 
 /// What is always an answer with its `output` or its `error`.
@@ -128,23 +122,22 @@ pub(crate) fn envelope(text: &str) -> Outcome {
     let odd = fields.keys().find(|name| !matches!(name.as_str(), "output" | "error") && !BESIDE.contains(&name.as_str()));
     match odd {
         Some(odd) => Err(invalid(format!("its answer has a field `{odd}`, which means nothing; its output goes into `output`"))),
-        None => opened(text, &fields),
+        None => opened(&fields),
     }
 }
 
-fn opened(text: &str, fields: &Fields<'_>) -> Outcome {
+fn opened(fields: &Fields<'_>) -> Outcome {
     // Who writes both says by null which of them it is not.
     if let Some(error) = fields.get("error").filter(|error| error.get() != "null") {
-        let refused: Refused = serde_json::from_str(error.get()).map_err(|wrong| {
-            let classes = "invalid, unavailable, timeout, rate_limited, internal or refused";
-            invalid(format!("it answered with an error that cannot be read: {wrong}; its class is {classes}"))
+        let refused: Refused = serde_json::from_str(error.get()).map_err(|_| {
+            let wanted =
+                "{\"class\": …, \"message\": \"…\"}, and the class is invalid, unavailable, timeout, rate_limited, internal or refused";
+            invalid(format!("it answered with an error that cannot be read: {}; an error is {wanted}", beginning(error.get())))
         })?;
         return Err(Failure::new(refused.class, refused.message).retry_after(refused.retry_after));
     }
     let Some(found) = fields.get("output") else { return Err(invalid("its answer has neither `output` nor `error`".to_owned())) };
-    let said: Beside<'_> =
-        serde_json::from_str(text).map_err(|wrong| invalid(format!("what it said beside its output cannot be read: {wrong}")))?;
-    let said = said.read()?;
+    let said = beside(fields)?;
     let grow = fields.get("grow").map_or(Ok(Vec::new()), |grow| serde_json::from_str(grow.get()));
     Ok(Reply {
         output: output(found.get())?,
@@ -154,11 +147,17 @@ fn opened(text: &str, fields: &Fields<'_>) -> Outcome {
 }
 
 fn output(text: &str) -> Result<Payload, Failure> {
-    Payload::parse(text.to_owned()).map_err(|wrong| {
-        let shown: String = text.chars().take(SHOWN).collect();
-        let more = if shown.len() < text.len() { "…" } else { "" };
-        invalid(format!("its answer is not JSON: {wrong}; it begins with `{}{more}`", shown.escape_debug()))
+    Payload::parse(text.to_owned()).map_err(|wrong| match wrong {
+        BadValue::NotJson(_) => invalid(format!("its answer is not JSON; it begins with {}", beginning(text))),
+        BadValue::TooLarge { .. } => invalid(format!("its answer cannot be taken: {wrong}")),
     })
+}
+
+/// What a text begins with, in one line.
+fn beginning(text: &str) -> String {
+    let shown: String = text.chars().take(SHOWN).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("`{}{more}`", shown.escape_debug())
 }
 
 pub(crate) fn invalid(message: String) -> Failure {

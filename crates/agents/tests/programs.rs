@@ -63,11 +63,14 @@ async fn a_program_is_asked_in_json_and_answers_in_json() {
 
 #[tokio::test]
 async fn what_a_program_does_wrong_is_named() {
-    insta::assert_snapshot!(run("echo almost").await, @"invalid: its answer is not JSON: the value is not JSON; it begins with `almost`");
-    insta::assert_snapshot!(run(r#"printf '{"output": [1, 2'"#).await, @r#"invalid: its answer is not JSON: the value is not JSON; it begins with `{\"output\": [1, 2`"#);
+    insta::assert_snapshot!(run("echo almost").await, @"invalid: its answer is not JSON; it begins with `almost`");
+    insta::assert_snapshot!(run(r#"printf '{"output": [1, 2'"#).await, @r#"invalid: its answer is not JSON; it begins with `{\"output\": [1, 2`"#);
     insta::assert_snapshot!(run(r"printf '\377'").await, @"invalid: `/bin/sh` wrote what is not UTF-8");
     insta::assert_snapshot!(run(r#"echo '{"output": 1, "confidence": "high"}'"#).await, @r#"invalid: its `confidence` is not a number: "high""#);
-    insta::assert_snapshot!(run(r#"echo '{"error": {"class": "tired"}}'"#).await, @"invalid: it answered with an error that cannot be read: unknown variant `tired`, expected one of `invalid`, `unavailable`, `timeout`, `rate_limited`, `internal`, `refused` at line 1 column 17; its class is invalid, unavailable, timeout, rate_limited, internal or refused");
+    insta::assert_snapshot!(run(r#"echo '{"error": {"class": "tired"}}'"#).await, @r#"invalid: it answered with an error that cannot be read: `{\"class\": \"tired\"}`; an error is {"class": …, "message": "…"}, and the class is invalid, unavailable, timeout, rate_limited, internal or refused"#);
+    insta::assert_snapshot!(run(r#"echo '{"error": "no"}'"#).await, @r#"invalid: it answered with an error that cannot be read: `\"no\"`; an error is {"class": …, "message": "…"}, and the class is invalid, unavailable, timeout, rate_limited, internal or refused"#);
+    insta::assert_snapshot!(run(r#"echo '{"output": 1, "usage": [3]}'"#).await, @r#"invalid: its `usage` is not of the form {"tokens_in": 0, "tokens_out": 0, "cost": 0}: `[3]`"#);
+    insta::assert_snapshot!(run(r#"echo '{"output": 1, "log": {"a": 1}}'"#).await, @r#"invalid: its `log` is not a text: `{\"a\": 1}`"#);
     insta::assert_snapshot!(run("echo 'no such account' >&2; exit 3").await, @"internal: `/bin/sh` ended with code 3: no such account");
     insta::assert_snapshot!(run("exit 75").await, @"unavailable: `/bin/sh` ended with code 75");
     insta::assert_snapshot!(run("kill -9 $$").await, @"internal: `/bin/sh` was ended by signal 9 (SIGKILL)");

@@ -108,7 +108,7 @@ async fn what_services_do_is_told_apart() {
     404: invalid: `URL` answered 404 Not Found: no such thing
     401: refused: `URL` answered 401 Unauthorized
     own: rate_limited: `URL` says: two at a time [again after 50 ms]
-    html: invalid: `URL` answered as text/html: its answer is not JSON: the value is not JSON; it begins with `<html>Welcome to the proxy</html>`
+    html: invalid: `URL` answered as text/html: its answer is not JSON; it begins with `<html>Welcome to the proxy</html>`
     redirect: invalid: `URL` answered 302 Found, to http://169.254.169.254/latest/meta-data: redirects are not followed; write that address into the project
     half: unavailable: `URL` broke off: end of file before message length reached
     huge: invalid: `URL` answered with more than the 16777216 bytes allowed

@@ -823,7 +823,7 @@ fn agents_are_listed_and_called() {
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("agents call mute"), @"
-    err: error: invalid: its answer is not JSON: the value is not JSON; it begins with `almost`
+    err: error: invalid: its answer is not JSON; it begins with `almost`
     exit 1
     ");
     insta::assert_snapshot!(house.type_in(r#"agents call std.set --params '{"value": [1, 2]}'"#), @"
