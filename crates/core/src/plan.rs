@@ -297,6 +297,12 @@ impl Plan {
         self.nodes.len()
     }
 
+    /// Whether one of its tasks is the question for more of its budget.
+    #[must_use]
+    pub fn asks_for_budget(&self) -> bool {
+        self.budget.as_ref().is_some_and(|budget| budget.ask.is_some())
+    }
+
     /// The names of its tasks and of the tasks that each depends on.
     pub fn tasks(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
         self.nodes.iter().map(|node| (&*node.id, node.deps.iter().map(|dep| &*self.nodes[*dep as usize].id)))

@@ -279,7 +279,7 @@ fn sticky(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<String> {
 }
 
 fn breaker(node: &Node) -> BreakerSpec {
-    if node.entries().is_empty() {
+    if node.text().is_some_and(|text| text.eq_ignore_ascii_case("off")) {
         return BreakerSpec::Off;
     }
     let small = |name| BREAKER.get(node, name).and_then(number).and_then(|text| text.parse().ok());

@@ -164,8 +164,8 @@ pub(crate) static AGENT: Object = Object {
         field("enabled", Shape::Bool, "Whether it is called at all."),
         field(
             "breaker",
-            Shape::Either(&[Shape::Choice(&["off"]), Shape::Object(&BREAKER)]),
-            "When it is left alone because it fails. What lies beyond a network has one where nothing is given, and nothing else has.",
+            Shape::Either(&[Shape::Choice(&["on", "off"]), Shape::Object(&BREAKER)]),
+            "When it is left alone because it fails; `on` is the usual rule. What lies beyond a network has one where nothing is given, and nothing else has.",
         ),
         field("health", Shape::Either(&[Shape::Duration, Shape::Object(&HEALTH)]), "How often it is asked whether it is well, and how."),
         field("params", Shape::Map(&Shape::Any), "Parameters that it gets where a task gives none of that name."),
@@ -364,9 +364,9 @@ pub(crate) static BUDGET: Object = Object {
         field("warn_at", Shape::Number(0.0, 1.0), "At which share of it that is put on record: 0.8 for four fifths."),
         field(
             "on_limit",
-            Shape::Either(&[Shape::Choice(&["fail"]), Shape::Object(&APPROVAL)]),
+            Shape::Either(&[Shape::Choice(&["fail", "ask"]), Shape::Object(&APPROVAL)]),
             "What happens when a call could take more than is left: its task fails, which it does where nothing is given, or people are \
-             asked for as much again.",
+             asked for as much again: anybody but the one who started the run, or who an approval says.",
         ),
     ],
 };

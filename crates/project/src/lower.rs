@@ -465,13 +465,12 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
-    /// After each of these steps people are asked, and whatever waited for the step waits for them too.
     /// What a run may use, and the question that is asked when it is not enough.
     fn budget(&mut self) -> Option<BudgetDraft> {
         let node = self.fields.get("budget")?;
         let fields = Fields::of(node, &BUDGET);
         let decimal = |name| fields.get(name).and_then(number).and_then(|text| text.parse().ok());
-        let asks = fields.get("on_limit").filter(|node| !node.entries().is_empty());
+        let asks = fields.get("on_limit").filter(|node| !node.text().is_some_and(|text| text.eq_ignore_ascii_case("fail")));
         let ask = asks.map(|asks| {
             let mut approval = self.approval(Some(asks));
             if approval.question.is_empty() {
@@ -488,6 +487,7 @@ impl<'a> Lowering<'a, '_> {
         Some(BudgetDraft { tokens: fields.whole("tokens"), cost: decimal("cost"), warn_at: decimal("warn_at"), ask })
     }
 
+    /// After each of these steps people are asked, and whatever waited for the step waits for them too.
     fn insert_approval_points(&mut self) {
         let Some(points) = self.fields.get("approval_points") else {
             if let Some(node) = self.fields.get("approval") {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use quorate_core::{Digest, Millis, Plan, Problem};
-use quorate_expr::{Severity, closest};
+use quorate_expr::{Severity, Span, closest};
 
 use crate::agents::{self, AgentSpec, Does};
 use crate::files::{PROJECT, PROJECT_FILE, TASK, TELEMETRY, WORKFLOW, top_of};
@@ -53,6 +53,8 @@ pub struct TelemetrySpec {
     pub endpoint: String,
     /// What is sent along.
     pub headers: Vec<(String, String)>,
+    /// Where it is said.
+    pub span: Span,
 }
 
 /// A workflow that can run.
@@ -88,7 +90,19 @@ impl Checked {
             Some(span) => problem.at(span),
             None => problem,
         };
-        self.diagnostics.push(problem.in_file(file));
+        self.find(problem.in_file(file));
+    }
+
+    /// Takes note that whoever runs the project sends no spans anywhere.
+    pub fn sends_no_spans(&mut self) {
+        let Some(file) = self.files.iter().position(|file| &*file.path == PROJECT_FILE) else { return };
+        let Some(telemetry) = &self.project.telemetry else { return };
+        let problem = Diagnostic::error("F013", "this program was built without the feature `otel`, and sends no spans");
+        self.find(problem.at(telemetry.span).help("build it with `--features otel`, or leave `telemetry` out").in_file(file));
+    }
+
+    fn find(&mut self, problem: Diagnostic) {
+        self.diagnostics.push(problem);
         self.diagnostics.sort_by_key(|problem| (problem.file, problem.span.map_or(0, |span| span.start)));
     }
 
@@ -225,7 +239,7 @@ impl Reading<'_> {
         }
         self.project.telemetry = PROJECT.get(tree, "telemetry").and_then(|node| {
             let endpoint = TELEMETRY.get(node, "endpoint")?.text()?.to_owned();
-            Some(TelemetrySpec { endpoint, headers: pairs(TELEMETRY.get(node, "headers")) })
+            Some(TelemetrySpec { endpoint, headers: pairs(TELEMETRY.get(node, "headers")), span: node.span })
         });
         let groups = PROJECT.get(tree, "groups").map(Node::entries).unwrap_or_default();
         self.project.groups = groups.iter().map(|(key, people)| (key.name.to_string(), texts(people))).collect();

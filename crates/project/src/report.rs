@@ -1,5 +1,6 @@
 //! Mistakes, where they stand, and how they are shown.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -137,18 +138,27 @@ impl Diagnostic {
                 let start = file.text.floor_char_boundary((span.start as usize).min(end));
                 start..file.text.ceil_char_boundary((span.end as usize).clamp(start, end))
             };
-            let notes = self.notes.iter().map(|(span, text)| AnnotationKind::Context.span(inside(span)).label(&**text));
+            let notes = self.notes.iter().map(|(span, text)| AnnotationKind::Context.span(inside(span)).label(visible(text)));
             let snippet = Snippet::source(&*file.text).path(&*file.path).annotation(AnnotationKind::Primary.span(inside(&span)));
             group = group.element(snippet.annotations(notes));
         } else if let Some(file) = files.get(self.file) {
             group = group.element(annotate_snippets::Origin::path(&*file.path));
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(&**help));
+            group = group.element(Level::HELP.message(visible(help)));
         }
         let renderer = if look.color { Renderer::styled() } else { Renderer::plain() };
         renderer.term_width(look.width).render(&[group])
     }
+}
+
+/// A text in which what would steer a terminal is seen instead. The lines of a file and the message are shown like that by themselves.
+fn visible(text: &str) -> Cow<'_, str> {
+    let steers = |next: char| next.is_control() && next != '\n';
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|next| if steers(next) { '\u{fffd}' } else { next }).collect())
 }
 
 /// How mistakes are shown.

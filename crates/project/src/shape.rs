@@ -155,8 +155,13 @@ impl Shape {
         match self {
             Shape::Any | Shape::Type => {}
             Shape::Either(shapes) => {
-                if let Some(shape) = shapes.iter().find(|shape| shape.takes(sort_of(node))) {
-                    shape.check(node, name, problems);
+                let Some(shape) = shapes.iter().find(|shape| shape.takes(sort_of(node))) else { return };
+                let before = problems.len();
+                shape.check(node, name, problems);
+                let others: Vec<String> = shapes.iter().filter(|other| !std::ptr::eq(*other, shape)).map(Shape::wanted).collect();
+                // What is wrong inside of it is no reason to write something else altogether.
+                for problem in problems[before..].iter_mut().filter(|problem| problem.span == Some(node.span) && problem.help.is_none()) {
+                    problem.help = Some(format!("it may also be {}", others.join(", or ")));
                 }
             }
             Shape::List(one) => node.items().iter().for_each(|item| one.check(item, name, problems)),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use quorate_project::{Checked, Look, Project, Source};
+use quorate_project::{BreakerSpec, Checked, Look, Project, Source};
 
 const FUNCTIONS: [&str; 4] = ["std.echo", "std.set", "std.sleep", "std.fail"];
 
@@ -222,6 +222,65 @@ fn told(text: &str) -> String {
     told
 }
 
+/// Words of a project that mean the same as a mapping with nothing in it.
+#[test]
+fn what_is_as_usual_needs_no_fields() {
+    let checked = project(
+        "--- agents/a.yaml\nagents: { a: { http: 'env:URL', breaker: ON }, b: { http: 'env:URL', breaker: off } }\n\
+         --- workflows/w.yaml\nbudget: { tokens: 9, on_limit: Ask }\ntasks: [{ id: t, agent: a }]\n",
+    );
+    assert_eq!(checked.diagnostics, []);
+    let breaker = |id: &str| checked.project.agents[id].breaker;
+    assert_eq!(breaker("a"), Some(BreakerSpec::On { failures: None, within: None, open_for: None, trials: None }));
+    assert_eq!(breaker("b"), Some(BreakerSpec::Off));
+    let plan = &checked.project.workflows["w"].plan;
+    assert!(plan.asks_for_budget() && plan.task_count() == 2);
+}
+
+#[test]
+fn who_cannot_send_spans_says_so_where_they_are_asked_for() {
+    let mut checked = project(
+        "--- quorate.yaml\nname: x\ntelemetry: { endpoint: 'http://127.0.0.1:4318' }\n--- workflows/w.yaml\ntasks: [{ id: t, agent: std.echo }]\n",
+    );
+    assert!(checked.is_sound());
+    checked.sends_no_spans();
+    assert!(!checked.is_sound());
+    insta::assert_snapshot!(checked.diagnostics[0].render(&checked.files, &Look { color: false, width: 100 }), @"
+    error[F013]: this program was built without the feature `otel`, and sends no spans
+     --> quorate.yaml:2:12
+      |
+    2 | telemetry: { endpoint: 'http://127.0.0.1:4318' }
+      |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: build it with `--features otel`, or leave `telemetry` out
+    ");
+}
+
+#[test]
+fn names_that_would_steer_a_terminal_are_seen_as_what_they_are() {
+    let shown = shown(
+        "--- agents/a.yaml\nagents: { \"a\\e[31mb\": { use: std.echo } }\n--- workflows/w.yaml\ntasks: [{ id: t, agent: \"a\\e[32mb\" }]\n",
+    );
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+    insta::assert_snapshot!(shown, @r#"
+    error[A031]: `a\u{1b}[31mb` cannot be the name of an agent
+     --> agents/a.yaml:1:11
+      |
+    1 | agents: { "a\e[31mb": { use: std.echo } }
+      |           ^^^^^^^^^^
+      |
+      = help: a name begins with a letter or a digit, and goes on with letters, digits, `_`, `-`, `.`, `:`, `+` and spaces
+
+    error[A010]: there is no agent `a␛[32mb`
+     --> workflows/w.yaml:1:25
+      |
+    1 | tasks: [{ id: t, agent: "a\e[32mb" }]
+      |                         ^^^^^^^^^^
+      |
+      = help: did you mean `a�[31mb`?
+    "#);
+}
+
 #[test]
 fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     let mut all = String::new();
@@ -347,7 +406,8 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     add(&agent("{ http: localhost:8080 }"));
     add(&agent("{ http: { url: ['https://me:secret@example.com/', env:OTHER] } }"));
     add(&agent("{ http: { url: env:URL, allow_privat: true } }"));
-    add(&agent("{ http: env:URL, breaker: on }"));
+    add(&agent("{ http: env:URL, breaker: sometimes, health: daily }"));
+    add("--- workflows/w.yaml\nbudget: { tokens: 9, on_limit: shrug }\ntasks: [{ id: a, agent: std.echo }]\n");
     let prompts = "--- prompts/judge.md\nIs {{ amout }} much?\n{% if %}\n--- prompts/other.md\nIs {{ amount }} of {{ input.all }} {{ currency }} much?\n";
     let model = |text: &str| format!("{}{prompts}", agent(&format!("{{ llm: {text} }}")));
     add(&model("{ model: m, prompt: juge.md }"));
@@ -473,7 +533,9 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     agents/a.yaml:1:22 error[A020] `localhost:8080` is no address of a service | write https://…, or `env:NAME` for one that stands in the environment
     agents/a.yaml:1:30 error[A021] a password in an address is seen by everybody who sees the address | send it in a header: `headers: { Authorization: Basic env:NAME }`
     agents/a.yaml:1:38 error[F001] a service has no field `allow_privat` | did you mean `allow_private`?
-    agents/a.yaml:1:40 error[F004] `breaker` is one of off, not `on`
+    agents/a.yaml:1:40 error[F004] `breaker` is one of on, off, not `sometimes` | it may also be a breaker with its fields
+    agents/a.yaml:1:59 error[F003] `health` takes a length of time, such as 500ms, 30s or 1h 30m, not `daily` | it may also be a probe with its fields
+    workflows/w.yaml:1:32 error[F004] `on_limit` is one of fail, ask, not `shrug` | it may also be an approval with its fields
     agents/a.yaml:1:41 error[A023] there is no prompt `prompts/juge.md` | did you mean `prompts/judge.md`?
     prompts/judge.md:2:1 error[A023] this is no template: unexpected end of block
     prompts/other.md:1:7 error[A023] nobody declared `amount` | did you mean `amounts`?

@@ -60,7 +60,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             context.screen.out(&said);
             for (id, workflow) in &project.workflows {
                 let reason = workflow.strategy.reason.as_ref().map(|reason| format!(", because {reason}")).unwrap_or_default();
-                let tasks = counted(workflow.plan.task_count(), "task");
+                // Nobody wrote the question for more of a budget as a task.
+                let asks = workflow.plan.asks_for_budget();
+                let question = if asks { " and a question for its budget" } else { "" };
+                let tasks = counted(workflow.plan.task_count() - usize::from(asks), "task") + question;
                 context.screen.out(&format!("  {id}: {tasks}, {}{reason}{}", workflow.strategy.name, advice(workflow)));
             }
         } else {
