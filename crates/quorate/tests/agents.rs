@@ -185,10 +185,11 @@ fn agents_say_how_they_are() {
     house.write(
         "agents/all.yaml",
         &format!(
-            "agents:\n  built-in: {{ use: std.echo }}\n  gone: {{ exec: [no-such-program] }}\n  here: {{ exec: [sh, -c, 'cat'] }}\n  asked: {{ exec: [cat], health: {{ command: [sh, -c, 'echo out of paper >&2; exit 3'] }} }}\n  well: {}\n  ill: {}\n  private: {{ http: 'http://{address}/' }}\n",
+            "agents:\n  built-in: {{ use: std.echo }}\n  gone: {{ exec: [no-such-program] }}\n  here: {{ exec: [sh, -c, 'cat'] }}\n  locked: {{ exec: [./locked.sh] }}\n  asked: {{ exec: [cat], health: {{ command: [sh, -c, 'echo out of paper >&2; exit 3'] }} }}\n  well: {}\n  ill: {}\n  private: {{ http: 'http://{address}/' }}\n",
             service("/health"), service("/other"),
         ),
     );
+    house.write("locked.sh", "#!/bin/sh\ncat\n");
     let told = house.type_in("agents check").replace(&address.to_string(), "ADDRESS").replace("/usr/bin/sh", "/bin/sh");
     insta::assert_snapshot!(told, @"
     asked 1	not well	<took>	unavailable: `sh` ended with code 3: out of paper
@@ -196,6 +197,7 @@ fn agents_say_how_they_are() {
     gone 1	not well		invalid: there is no program `no-such-program` on the PATH
     here 1	well		its program is /bin/sh
     ill 1	not well	<took>	internal: `http://ADDRESS/work` answered 500 Internal Server Error when asked how it is
+    locked 1	not well		invalid: <house>/./locked.sh may not be executed; `chmod +x` lets it
     private 1	not well	<took>	invalid: `http://ADDRESS/` cannot be called: 127.0.0.1 is a private address; write `allow_private: true` if it is meant
     well 1	well	<took>	it answers
     exit 1
@@ -207,6 +209,34 @@ fn agents_say_how_they_are() {
     insta::assert_snapshot!(house.type_in("agents check wel"), @"
     err: error: there is no agent `wel`
     err: hint: did you mean `well`?
+    exit 4
+    ");
+}
+
+/// The system lets nobody make a folder there, whoever they are.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_may_not_write_where_runs_are_kept_is_told_so() {
+    let house = house();
+    house.write("agents/a.yaml", "agents: { mine: { use: std.echo } }\n");
+    let told = |line: &str| {
+        let told = house.type_in(line);
+        let why = ["Operation not permitted (os error 1)", "Permission denied (os error 13)", "Read-only file system (os error 30)"];
+        why.iter().fold(told, |told, why| told.replace(why, "WHY"))
+    };
+    insta::assert_snapshot!(told("run greet -i '{\"name\": \"Ann\"}' --data /sys/quorate"), @"
+    err: error: could not use the data folder /sys/quorate: WHY
+    err: hint: `--data DIR` keeps runs somewhere else
+    exit 8
+    ");
+    insta::assert_snapshot!(told("agents drain mine --data /sys/quorate"), @"
+    err: error: could not write /sys/quorate/agents.json, where it stands who is drained and who is disabled: WHY
+    err: hint: whoever may write in that folder can say it
+    exit 8
+    ");
+    insta::assert_snapshot!(told("agents drain yours"), @"
+    err: error: there is no agent `yours`
+    err: hint: one agent: mine
     exit 4
     ");
 }

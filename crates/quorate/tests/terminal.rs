@@ -142,6 +142,26 @@ fn a_list_is_a_table() {
     ");
 }
 
+/// Minor columns give way, and those in which nothing stands.
+#[test]
+fn statistics_fit_into_eighty_columns() {
+    let house = house();
+    house.write("agents/a.yaml", "agents: { senior-developer: { use: std.echo, version: 12.0.3, max_concurrent: 16 } }\n");
+    house.write(
+        "workflows/w.yaml",
+        "tasks: [{ id: a, agent: senior-developer }, { id: b, agent: std.fail, params: { class: unavailable } }]\n",
+    );
+    assert!(house.type_in("run w").ends_with("exit 1"));
+    let terminal = Terminal::type_in(&house, "agents stats");
+    let shown = terminal.ended();
+    insta::assert_snapshot!(shown, @"
+    AGENT  VERSION  CALLS  OK  P50  P99  BUSY  WHAT FAILED
+    senior-developer  12.0.3  1  100.0 %  <took>  <took>  0/16
+    std.fail  1  1  0.0 %  <took>  <took>  0  1 unavailable
+    exit 0
+    ");
+}
+
 #[test]
 fn what_others_wrote_does_not_steer_the_terminal() {
     let house = house();

@@ -271,6 +271,7 @@ fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str> + Clone, what:
     known.dedup();
     match what {
         "capability" if known.is_empty() => "no agent of this project has capabilities".to_owned(),
+        "agent" if known.is_empty() => "the project has no agents of its own".to_owned(),
         "capability" => format!("there are: {}", known.join(", ")),
         _ => format!("{}: {}", counted(known.len(), what), known.join(", ")),
     }

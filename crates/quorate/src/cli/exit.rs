@@ -58,6 +58,11 @@ impl Exit {
     }
 }
 
+/// Whether somebody else may do it, or it can be done elsewhere.
+pub(crate) fn is_denied(wrong: &std::io::Error) -> bool {
+    matches!(wrong.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -109,7 +114,9 @@ impl From<HostError> for Problem {
 
 impl From<ModesError> for Problem {
     fn from(wrong: ModesError) -> Problem {
-        Problem::new(Exit::Failed, whole(&wrong))
+        let denied = is_denied(&wrong.source);
+        let problem = Problem::new(if denied { Exit::NotPermitted } else { Exit::Failed }, whole(&wrong));
+        if denied { problem.hint("whoever may write in that folder can say it") } else { problem }
     }
 }
 
@@ -123,7 +130,7 @@ impl From<OpenError> for Problem {
             OpenError::Foreign { .. } => Problem::new(Exit::Invalid, text),
             OpenError::Storage { .. } if text.contains("readonly") => Problem::new(Exit::NotPermitted, text)
                 .hint("who only looks needs the right to write in the folder as well: SQLite keeps its notes beside the journal"),
-            OpenError::Folder { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            OpenError::Folder { source, .. } if is_denied(&source) => {
                 Problem::new(Exit::NotPermitted, text).hint("`--data DIR` keeps runs somewhere else")
             }
             OpenError::Folder { .. } | OpenError::Storage { .. } => Problem::new(Exit::Failed, text),

@@ -52,7 +52,7 @@ pub(crate) enum Off {
 pub(crate) struct ModesError {
     doing: &'static str,
     file: PathBuf,
-    source: std::io::Error,
+    pub(crate) source: std::io::Error,
 }
 
 impl Modes {

@@ -168,6 +168,8 @@ pub(crate) fn sign(status: TaskStatus) -> &'static str {
 /// Rows in columns: aligned for people, separated by tabs for programs.
 pub(crate) struct Table {
     head: Vec<&'static str>,
+    /// Columns that a terminal which is too narrow does without, the first of them first.
+    minor: &'static [&'static str],
     rows: Vec<Vec<Cell>>,
 }
 
@@ -196,7 +198,12 @@ impl Cell {
 
 impl Table {
     pub(crate) fn new(head: &[&'static str]) -> Table {
-        Table { head: head.to_vec(), rows: Vec::new() }
+        Table { head: head.to_vec(), minor: &[], rows: Vec::new() }
+    }
+
+    pub(crate) fn minor(mut self, minor: &'static [&'static str]) -> Table {
+        self.minor = minor;
+        self
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
@@ -215,27 +222,41 @@ impl Table {
             let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(&cell.text));
             cells.chain([columns(self.head[column])]).max().unwrap_or(0)
         };
-        let mut widths: Vec<usize> = (0..self.head.len()).map(width_of).collect();
-        // The last column takes what is left; it says the least when it is cut.
-        let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
-        if let Some(last) = widths.last_mut() {
-            *last = (*last).min(screen.width.saturating_sub(before).max(12));
+        // The least that the last column needs.
+        const LAST: usize = 12;
+        let is_empty = |column: usize| self.rows.iter().all(|row| row.get(column).is_none_or(|cell| cell.text.is_empty()));
+        // A minor column in which nothing stands is left out in any case.
+        let mut shown: Vec<(usize, usize)> = (0..self.head.len())
+            .filter(|column| !(self.minor.contains(&self.head[*column]) && is_empty(*column)))
+            .map(|column| (column, width_of(column)))
+            .collect();
+        let before = |shown: &[(usize, usize)]| shown.iter().rev().skip(1).map(|(_, width)| width + 2).sum::<usize>();
+        for name in self.minor {
+            if before(&shown) + LAST > screen.width {
+                shown.retain(|(column, _)| self.head[*column] != *name);
+            }
         }
-        let line = |cells: &mut dyn Iterator<Item = (String, Option<Style>)>| {
+        // The last column takes what is left; it says the least when it is cut.
+        let room = screen.width.saturating_sub(before(&shown)).max(LAST);
+        if let Some((_, last)) = shown.last_mut() {
+            *last = (*last).min(room);
+        }
+        let line = |cell_at: &dyn Fn(usize) -> (String, Option<Style>)| {
             let mut line = String::new();
-            for (column, (text, style)) in cells.enumerate() {
-                let shown = cut(&text, widths[column]);
-                let gap = widths[column] - columns(&shown);
-                line.push_str(&style.map_or_else(|| shown.clone(), |style| screen.paint(style, &shown, false)));
-                if column + 1 < widths.len() {
+            for (position, (column, width)) in shown.iter().enumerate() {
+                let (text, style) = cell_at(*column);
+                let text = cut(&text, *width);
+                let gap = width - columns(&text);
+                line.push_str(&style.map_or_else(|| text.clone(), |style| screen.paint(style, &text, false)));
+                if position + 1 < shown.len() {
                     line.push_str(&" ".repeat(gap + 2));
                 }
             }
             line
         };
-        screen.out(&line(&mut self.head.iter().map(|head| ((*head).to_owned(), Some(Style::Dim)))));
+        screen.out(&line(&|column| (self.head[column].to_owned(), Some(Style::Dim))));
         for row in &self.rows {
-            screen.out(&line(&mut row.iter().map(|cell| (cell.text.clone(), cell.style))));
+            screen.out(&line(&|column| row.get(column).map_or_else(Default::default, |cell| (cell.text.clone(), cell.style))));
         }
     }
 }

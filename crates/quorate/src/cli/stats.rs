@@ -57,7 +57,8 @@ pub(crate) fn of_agents(context: &Context, wanted: Option<&str>) -> Outcome {
         context.screen.out(&whole.to_string());
         return Ok(Exit::Succeeded);
     }
-    let mut table = Table::new(&["AGENT", "VERSION", "CALLS", "OK", "P50", "P95", "P99", "BUSY", "QUEUE", "TOKENS", "COST", "WHAT FAILED"]);
+    let mut table = Table::new(&["AGENT", "VERSION", "CALLS", "OK", "P50", "P95", "P99", "BUSY", "QUEUE", "TOKENS", "COST", "WHAT FAILED"])
+        .minor(&["P95", "QUEUE", "P99", "COST", "TOKENS", "BUSY", "VERSION"]);
     for (id, version, tally) in &rows {
         let known = known.get(*id);
         let ok = tally.success_rate().map(|rate| format!("{:.1} %", rate * 100.0)).unwrap_or_default();
