@@ -3,7 +3,9 @@
 //! A server is started, or connected to, when it is first needed, and again when it has gone. One connection serves many calls.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use quorate_core::{Effect, Failure, FailureClass, Payload, Reply};
@@ -13,6 +15,8 @@ use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfi
 use rmcp::transport::{DynamicTransportError, StreamableHttpClientTransport};
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::Value;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::process::ChildStdout;
 use tokio::sync::{Mutex, watch};
 
 use crate::breaker::BreakerRule;
@@ -20,7 +24,7 @@ use crate::exec::{Group, Program, read_end};
 use crate::llm::{Listing, Tool, ToolAnswer, Toolbox, Using, on_behalf, tool_name};
 use crate::net::{Reach, class_of, client, header, retry_after_text, told_of, unanswered, url};
 use crate::secret::{Revealed, Secret};
-use crate::wire::{invalid, now};
+use crate::wire::{SHOWN, beginning as shown, invalid, now};
 use crate::{Agent, Call, Outcome, Registry};
 
 /// How long a server may take until it answers for the first time: some are fetched before they run.
@@ -47,6 +51,7 @@ pub enum McpPlace {
 /// An MCP server.
 pub struct McpServer {
     place: McpPlace,
+    patience: Duration,
     connection: Mutex<Option<Arc<Connected>>>,
 }
 
@@ -84,7 +89,13 @@ impl McpServer {
     /// A server at this place.
     #[must_use]
     pub fn new(place: McpPlace) -> Arc<McpServer> {
-        Arc::new(McpServer { place, connection: Mutex::default() })
+        McpServer::patient(place, PATIENCE)
+    }
+
+    /// The same, where it may take this long until it answers for the first time.
+    #[must_use]
+    pub fn patient(place: McpPlace, patience: Duration) -> Arc<McpServer> {
+        Arc::new(McpServer { place, patience, connection: Mutex::default() })
     }
 
     /// What tools it has.
@@ -110,13 +121,16 @@ impl McpServer {
         }
         *connection = None;
         let mut revealed = Revealed::default();
+        let begun = tokio::time::Instant::now();
         let made = match &self.place {
-            McpPlace::Program(program) => start(program, &mut revealed).await,
-            McpPlace::Service { url, headers, reach } => connect(url, headers, *reach, &mut revealed).await,
+            McpPlace::Program(program) => start(program, &mut revealed, self.patience).await,
+            McpPlace::Service { url, headers, reach } => connect(url, headers, *reach, &mut revealed, self.patience).await,
         };
         let told = |failure: Failure| Failure { message: revealed.redacted(&failure.message), ..failure };
         let (peer, leash) = made.map_err(told)?;
-        let tools = peer.list_all_tools().await.map_err(|wrong| told(failure_of(&wrong)))?;
+        // Others wait for this connection as well.
+        let tools = tokio::time::timeout_at(begun + self.patience, peer.list_all_tools()).await;
+        let tools = tools.map_err(|_| late("say what tools it has", self.patience))?.map_err(|wrong| told(failure_of(&wrong)))?;
         let open = Arc::new(Connected { peer, tools, revealed, leash });
         *connection = Some(open.clone());
         Ok(open)
@@ -124,7 +138,11 @@ impl McpServer {
 
     /// Calls a tool.
     async fn call(&self, tool: &str, input: JsonObject, call: &Call) -> Result<CallToolResult, Failure> {
-        let connected = self.connected().await?;
+        let stopped = || Failure::new(FailureClass::Unavailable, "it was told to stop");
+        let connected = tokio::select! {
+            connected = self.connected() => connected?,
+            () = call.cancel.raised() => return Err(stopped().unsent()),
+        };
         if !connected.tools.iter().any(|known| known.name == tool) {
             let names: Vec<&str> = connected.tools.iter().map(|tool| &*tool.name).collect();
             return Err(invalid(format!("the server has no tool `{tool}`; it has: {}", names.join(", "))).unsent());
@@ -136,7 +154,7 @@ impl McpServer {
                 result => result.map_err(|wrong| failure_of(&wrong)),
             },
             // The server is told so.
-            () = call.cancel.raised() => Err(Failure::new(FailureClass::Unavailable, "it was told to stop")),
+            () = call.cancel.raised() => Err(stopped()),
         };
         let result = result.and_then(|result| match result.is_error {
             Some(true) => Err(Failure::new(FailureClass::Internal, format!("`{tool}` says: {}", text_of(&result.content)))),
@@ -162,13 +180,15 @@ impl McpServer {
 
 type Made = (RunningService<RoleClient, ()>, Option<Leash>);
 
-async fn start(program: &Program, revealed: &mut Revealed) -> Result<Made, Failure> {
+async fn start(program: &Program, revealed: &mut Revealed, patience: Duration) -> Result<Made, Failure> {
     let (mut child, group) = program.start(revealed)?;
     let complaint = tokio::spawn(read_end(child.stderr.take()));
     let (Some(stdout), Some(stdin)) = (child.stdout.take(), child.stdin.take()) else {
         return Err(Failure::new(FailureClass::Internal, "the program has no input or no output"));
     };
-    match tokio::time::timeout(PATIENCE, ().serve((stdout, stdin))).await {
+    let beginning = Arc::default();
+    let stdout = Overheard { output: stdout, beginning: Arc::clone(&beginning) };
+    match tokio::time::timeout(patience, ().serve((stdout, stdin))).await {
         Ok(Ok(peer)) => {
             let (tell, ended) = watch::channel(None);
             let program = program.clone();
@@ -191,11 +211,43 @@ async fn start(program: &Program, revealed: &mut Revealed) -> Result<Made, Failu
                 _ => Err(unready(&wrong)),
             }
         }
-        Err(_) => Err(late()),
+        Err(_) => {
+            let wrote = std::mem::take(&mut *beginning.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut failure = late("answer", patience);
+            if wrote.first().is_some_and(|first| *first != b'{') {
+                let wrote = shown(&String::from_utf8_lossy(&wrote));
+                failure.message.push_str(&format!("; what it wrote is not the Model Context Protocol: {wrote}"));
+            }
+            Err(failure)
+        }
     }
 }
 
-async fn connect(place: &Secret, headers: &[(String, Secret)], reach: Reach, revealed: &mut Revealed) -> Result<Made, Failure> {
+/// What a program writes, and how that begins: one that is no server is known by it.
+struct Overheard {
+    output: ChildStdout,
+    beginning: Arc<std::sync::Mutex<Vec<u8>>>,
+}
+
+impl AsyncRead for Overheard {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.output).poll_read(context, buffer);
+        let mut beginning = self.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = &buffer.filled()[before..];
+        let room = SHOWN.saturating_sub(beginning.len()).min(new.len());
+        beginning.extend_from_slice(&new[..room]);
+        read
+    }
+}
+
+async fn connect(
+    place: &Secret,
+    headers: &[(String, Secret)],
+    reach: Reach,
+    revealed: &mut Revealed,
+    patience: Duration,
+) -> Result<Made, Failure> {
     let address = url(&revealed.reveal(place)?, place, reach)?;
     let mut sent = HashMap::new();
     for (name, value) in headers {
@@ -204,18 +256,18 @@ async fn connect(place: &Secret, headers: &[(String, Secret)], reach: Reach, rev
     }
     let config = StreamableHttpClientTransportConfig::with_uri(address.to_string()).custom_headers(sent);
     let transport = StreamableHttpClientTransport::with_client(client(reach)?, config);
-    match tokio::time::timeout(PATIENCE, ().serve(transport)).await {
+    match tokio::time::timeout(patience, ().serve(transport)).await {
         Ok(Ok(peer)) => Ok((peer, None)),
         Ok(Err(wrong)) => {
             let failure = unready(&wrong);
             Err(told_of(place, failure))
         }
-        Err(_) => Err(late()),
+        Err(_) => Err(late("answer", patience)),
     }
 }
 
-fn late() -> Failure {
-    Failure::new(FailureClass::Timeout, format!("the server did not answer within {} s", PATIENCE.as_secs())).unsent()
+fn late(what: &str, patience: Duration) -> Failure {
+    Failure::new(FailureClass::Timeout, format!("the server did not {what} within {patience:?}")).unsent()
 }
 
 fn unready(wrong: &ClientInitializeError) -> Failure {

@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::skill::{Shelf, Told};
 
 /// How much of an answer that cannot be read is shown.
-const SHOWN: usize = 120;
+pub(crate) const SHOWN: usize = 120;
 
 #[derive(Serialize)]
 struct Question<'a> {
@@ -154,7 +154,7 @@ fn output(text: &str) -> Result<Payload, Failure> {
 }
 
 /// What a text begins with, in one line.
-fn beginning(text: &str) -> String {
+pub(crate) fn beginning(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).collect();
     let more = if shown.len() < text.len() { "…" } else { "" };
     format!("`{}{more}`", shown.escape_debug())

@@ -152,6 +152,21 @@ async fn what_is_no_server_is_told_as_that() {
     assert_snapshot!(told(&of(program(&["sh", "-c", dies])), "{}").await, @"unavailable: the server has gone: `sh` ended with code 7: out of paper");
     let ended = told(&of(program(&["true"])), "{}").await;
     assert!(ended.starts_with("unavailable: the server "), "{ended}");
+    // Others say something, or begin well and then say no more: nobody waits for them for ever.
+    let patience = std::time::Duration::from_millis(300);
+    let hello = r#"read l; echo '{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}}'; exec sleep 60"#;
+    for (script, expected) in [
+        (
+            "echo Listening on port 80; exec sleep 60",
+            "timeout: the server did not answer within 300ms; what it wrote is not the Model Context Protocol: `Listening on port 80\\n`",
+        ),
+        ("exec sleep 60", "timeout: the server did not answer within 300ms"),
+        (hello, "timeout: the server did not say what tools it has within 300ms"),
+    ] {
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        let place = McpPlace::Program(Program { command, ..Program::default() });
+        assert_eq!(told(&of(McpServer::patient(place, patience)), "{}").await, expected);
+    }
     let silent = server::Server::start(|_, _| server::answer("401 Unauthorized", "www-authenticate: Bearer\r\n", "")).await;
     let broken = server::Server::start(|_, _| server::answer("503 Service Unavailable", "retry-after: 3\r\n", "")).await;
     for (server, class) in [(silent, "refused"), (broken, "unavailable")] {
