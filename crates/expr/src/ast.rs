@@ -47,6 +47,26 @@ impl Ast {
         self.spans[id.0 as usize]
     }
 
+    /// Shows a node and all that is below it.
+    pub(crate) fn each(&self, id: NodeId, see: &mut dyn FnMut(NodeId)) {
+        see(id);
+        match self.node(id) {
+            Expr::Bool(_) | Expr::Number(_) | Expr::Text(_) | Expr::Name(_) => {}
+            Expr::List(parts) | Expr::And(parts) | Expr::Or(parts) | Expr::Call(_, parts) => {
+                parts.iter().for_each(|part| self.each(*part, see))
+            }
+            Expr::Not(inner) | Expr::Negate(inner) => self.each(*inner, see),
+            Expr::Compare(_, left, right) | Expr::TextTest(_, left, right) | Expr::Arithmetic(_, left, right) => {
+                self.each(*left, see);
+                self.each(*right, see);
+            }
+            Expr::In { needle, haystack, .. } => {
+                self.each(*needle, see);
+                self.each(*haystack, see);
+            }
+        }
+    }
+
     /// Every name that the condition reads, in the order of the text.
     pub fn paths(&self) -> impl Iterator<Item = (&Path, Span)> {
         self.nodes.iter().zip(&self.spans).filter_map(|(node, span)| match node {

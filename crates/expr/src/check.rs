@@ -81,6 +81,11 @@ impl Checked {
         (read != NO_SLOT).then_some(read as usize)
     }
 
+    /// Shows what a part reads.
+    pub(crate) fn each_slot(&self, part: NodeId, see: &mut dyn FnMut(usize)) {
+        self.ast.each(part, &mut |node| self.slot_of(node).into_iter().for_each(&mut *see));
+    }
+
     /// What is hardly meant, although it can be evaluated.
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {

@@ -194,6 +194,16 @@ impl Checked {
         Evaluation { checked: self, scope, witness: &mut () }.truth(self.ast.root)
     }
 
+    /// Evaluates a part of a condition.
+    pub(crate) fn truth_of(&self, part: NodeId, scope: &(impl Scope + ?Sized)) -> Truth {
+        Evaluation { checked: self, scope, witness: &mut () }.truth(part)
+    }
+
+    /// Evaluates a part of an expression.
+    pub(crate) fn value_of<'a>(&'a self, part: NodeId, scope: &'a (impl Scope + ?Sized)) -> Value<'a> {
+        Evaluation { checked: self, scope, witness: &mut () }.value(part)
+    }
+
     /// Evaluates an expression of any type.
     #[must_use]
     pub fn value<'a>(&'a self, scope: &'a (impl Scope + ?Sized)) -> Value<'a> {

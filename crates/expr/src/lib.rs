@@ -17,6 +17,7 @@ mod diagnostic;
 mod eval;
 mod lexer;
 mod parser;
+mod solve;
 mod template;
 mod types;
 
@@ -25,6 +26,7 @@ pub use check::{Checked, Names, Resolution, Slot, Status};
 pub use diagnostic::{Diagnostic, Severity, Span, closest};
 pub use eval::{Operand, Scope, Trace, Truth, Value, Verdict, Why};
 pub use parser::parse;
+pub use solve::{Answer, MAX_TRIES, Outcomes, Search, Source, Stand, Variable, Wanted, Witness};
 pub use template::{Part, Template};
 pub use types::{Field, Range, Type};
 
