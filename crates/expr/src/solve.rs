@@ -195,8 +195,8 @@ impl Search<'_> {
             found: Witness { values: vec![None; self.variables.len()], tasks: vec![None; self.tasks.len()] },
             left: max_tries,
         };
-        let possible = self.wanted.iter().map(|wanted| state.possible(wanted)).collect();
-        match state.try_from(0, possible) {
+        let possible: Vec<Outcomes> = self.wanted.iter().map(|wanted| state.possible(wanted)).collect();
+        match state.try_from(0, &possible) {
             Tried::Found => Answer::Found(state.found),
             Tried::Nothing if survey.exact => Answer::Never,
             Tried::Nothing => Answer::Unsure,
@@ -234,7 +234,7 @@ struct State<'a, 's> {
 
 impl State<'_, '_> {
     /// Tries everything for this step and those after it. `possible` says how the conditions may still come out.
-    fn try_from(&mut self, step: usize, possible: Vec<Outcomes>) -> Tried {
+    fn try_from(&mut self, step: usize, possible: &[Outcomes]) -> Tried {
         let wanted = &self.search.wanted;
         if possible.iter().zip(wanted).any(|(possible, wanted)| !possible.has(wanted.outcomes)) {
             return Tried::Nothing;
@@ -253,11 +253,11 @@ impl State<'_, '_> {
                 What::Task(task) => self.found.tasks[task] = Some(self.search.tasks[task][one]),
                 What::Variable(variable) => self.found.values[variable] = Some(self.values[variable][one].clone()),
             }
-            let mut possible = possible.clone();
+            let mut possible = possible.to_vec();
             for condition in touches {
                 possible[*condition] = self.possible(&wanted[*condition]);
             }
-            match self.try_from(step + 1, possible) {
+            match self.try_from(step + 1, &possible) {
                 Tried::Nothing => {}
                 done => return done,
             }
@@ -399,16 +399,14 @@ impl Survey {
                 _ => {}
             }
         }
-        let mut sizes = vec![0; count];
-        for group in 0..count {
-            let members: Vec<usize> = (0..count).filter(|member| marks[*member].group == group).collect();
-            sizes[group] = members.len();
-            if members.len() > 1 {
-                let numbers: BTreeSet<Decimal> = members.iter().flat_map(|member| marks[*member].numbers.clone()).collect();
-                let texts: BTreeSet<String> = members.iter().flat_map(|member| marks[*member].texts.clone()).collect();
-                for member in members {
-                    (marks[member].numbers, marks[member].texts) = (numbers.clone(), texts.clone());
-                }
+        let members = |marks: &[Marks], group: usize| -> Vec<usize> { (0..count).filter(|member| marks[*member].group == group).collect() };
+        let sizes: Vec<usize> = (0..count).map(|group| members(&marks, group).len()).collect();
+        for group in (0..count).filter(|group| sizes[*group] > 1) {
+            let members = members(&marks, group);
+            let numbers: BTreeSet<Decimal> = members.iter().flat_map(|member| marks[*member].numbers.clone()).collect();
+            let texts: BTreeSet<String> = members.iter().flat_map(|member| marks[*member].texts.clone()).collect();
+            for member in members {
+                (marks[member].numbers, marks[member].texts) = (numbers.clone(), texts.clone());
             }
         }
         let read = |variable: usize| search.wanted.iter().any(|wanted| wanted.sources.contains(&Source::Variable(variable)));
