@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_expr::Decimal;
+use quorate_expr::{Decimal, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::budget::{Exceeded, Limit};
@@ -826,6 +826,28 @@ pub struct Operand {
     /// Whether nothing was found.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
+}
+
+/// Longest value of an operand: who wants to know more looks at the output, which is kept once.
+const MAX_OPERAND_BYTES: usize = 256;
+
+impl Operand {
+    /// What was found under a name.
+    #[must_use]
+    pub fn seen(name: String, value: &Value<'_>) -> Operand {
+        match value {
+            Value::Unknown(why) => Operand { name, value: why.to_string(), unknown: true },
+            value => {
+                let mut value = value.to_string();
+                if value.len() > MAX_OPERAND_BYTES {
+                    let bytes = value.len();
+                    value.truncate(value.floor_char_boundary(MAX_OPERAND_BYTES));
+                    value.push_str(&format!("… ({bytes} bytes)"));
+                }
+                Operand { name, value, unknown: false }
+            }
+        }
+    }
 }
 
 impl fmt::Display for Operand {

@@ -1,12 +1,10 @@
 //! What conditions and templates read: the recorded facts of a run.
 
-use std::fmt::Write as _;
-
 use quorate_expr::{Decimal, Expr, Scope, Segment, Status, Trace, Truth, Value, Why};
 
 use crate::bind::{Bound, Form, Piece, Read};
 use crate::event::{Failure, Operand};
-use crate::payload::value;
+use crate::payload::{is_confidence, possible, quoted, value, write_value};
 use crate::run::{NONE, Origin, Run, State, TaskStatus};
 use crate::{FailureClass, Payload};
 
@@ -137,7 +135,7 @@ impl Run {
             Ok(output) => output,
             Err(why) => return Value::Unknown(why),
         };
-        match possible(output.value(path), path) {
+        match output.value(path) {
             Value::Unknown(Why::Missing | Why::WrongType) if is_confidence(path) && path.len() == 1 => {
                 let said = self.tasks[self.instance_of(node, reader) as usize].aside.as_ref().and_then(|aside| aside.confidence);
                 said.map_or(Value::Unknown(Why::Missing), Value::Number)
@@ -263,64 +261,10 @@ impl Run {
     }
 }
 
-fn is_confidence(path: &[Segment]) -> bool {
-    matches!(path.last(), Some(Segment::Field(name)) if &**name == "confidence")
-}
-
-/// Models do answer 1000000000000.
-fn possible<'a>(found: Value<'a>, path: &[Segment]) -> Value<'a> {
-    match found {
-        Value::Number(number) if is_confidence(path) && !quorate_expr::Range::UNIT.holds(number) => Value::Unknown(Why::OutOfRange),
-        found => found,
-    }
-}
-
 fn unknown(bound: &Bound, why: Why) -> Failure {
     Failure::new(FailureClass::Invalid, format!("`{}` {why}", bound.text().trim()))
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a text is JSON")
-}
-
-fn write_value(json: &mut String, value: &Value<'_>) -> Result<(), Why> {
-    match value {
-        Value::Unknown(why) => return Err(*why),
-        Value::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => write!(json, "{number}").expect("a String takes any text"),
-        Value::Text(text) => json.push_str(&quoted(text)),
-        Value::Object(object) => json.push_str(object),
-        Value::List(items) => {
-            json.push('[');
-            for (position, item) in items.iter().enumerate() {
-                json.push_str(if position == 0 { "" } else { "," });
-                write_value(json, item)?;
-            }
-            json.push(']');
-        }
-    }
-    Ok(())
-}
-
 fn operands(bound: &Bound, trace: &Trace) -> Vec<Operand> {
-    let shown = |operand: &quorate_expr::Operand| {
-        let name = bound.slot_name(operand.slot);
-        match &operand.value {
-            Value::Unknown(why) => Operand { name, value: why.to_string(), unknown: true },
-            value => Operand { name, value: shortened(value.to_string()), unknown: false },
-        }
-    };
-    trace.operands.iter().map(shown).collect()
-}
-
-/// Longest value of an operand: who wants to know more looks at the output, which is kept once.
-const MAX_OPERAND_BYTES: usize = 256;
-
-fn shortened(mut value: String) -> String {
-    if value.len() > MAX_OPERAND_BYTES {
-        let bytes = value.len();
-        value.truncate(value.floor_char_boundary(MAX_OPERAND_BYTES));
-        write!(value, "… ({bytes} bytes)").expect("a String takes any text");
-    }
-    value
+    trace.operands.iter().map(|operand| Operand::seen(bound.slot_name(operand.slot), &operand.value)).collect()
 }

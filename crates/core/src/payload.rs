@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use quorate_expr::{Decimal, Field, Segment, Type, Value, Why};
@@ -159,7 +159,17 @@ impl Payload {
     /// The value at `path`, as conditions see it.
     #[must_use]
     pub fn value(&self, path: &[Segment]) -> Value<'_> {
-        self.at(path).map_or_else(Value::Unknown, |json| value(json, 0))
+        self.at(path).map_or_else(Value::Unknown, |json| possible(value(json, 0), path))
+    }
+
+    /// What an expression comes to.
+    ///
+    /// # Errors
+    /// Why it is unknown, or a part of it.
+    pub fn from_value(value: &Value<'_>) -> Result<Payload, Why> {
+        let mut json = String::new();
+        write_value(&mut json, value)?;
+        Payload::parse(json).map_err(|_| Why::Overflow)
     }
 
     /// The texts of the items, where this is a list.
@@ -311,6 +321,43 @@ impl<'de> Visitor<'de> for ItemAt {
         }
         Ok(found)
     }
+}
+
+/// Models do answer 1000000000000: what is called a confidence and cannot be one is not known.
+pub(crate) fn possible<'a>(found: Value<'a>, path: &[Segment]) -> Value<'a> {
+    match found {
+        Value::Number(number) if is_confidence(path) && !quorate_expr::Range::UNIT.holds(number) => Value::Unknown(Why::OutOfRange),
+        found => found,
+    }
+}
+
+pub(crate) fn is_confidence(path: &[Segment]) -> bool {
+    matches!(path.last(), Some(Segment::Field(name)) if &**name == "confidence")
+}
+
+/// Writes a value as JSON.
+pub(crate) fn write_value(json: &mut String, value: &Value<'_>) -> Result<(), Why> {
+    match value {
+        Value::Unknown(why) => return Err(*why),
+        Value::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
+        Value::Number(number) => write!(json, "{number}").expect("a String takes any text"),
+        Value::Text(text) => json.push_str(&quoted(text)),
+        Value::Object(object) => json.push_str(object),
+        Value::List(items) => {
+            json.push('[');
+            for (position, item) in items.iter().enumerate() {
+                json.push_str(if position == 0 { "" } else { "," });
+                write_value(json, item)?;
+            }
+            json.push(']');
+        }
+    }
+    Ok(())
+}
+
+/// A text as JSON has it.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is JSON")
 }
 
 /// A JSON text as conditions see it. Numbers are read from their digits: nothing is rounded on the way.

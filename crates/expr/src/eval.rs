@@ -210,6 +210,14 @@ impl Checked {
         Evaluation { checked: self, scope, witness: &mut () }.value(self.ast.root)
     }
 
+    /// Evaluates an expression of any type, and writes down all that it depends on.
+    #[must_use]
+    pub fn explain_value<'a>(&'a self, scope: &'a (impl Scope + ?Sized)) -> (Value<'a>, Trace) {
+        let mut trace = Trace::default();
+        let value = Evaluation { checked: self, scope, witness: &mut trace }.value(self.ast.root);
+        (value, trace)
+    }
+
     /// Evaluates a condition and writes down all that it depends on. The truth is the same as [`Checked::truth`] gives.
     #[must_use]
     pub fn explain(&self, scope: &(impl Scope + ?Sized)) -> (Truth, Trace) {

@@ -539,12 +539,47 @@ pub(crate) static CHECKPOINT: Object = Object {
     ],
 };
 
+/// A file of `policies/`.
+pub(crate) static POLICIES: Object = Object {
+    title: "policies",
+    what: "a file of policies",
+    fields: &[
+        field("input", Shape::Type, "What the work looks like that comes in."),
+        field(
+            "classify",
+            Shape::Map(&Shape::Either(&[Shape::Condition, Shape::List(&Shape::Object(&CLASSIFY_ROW)), Shape::Object(&CLASSIFY_FIELD)])),
+            "What is found out about it: names, each with an expression or a table, which may read the names above them.",
+        ),
+    ],
+};
+
+pub(crate) static CLASSIFY_FIELD: Object = Object {
+    title: "classify_field",
+    what: "a field of a profile",
+    fields: &[
+        field("value", Shape::Condition, "The expression that gives it."),
+        field("table", Shape::List(&Shape::Object(&CLASSIFY_ROW)), "Rows, the first of which that holds gives it."),
+        field("on_unknown", Shape::Any, "What it is where that cannot be said; unknown where it is not given."),
+        field("description", Shape::Text, "What it means."),
+    ],
+};
+
+pub(crate) static CLASSIFY_ROW: Object = Object {
+    title: "classify_row",
+    what: "a row",
+    fields: &[
+        field("when", Shape::Condition, "Its condition; a row without one always holds.").or(&["condition"]),
+        field("then", Shape::Any, "What the field is then.").required(),
+    ],
+};
+
 /// Which object stands at the top of a file, by its path.
 pub(crate) fn top_of(path: &str) -> Option<&'static Object> {
     match path.split_once('/') {
         None if path == PROJECT_FILE => Some(&PROJECT),
         Some(("agents", _)) => Some(&AGENTS),
         Some(("workflows", _)) => Some(&WORKFLOWS),
+        Some(("policies", _)) => Some(&POLICIES),
         _ => None,
     }
 }
@@ -552,9 +587,16 @@ pub(crate) fn top_of(path: &str) -> Option<&'static Object> {
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "quorate.yaml";
 /// The folders whose files belong to a project.
-pub const FOLDERS: [&str; 2] = ["agents", "workflows"];
+pub const FOLDERS: [&str; 3] = ["agents", "workflows", "policies"];
 
 /// Every object that may stand at the top of a file.
-pub(crate) fn tops() -> [(&'static str, &'static Object); 5] {
-    [("project", &PROJECT), ("agents", &AGENTS), ("workflows", &WORKFLOWS), ("workflow", &WORKFLOW), ("skill", &SKILL)]
+pub(crate) fn tops() -> [(&'static str, &'static Object); 6] {
+    [
+        ("project", &PROJECT),
+        ("agents", &AGENTS),
+        ("workflows", &WORKFLOWS),
+        ("workflow", &WORKFLOW),
+        ("policies", &POLICIES),
+        ("skill", &SKILL),
+    ]
 }

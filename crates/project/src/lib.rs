@@ -7,6 +7,8 @@
 //! This crate reads no files itself, and calls nobody: the program that does hands the texts over.
 
 mod agents;
+mod classify;
+mod facts;
 mod files;
 mod graph;
 mod lower;
@@ -21,6 +23,7 @@ mod types;
 mod yaml;
 
 pub use agents::{AgentSpec, BreakerSpec, Does, ExecSpec, HealthSpec, HttpSpec};
+pub use classify::{Because, Classified, Classifier, FieldFound};
 pub use files::{FOLDERS, PROJECT_FILE};
 pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;

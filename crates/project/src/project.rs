@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use quorate_core::{Digest, Millis, Plan, Problem};
-use quorate_expr::{Severity, Span, closest};
+use quorate_expr::{Severity, Span, Type, closest};
 
 use crate::agents::{self, AgentSpec, Does};
-use crate::files::{PROJECT, PROJECT_FILE, TASK, TELEMETRY, WORKFLOW, top_of};
+use crate::classify::Classifier;
+use crate::files::{POLICIES, PROJECT, PROJECT_FILE, TASK, TELEMETRY, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
 use crate::models::{Later, PROMPTS_FOLDER, PricesSpec, Reader, pairs};
 use crate::report::{Diagnostic, Source};
 use crate::routes::{Known, Routes};
 use crate::shape::{duration, number, truth};
 use crate::skills::{SKILL_FILE, SkillDirectory, Skills};
+use crate::types;
 use crate::yaml::{self, Node};
 
 /// Most workflows that may call each other in a row.
@@ -40,6 +42,8 @@ pub struct Project {
     pub routes: Routes,
     /// The skills that its tasks may require.
     pub skills: Skills,
+    /// What is found out about work that comes in.
+    pub classifier: Classifier,
     /// Where the spans of its runs are sent.
     pub telemetry: Option<TelemetrySpec>,
     /// What capabilities mean, as far as the project says.
@@ -147,6 +151,7 @@ impl Project {
                 _ => {}
             }
         }
+        reading.classify(&files, &trees);
         reading.check_models(&files);
         let mut compiling =
             Compiling { files: &files, written: &written, usual, groups: reading.project.groups.clone(), plans: BTreeMap::new() };
@@ -220,6 +225,30 @@ impl Reading<'_> {
     fn skill(&mut self, file: usize, source: &Source) {
         let mut problems = Vec::new();
         self.project.skills.read(source, &mut problems);
+        self.report(file, problems);
+    }
+
+    /// What is found out about work, by the one file that says so.
+    fn classify(&mut self, files: &[Source], trees: &[Option<Node>]) {
+        let (mut input, mut classify): (Option<usize>, Option<usize>) = (None, None);
+        let policies = files.iter().zip(trees).enumerate().filter(|(_, (source, _))| source.path.starts_with("policies/"));
+        for (file, tree) in policies.filter_map(|(file, (_, tree))| Some((file, tree.as_ref()?))) {
+            for (name, first) in [("input", &mut input), ("classify", &mut classify)] {
+                let Some(node) = POLICIES.get(tree, name) else { continue };
+                if let Some(first) = *first {
+                    let problem = Diagnostic::error("C006", format!("`{name}` stands in two files")).at(node.span);
+                    self.report(file, vec![problem.help(format!("the other one is {}; write all of it there", files[first].path))]);
+                    continue;
+                }
+                *first = Some(file);
+            }
+        }
+        let node = |file: Option<usize>, name| file.and_then(|file| POLICIES.get(trees[file].as_ref()?, name));
+        let mut problems = Vec::new();
+        let kind = node(input, "input").map_or(Type::Any, |node| types::read(node, &mut problems));
+        self.report(input.unwrap_or_default(), std::mem::take(&mut problems));
+        let file = classify.unwrap_or_default();
+        self.project.classifier = Classifier::read(node(classify, "classify"), kind, &files[file], &mut problems);
         self.report(file, problems);
     }
 
