@@ -54,6 +54,8 @@ pub struct Classified {
     pub profile: Payload,
     /// Every field, with its reason.
     pub fields: Vec<FieldFound>,
+    /// Their values, by position.
+    pub(crate) values: Vec<Option<Payload>>,
 }
 
 /// A field of a profile.
@@ -184,7 +186,7 @@ impl Classifier {
             profile.push(found);
         }
         json.push('}');
-        Classified { profile: Payload::parse(json).unwrap_or_else(|_| Payload::null()), fields }
+        Classified { profile: Payload::parse(json).unwrap_or_else(|_| Payload::null()), fields, values: profile }
     }
 }
 

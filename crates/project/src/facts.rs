@@ -123,18 +123,23 @@ impl Formula {
         match checked {
             Ok(checked) => {
                 checked.warnings().iter().for_each(&mut tell);
-                let place = |slot: &Slot| match slot {
-                    Slot::Value(path) => known.find(path).map(|(place, _)| place),
-                    Slot::Status(..) => None,
-                };
-                let places = checked.slots().iter().map(place).collect::<Option<_>>()?;
-                Some(Formula { checked, places })
+                Formula::made(checked, *known)
             }
             Err(wrong) => {
                 wrong.iter().for_each(&mut tell);
                 None
             }
         }
+    }
+
+    /// One whose names were found.
+    pub(crate) fn made(checked: Checked, known: Known<'_>) -> Option<Formula> {
+        let place = |slot: &Slot| match slot {
+            Slot::Value(path) => known.find(path).map(|(place, _)| place),
+            Slot::Status(..) => None,
+        };
+        let places = checked.slots().iter().map(place).collect::<Option<_>>()?;
+        Some(Formula { checked, places })
     }
 
     /// As it is written.

@@ -550,6 +550,123 @@ pub(crate) static POLICIES: Object = Object {
             Shape::Map(&Shape::Either(&[Shape::Condition, Shape::List(&Shape::Object(&CLASSIFY_ROW)), Shape::Object(&CLASSIFY_FIELD)])),
             "What is found out about it: names, each with an expression or a table, which may read the names above them.",
         ),
+        field(
+            "keyed_by",
+            NAMES,
+            "By which fields `policies` are looked up, first and second; `break_type` and `risk_tier` where it is not given.",
+        ),
+        field("deciding_agent", Shape::Text, "The agent that decides where a checkpoint asks it; `DECISIONING` where it is not given."),
+        field(
+            "policies",
+            Shape::Map(&Shape::OneOrNamed(&POLICY)),
+            "Policies by the first field, and by the second one: LOW, or LOW_RISK; `default` for the others.",
+        ),
+        field(
+            "rules",
+            Shape::List(&Shape::Object(&RULE)),
+            "Which policy work gets, by the first rule that holds; they come before the keys.",
+        ),
+        field("default", Shape::Text, "The policy of work for which there is none."),
+        // A file that is one policy.
+        field("id", Shape::Text, "Of a file that is one policy: its name; the name of the file where it is not given."),
+        field("description", Shape::Text, "What it is for."),
+        field("profile", Shape::Map(&Shape::Any), "Which work it is for: texts that fields of the profile are. Numbers are an example."),
+        field("routing", Shape::Object(&ROUTING), "Its agents, and what decides."),
+        field("execution_path", Shape::Any, "What its author expects; for those who read it."),
+        field("agents_invoked", Shape::Any, "What its author expects; for those who read it."),
+        field("parallel_steps", Shape::Any, "What its author expects; for those who read it."),
+    ],
+};
+
+pub(crate) static RULE: Object = Object {
+    title: "policy_rule",
+    what: "a rule",
+    fields: &[
+        field("name", Shape::Text, "What people call it; its position where it is not given."),
+        field("when", Shape::Condition, "Its condition, over the profile and the input; a rule without one always holds.")
+            .or(&["condition"]),
+        field("policy", Shape::Text, "The policy: its name, or the two keys with `/` between them.").required(),
+    ],
+};
+
+pub(crate) static POLICY: Object = Object {
+    title: "policy",
+    what: "a policy",
+    fields: &[
+        field("description", Shape::Text, "What it is for."),
+        field("mandatory_agents", Shape::List(&MEMBERS), "The agents that must run."),
+        field(
+            "optional_agents",
+            Shape::List(&MEMBERS),
+            "Agents that run when their own condition holds, or without one when all that must has run and nothing decided.",
+        ),
+        field("parallel_groups", Shape::List(&NAMES), "Sets of agents, in order; those of one set run side by side."),
+        field("routing", Shape::Object(&ROUTING), "Its agents with what each waits for, or in two phases, instead of the three above."),
+        field("decision_checkpoints", Shape::Some(&Shape::Object(&CHECKPOINT)), "Conditions that may decide.")
+            .or(&["decision_checkpoint", "checkpoints"]),
+        field("deciding_agent", Shape::Text, "The agent that decides where a checkpoint asks it."),
+        field("finally", Shape::List(&MEMBERS), "Agents that run when it is decided, however."),
+        field("otherwise", Shape::Text, "The decision when nothing else decided; `HIL_REVIEW` where it is not given."),
+        field("on_unknown", Shape::Text, "The decision when an unknown condition stands before one that holds."),
+        field("early_exit_enabled", Shape::Bool, "Whether a decision skips what has not started; true where it is not given.")
+            .or(&["early_exit"]),
+        field("max_parallel", Shape::Whole(1, MAX), "How many agents run at once."),
+        field("timeout", Shape::Duration, "How long it may take to a decision."),
+    ],
+};
+
+const MEMBERS: Shape = Shape::Either(&[Shape::Text, Shape::Object(&MEMBER)]);
+
+pub(crate) static MEMBER: Object = Object {
+    title: "policy_agent",
+    what: "an agent of a policy",
+    fields: &[
+        field("agent", Shape::Text, "The agent.").or(&["name"]).required(),
+        field("id", Shape::Text, "The name of its task; that of the agent where it is not given."),
+        field("when", Shape::Condition, "Runs only if this holds.").or(&["condition"]),
+        field("skip_when", Shape::Some(&Shape::Condition), "Does not run if one of these holds.").or(&["skip_conditions"]),
+        field("params", Shape::Any, "What it gets as parameters."),
+        field("retry", Shape::Object(&RETRY), "How failures are retried."),
+        field("timeout", Shape::Duration, "How long one attempt may take.").or(&["timeout_seconds"]),
+    ],
+};
+
+pub(crate) static ROUTING: Object = Object {
+    title: "routing",
+    what: "a routing",
+    fields: &[
+        field("agents", Shape::List(&Shape::Object(&ROUTED)), "Agents, each with what it waits for."),
+        field("parallel_stages", Shape::Any, "What its author expects to run side by side; what the agents wait for decides."),
+        field("decision_checkpoint", Shape::Some(&Shape::Object(&CHECKPOINT)), "Conditions that may decide.").or(&["decision_checkpoints"]),
+        field("phase_1", Shape::List(&MEMBERS), "Or agents that run one after another,"),
+        field("decision_checkpoint_1", Shape::Some(&Shape::Object(&CHECKPOINT)), "what may decide after them,"),
+        field("phase_2_conditional", Shape::Object(&PHASE), "agents that are added where that is not enough,"),
+        field("decision_checkpoint_2", Shape::Some(&Shape::Object(&CHECKPOINT)), "and what may decide after those."),
+    ],
+};
+
+pub(crate) static PHASE: Object = Object {
+    title: "phase",
+    what: "a phase",
+    fields: &[
+        field("trigger", Shape::Condition, "Added where this holds; always where it is not given."),
+        field("additional_agents", Shape::List(&MEMBERS), "The agents, which run side by side.").required(),
+    ],
+};
+
+pub(crate) static ROUTED: Object = Object {
+    title: "routed_agent",
+    what: "an agent of a routing",
+    fields: &[
+        field("id", Shape::Text, "The name of its task."),
+        field("agent", Shape::Text, "The agent.").or(&["name", "agent_id", "agent_name"]).required(),
+        field("depends_on", NAMES, "The tasks that it waits for."),
+        field("when", Shape::Condition, "Runs only if this holds.").or(&["condition"]),
+        field("skip_when", Shape::Some(&Shape::Condition), "Does not run if one of these holds.").or(&["skip_conditions"]),
+        field("optional", Shape::Bool, "Whether a decision can do without it."),
+        field("params", Shape::Any, "What it gets as parameters."),
+        field("retry", Shape::Object(&RETRY), "How failures are retried."),
+        field("timeout", Shape::Duration, "How long one attempt may take.").or(&["timeout_seconds"]),
     ],
 };
 

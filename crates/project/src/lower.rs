@@ -548,7 +548,7 @@ fn needs(word: &str) -> Needs {
     }
 }
 
-fn retry(node: &Node) -> RetryDraft {
+pub(crate) fn retry(node: &Node) -> RetryDraft {
     let fields = Fields::of(node, &RETRY);
     let usual = RetryDraft::default();
     RetryDraft {

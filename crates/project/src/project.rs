@@ -11,6 +11,8 @@ use crate::classify::Classifier;
 use crate::files::{POLICIES, PROJECT, PROJECT_FILE, TASK, TELEMETRY, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
 use crate::models::{Later, PROMPTS_FOLDER, PricesSpec, Reader, pairs};
+use crate::pick::{self, Policies};
+use crate::policy;
 use crate::report::{Diagnostic, Source};
 use crate::routes::{Known, Routes};
 use crate::shape::{duration, number, truth};
@@ -44,6 +46,8 @@ pub struct Project {
     pub skills: Skills,
     /// What is found out about work that comes in.
     pub classifier: Classifier,
+    /// The policies, and which work gets which.
+    pub policies: Policies,
     /// Where the spans of its runs are sent.
     pub telemetry: Option<TelemetrySpec>,
     /// What capabilities mean, as far as the project says.
@@ -153,6 +157,7 @@ impl Project {
         }
         reading.classify(&files, &trees);
         reading.check_models(&files);
+        reading.policies(&files, &trees, &usual);
         let mut compiling =
             Compiling { files: &files, written: &written, usual, groups: reading.project.groups.clone(), plans: BTreeMap::new() };
         for id in written.keys() {
@@ -250,6 +255,15 @@ impl Reading<'_> {
         let file = classify.unwrap_or_default();
         self.project.classifier = Classifier::read(node(classify, "classify"), kind, &files[file], &mut problems);
         self.report(file, problems);
+    }
+
+    fn policies(&mut self, files: &[Source], trees: &[Option<Node>], usual: &Usual<'_>) {
+        let mut found = Vec::new();
+        let Project { agents, classifier, .. } = &self.project;
+        let around = policy::Around { agents, functions: self.functions, classifier, deciding: None, timeout: usual.timeout };
+        let policies = pick::Reading { files, trees, around }.policies(&mut |file, problem| found.push((file, problem)));
+        self.project.policies = policies;
+        found.into_iter().for_each(|(file, problem)| self.report(file, vec![problem]));
     }
 
     fn check_models(&mut self, files: &[Source]) {

@@ -37,6 +37,8 @@ pub(crate) enum Shape {
     /// Names, each with one of these.
     Map(&'static Shape),
     Object(&'static Object),
+    /// Such an object, or names, each with one: it is one where a key is a field of it.
+    OneOrNamed(&'static Object),
     /// One of these, which are of different kinds.
     Either(&'static [Shape]),
 }
@@ -83,6 +85,11 @@ impl Object {
         self.fields.iter().position(|field| field.name == name || field.aliases.contains(&name))
     }
 
+    /// Whether a mapping is one of these, by its keys.
+    pub(crate) fn is_one(&self, node: &Node) -> bool {
+        node.entries().iter().any(|(key, _)| self.position(&key.name).is_some())
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
         self.position(name).map(|position| &self.fields[position])
     }
@@ -120,7 +127,7 @@ impl Shape {
             }
             Shape::List(_) => sort == Sort::List,
             Shape::Some(one) => sort == Sort::List || one.takes(sort),
-            Shape::Map(_) | Shape::Object(_) => sort == Sort::Map,
+            Shape::Map(_) | Shape::Object(_) | Shape::OneOrNamed(_) => sort == Sort::Map,
             Shape::Either(shapes) => shapes.iter().any(|shape| shape.takes(sort)),
         }
     }
@@ -143,6 +150,7 @@ impl Shape {
             Shape::Some(one) => format!("{}, or a list of such", one.wanted()),
             Shape::Map(one) => format!("names, each with {}", one.wanted()),
             Shape::Object(object) => format!("{} with its fields", object.what),
+            Shape::OneOrNamed(object) => format!("{0} with its fields, or names, each with {0}", object.what),
             Shape::Either(shapes) => shapes.iter().map(Shape::wanted).collect::<Vec<_>>().join(", or "),
         }
     }
@@ -169,6 +177,10 @@ impl Shape {
             Shape::Some(one) => one.check(node, name, problems),
             Shape::Map(one) => node.entries().iter().for_each(|(key, value)| one.check(value, &key.name, problems)),
             Shape::Object(object) => object.check(node, problems),
+            Shape::OneOrNamed(object) if object.is_one(node) => object.check(node, problems),
+            Shape::OneOrNamed(object) => node.entries().iter().for_each(|(key, value)| {
+                Shape::Object(object).check(value, &key.name, problems);
+            }),
             Shape::Bool | Shape::Whole(..) | Shape::Number(..) | Shape::Text | Shape::Duration | Shape::Condition | Shape::Choice(_) => {
                 self.check_single(node, name, problems)
             }
@@ -231,7 +243,7 @@ impl Shape {
     /// The objects that may stand in it, each once.
     fn objects(&self, met: &mut Vec<&'static Object>) {
         match self {
-            Shape::Object(object) if !met.iter().any(|known| std::ptr::eq(*known, *object)) => met.push(object),
+            Shape::Object(object) | Shape::OneOrNamed(object) if !met.iter().any(|known| std::ptr::eq(*known, *object)) => met.push(object),
             Shape::List(one) | Shape::Some(one) | Shape::Map(one) => one.objects(met),
             Shape::Either(shapes) => shapes.iter().for_each(|shape| shape.objects(met)),
             _ => {}
@@ -260,6 +272,10 @@ impl Shape {
             }
             Shape::Map(one) => json!({"type": "object", "additionalProperties": one.schema(definitions)}),
             Shape::Either(shapes) => json!({"anyOf": shapes.iter().map(|shape| shape.schema(definitions)).collect::<Vec<_>>()}),
+            Shape::OneOrNamed(object) => {
+                let one = Shape::Object(object).schema(definitions);
+                json!({"anyOf": [one, {"type": "object", "additionalProperties": one}]})
+            }
             Shape::Object(object) => {
                 if !definitions.contains_key(object.title) {
                     // The name is taken first: what an object holds may hold it again.

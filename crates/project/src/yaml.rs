@@ -60,6 +60,14 @@ impl Node {
         }
     }
 
+    /// How it is written, where it is a single value.
+    pub(crate) fn style(&self) -> Option<Style> {
+        match &self.kind {
+            Kind::Scalar(scalar) => Some(scalar.style),
+            Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+
     pub(crate) fn items(&self) -> &[Node] {
         match &self.kind {
             Kind::List(items) => items,

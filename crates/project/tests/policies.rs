@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use quorate_core::Payload;
+use quorate_core::draft::{CheckpointDraft, WorkDraft};
+use quorate_core::{Draft, Payload, Role};
 use quorate_project::{Checked, Look, Project, Source};
 
 /// The project of these files, each after a line `--- path`.
@@ -211,5 +212,465 @@ classify: { other: amount }
       |           ^^^^^^^^^^^^^^^^^
       |
       = help: the other one is policies/a.yaml; write all of it there
+    ");
+}
+
+// -- policies
+
+/// The agents of document 000.
+const AGENTS: &str = "
+--- agents/agents.yaml
+agents:
+  BREAK_INGESTION: { use: std.echo }
+  DATA_ENRICHMENT: { use: std.echo }
+  MATCHING_CORRELATION: { use: std.echo }
+  RULES_TOLERANCE: { use: std.echo, output: { within_tolerance: bool, confidence: confidence, 'within_rounding_tolerance?': bool, 'rules_failed?': bool } }
+  PATTERN_INTELLIGENCE: { use: std.echo }
+  DECISIONING: { use: std.echo, output: { action: text, confidence: confidence } }
+  WORKFLOW_FEEDBACK: { use: std.echo }
+";
+
+/// What the document writes in Python, and its three ways of writing a policy, as they stand there.
+const DOCUMENT: &str = "
+--- policies/classify.yaml
+input: { 'break_type?': text, 'amount_diff?': number, 'asset_class?': text }
+classify:
+  exposure: abs(default(amount_diff, 0))
+  risk_tier:
+    - { when: exposure < 5000, then: LOW }
+    - { when: exposure < 100000, then: MEDIUM }
+    - { then: HIGH }
+--- policies/routing_policies.yaml
+policies:
+  TRADE_OMS_MISMATCH:
+    LOW_RISK:
+      mandatory_agents:
+        - BREAK_INGESTION
+        - DATA_ENRICHMENT
+        - RULES_TOLERANCE
+      optional_agents:
+        - MATCHING_CORRELATION  # Only if initial rules fail
+        - PATTERN_INTELLIGENCE  # Only if repeated issue
+      parallel_groups:
+        - [DATA_ENRICHMENT]
+        - [MATCHING_CORRELATION, RULES_TOLERANCE]
+      decision_checkpoints:
+        - after: RULES_TOLERANCE
+          condition: \"within_tolerance and confidence > 0.9\"
+          action: \"AUTO_RESOLVE\"
+    
+    HIGH_RISK:
+      mandatory_agents:
+        - BREAK_INGESTION
+        - DATA_ENRICHMENT
+        - MATCHING_CORRELATION
+        - RULES_TOLERANCE
+        - PATTERN_INTELLIGENCE
+        - DECISIONING
+      parallel_groups:
+        - [DATA_ENRICHMENT]
+        - [MATCHING_CORRELATION, RULES_TOLERANCE, PATTERN_INTELLIGENCE]
+        - [DECISIONING]
+      decision_checkpoints:
+        - after: DECISIONING
+          condition: \"always\"
+          action: \"FOLLOW_DECISION\"
+--- policies/small_cash_break.yaml
+profile:
+  type: CASH_RECONCILIATION
+  risk_tier: LOW
+  exposure: 1200
+
+routing:
+  agents:
+    - id: N1
+      name: BREAK_INGESTION
+      depends_on: []
+    - id: N2
+      name: DATA_ENRICHMENT
+      depends_on: [N1]
+    - id: N3
+      name: RULES_TOLERANCE
+      depends_on: [N2]
+  
+  decision_checkpoint:
+    - after: N3
+      condition: \"within_rounding_tolerance\"
+      action: AUTO_RESOLVE
+
+execution_path: N1 → N2 → N3 → Decision
+agents_invoked: 3 out of 7
+parallel_steps: None (linear for simple case)
+--- policies/large_derivative_break.yaml
+profile:
+  type: TRADE_OMS_MISMATCH
+  risk_tier: HIGH
+  exposure: 250000
+  asset_class: DERIVATIVE
+
+routing:
+  agents:
+    - id: N1
+      name: BREAK_INGESTION
+      depends_on: []
+    - id: N2
+      name: DATA_ENRICHMENT
+      depends_on: [N1]
+    - id: N3
+      name: MATCHING_CORRELATION
+      depends_on: [N2]
+    - id: N4
+      name: RULES_TOLERANCE
+      depends_on: [N2]
+    - id: N5
+      name: PATTERN_INTELLIGENCE
+      depends_on: [N2]
+    - id: N6
+      name: DECISIONING
+      depends_on: [N3, N4, N5]
+    - id: N7
+      name: WORKFLOW_FEEDBACK
+      depends_on: [N6]
+
+  parallel_stages:
+    - [N2]  # Enrichment alone
+    - [N3, N4, N5]  # These three can run in parallel
+    - [N6]  # Decision
+    - [N7]  # Workflow
+
+execution_path:
+  N1 → N2 → [N3 || N4 || N5] → N6 → N7
+agents_invoked: 7 out of 7
+parallel_steps: 3 agents in stage 3
+--- policies/medium_with_expansion.yaml
+profile:
+  type: BROKER_VS_INTERNAL
+  risk_tier: MEDIUM
+  exposure: 45000
+
+routing:
+  phase_1:
+    - BREAK_INGESTION
+    - DATA_ENRICHMENT
+    - RULES_TOLERANCE
+  
+  decision_checkpoint_1:
+    condition: \"within_tolerance and confidence > 0.85\"
+    action: AUTO_RESOLVE
+  
+  phase_2_conditional:
+    trigger: \"rules_failed or confidence < 0.85\"
+    additional_agents:
+      - MATCHING_CORRELATION
+      - PATTERN_INTELLIGENCE
+  
+  decision_checkpoint_2:
+    condition: \"after_phase_2\"
+    action: DECISIONING_AGENT
+
+execution_path:
+  Best case: N1 → N2 → N3 → Decision (3 agents)
+  Expanded case: N1 → N2 → N3 → [N4 || N5] → N6 → Decision (6 agents)
+agents_invoked: 3-6 out of 7 (conditional)
+";
+
+/// A plan in a few lines: its tasks with what they wait for, and what may decide.
+fn drawn(checked: &Checked, policy: &str) -> String {
+    let draft: Draft = serde_json::from_str(checked.project.policies.list[policy].plan.source()).unwrap();
+    let mut drawn = String::new();
+    for task in draft.tasks.iter().filter(|task| matches!(task.work, WorkDraft::Agent { .. })) {
+        let WorkDraft::Agent { id, .. } = &task.work else { continue };
+        let agent = id.as_deref().filter(|agent| *agent != task.id).map(|agent| format!(" ({agent})")).unwrap_or_default();
+        let after = if task.depends_on.is_empty() { String::new() } else { format!(" after {}", task.depends_on.join(", ")) };
+        let role = if task.role == Role::Main { String::new() } else { format!(", {:?}", task.role).to_lowercase() };
+        let optional = if task.optional { ", optional" } else { "" };
+        writeln!(drawn, "{}{agent}{after}{role}{optional}", task.id).unwrap();
+    }
+    for CheckpointDraft { id, after, condition, then } in &draft.checkpoints {
+        writeln!(drawn, "{id}: after {}, {condition} -> {then:?}", if after.is_empty() { "all".to_owned() } else { after.join(", ") })
+            .unwrap();
+    }
+    drawn
+}
+
+/// Which policy work gets, and why.
+fn picked(checked: &Checked, input: &str) -> String {
+    let input = Payload::parse(input.to_owned()).unwrap();
+    let project = &checked.project;
+    let pick = project.policies.pick(&input, &project.classifier.classify(&input));
+    assert!(project.policies.plan(&pick).is_some());
+    pick.passed.iter().map(|passed| format!("{passed}\n")).collect::<String>() + &pick.to_string()
+}
+
+#[test]
+fn document_000_loads_as_it_stands_there() {
+    let checked = project(&[AGENTS, DOCUMENT].concat());
+    insta::assert_snapshot!(shown(&checked), @"");
+    insta::assert_snapshot!(drawn(&checked, "TRADE_OMS_MISMATCH/LOW_RISK"), @r#"
+    BREAK_INGESTION
+    DATA_ENRICHMENT after BREAK_INGESTION
+    RULES_TOLERANCE after DATA_ENRICHMENT
+    MATCHING_CORRELATION after DATA_ENRICHMENT, catalogue, optional
+    PATTERN_INTELLIGENCE after RULES_TOLERANCE, MATCHING_CORRELATION, catalogue, optional
+    checkpoint_1: after RULES_TOLERANCE, within_tolerance and confidence > 0.9 -> Decide("AUTO_RESOLVE")
+    optional_agents: after all, always -> Grow(["MATCHING_CORRELATION", "PATTERN_INTELLIGENCE"])
+    "#);
+    insta::assert_snapshot!(drawn(&checked, "TRADE_OMS_MISMATCH/HIGH_RISK"), @r#"
+    BREAK_INGESTION
+    DATA_ENRICHMENT after BREAK_INGESTION
+    MATCHING_CORRELATION after DATA_ENRICHMENT
+    RULES_TOLERANCE after DATA_ENRICHMENT
+    PATTERN_INTELLIGENCE after DATA_ENRICHMENT
+    DECISIONING after MATCHING_CORRELATION, RULES_TOLERANCE, PATTERN_INTELLIGENCE
+    checkpoint_1: after DECISIONING, always -> Follow("DECISIONING")
+    "#);
+    insta::assert_snapshot!(drawn(&checked, "small_cash_break"), @r#"
+    N1 (BREAK_INGESTION)
+    N2 (DATA_ENRICHMENT) after N1
+    N3 (RULES_TOLERANCE) after N2
+    checkpoint_1: after N3, within_rounding_tolerance -> Decide("AUTO_RESOLVE")
+    "#);
+    insta::assert_snapshot!(drawn(&checked, "large_derivative_break"), @r#"
+    N1 (BREAK_INGESTION)
+    N2 (DATA_ENRICHMENT) after N1
+    N3 (MATCHING_CORRELATION) after N2
+    N4 (RULES_TOLERANCE) after N2
+    N5 (PATTERN_INTELLIGENCE) after N2
+    N6 (DECISIONING) after N3, N4, N5
+    N7 (WORKFLOW_FEEDBACK) after N6
+    decided: after all, always -> Follow("N6")
+    "#);
+    insta::assert_snapshot!(drawn(&checked, "medium_with_expansion"), @r#"
+    BREAK_INGESTION
+    DATA_ENRICHMENT after BREAK_INGESTION
+    RULES_TOLERANCE after DATA_ENRICHMENT
+    MATCHING_CORRELATION after RULES_TOLERANCE, catalogue
+    PATTERN_INTELLIGENCE after RULES_TOLERANCE, catalogue
+    DECISIONING after MATCHING_CORRELATION, PATTERN_INTELLIGENCE, catalogue
+    checkpoint_1: after RULES_TOLERANCE, within_tolerance and confidence > 0.85 -> Decide("AUTO_RESOLVE")
+    phase_2: after RULES_TOLERANCE, rules_failed or confidence < 0.85 -> Grow(["MATCHING_CORRELATION", "PATTERN_INTELLIGENCE"])
+    checkpoint_2: after MATCHING_CORRELATION, PATTERN_INTELLIGENCE, always -> Grow(["DECISIONING"])
+    checkpoint_2_decided: after DECISIONING, always -> Follow("DECISIONING")
+    "#);
+}
+
+#[test]
+fn work_gets_its_policy_and_it_is_said_why() {
+    let checked = project(&[AGENTS, DOCUMENT].concat());
+    insta::assert_snapshot!(picked(&checked, r#"{"break_type": "CASH_RECONCILIATION", "amount_diff": 1200, "asset_class": "FX"}"#), @"
+    the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'CASH_RECONCILIATION', risk_tier is 'LOW', asset_class is 'FX'
+    policy small_cash_break: the rule small_cash_break holds, `break_type == 'CASH_RECONCILIATION' and risk_tier == 'LOW'`, where break_type is 'CASH_RECONCILIATION', risk_tier is 'LOW'
+    ");
+    insta::assert_snapshot!(picked(&checked, r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 250000, "asset_class": "DERIVATIVE"}"#), @"policy large_derivative_break: the rule large_derivative_break holds, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`, where break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'HIGH', asset_class is 'DERIVATIVE'");
+    insta::assert_snapshot!(picked(&checked, r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 250000, "asset_class": "EQUITY"}"#), @"
+    the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'HIGH', asset_class is 'EQUITY'
+    the rule small_cash_break does not hold, `break_type == 'CASH_RECONCILIATION' and risk_tier == 'LOW'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'HIGH'
+    the rule medium_with_expansion does not hold, `break_type == 'BROKER_VS_INTERNAL' and risk_tier == 'MEDIUM'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'HIGH'
+    policy TRADE_OMS_MISMATCH/HIGH_RISK: break_type is TRADE_OMS_MISMATCH, risk_tier is HIGH
+    ");
+    insta::assert_snapshot!(picked(&checked, r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 45000, "asset_class": "EQUITY"}"#), @"
+    the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'MEDIUM', asset_class is 'EQUITY'
+    the rule small_cash_break does not hold, `break_type == 'CASH_RECONCILIATION' and risk_tier == 'LOW'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'MEDIUM'
+    the rule medium_with_expansion does not hold, `break_type == 'BROKER_VS_INTERNAL' and risk_tier == 'MEDIUM'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'MEDIUM'
+    no policy, so people decide: there is none for break_type is TRADE_OMS_MISMATCH, risk_tier is MEDIUM
+    ");
+    insta::assert_snapshot!(picked(&checked, r#"{"amount_diff": 45000}"#), @"
+    the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is missing, risk_tier is 'MEDIUM', asset_class is missing
+    the rule small_cash_break does not hold, `break_type == 'CASH_RECONCILIATION' and risk_tier == 'LOW'`: break_type is missing, risk_tier is 'MEDIUM'
+    no policy, so people decide: the rule medium_with_expansion is unknown, `break_type == 'BROKER_VS_INTERNAL' and risk_tier == 'MEDIUM'`: break_type is missing, risk_tier is 'MEDIUM'
+    ");
+    // Whether it is a derivative decides, and is not said.
+    insta::assert_snapshot!(picked(&checked, r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 250000}"#), @"no policy, so people decide: the rule large_derivative_break is unknown, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'HIGH', asset_class is missing");
+}
+
+#[test]
+fn rules_come_first_then_keys_then_defaults() {
+    let checked = project(&format!(
+        "{AGENTS}
+--- policies/p.yaml
+input: {{ kind: text, 'amount?': number, 'urgent?': bool }}
+keyed_by: [kind, size]
+classify: {{ size: [{{ when: amount < 10, then: small }}, {{ then: large }}] }}
+rules:
+  - {{ name: hurry, when: urgent and size == 'small', policy: quick }}
+policies:
+  quick: {{ mandatory_agents: [RULES_TOLERANCE] }}
+  cash:
+    small: {{ mandatory_agents: [RULES_TOLERANCE] }}
+    default: {{ mandatory_agents: [DATA_ENRICHMENT, RULES_TOLERANCE] }}
+  default: {{ mandatory_agents: [BREAK_INGESTION], otherwise: ESCALATE }}
+"
+    ));
+    insta::assert_snapshot!(shown(&checked), @"");
+    for (input, policy) in [
+        (r#"{"kind": "cash", "amount": 5, "urgent": true}"#, "policy quick: the rule hurry holds"),
+        (r#"{"kind": "cash", "amount": 5, "urgent": false}"#, "policy cash/small: kind is cash, size is small"),
+        (r#"{"kind": "cash", "amount": 50}"#, "policy cash/default: it is that of all others, for kind is cash, size is large"),
+        (r#"{"kind": "quick", "amount": 50}"#, "policy quick: kind is quick, size is large"),
+        (r#"{"kind": "fx", "amount": 50}"#, "policy default: it is that of all others, for kind is fx"),
+        // Nobody knows whether it is urgent, and then nobody knows which policy it gets.
+        (r#"{"kind": "cash", "amount": 5}"#, "no policy, so people decide: the rule hurry is unknown"),
+        (r#"{"kind": "cash", "urgent": false}"#, "no policy, so people decide: size is unknown, by which policies are looked up"),
+    ] {
+        let told = picked(&checked, input);
+        assert!(told.lines().last().unwrap().starts_with(policy), "{input}: {told}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_policies_is_shown_in_its_place() {
+    let checked = project(&format!(
+        "{AGENTS}
+--- policies/a.yaml
+input: {{ break_type: {{ enum: [CASH, TRADE] }} }}
+classify: {{ risk_tier: [{{ when: break_type == 'CASH', then: LOW }}, {{ then: HIGH }}] }}
+default: CASH/LO
+policies:
+  CASH:
+    LOWER_RISK: {{ mandatory_agents: [BREAK_INGESTION] }}
+    LOW: {{ mandatory_agents: [RULES_TOLERANC, BREAK_INGESTION, BREAK_INGESTION], parallel_groups: [[BREAK_INGESTION], [DATA_ENRICHMENT]] }}
+  TRAD:
+    HIGH:
+      mandatory_agents: [RULES_TOLERANCE, {{ agent: DATA_ENRICHMENT, when: confidence > 2 }}]
+      optional_agents: []
+      decision_checkpoints:
+        - {{ after: RULES_TOLERANCE, condition: within_tolernce, action: AUTO_RESOLVE }}
+        - {{ after: [RULES_TOLERANCE, DATA_ENRICHMENT], condition: always, action: CONTINUE }}
+        - {{ after: NOBODY, condition: always, action: AUTO_RESOLVE }}
+        - {{ condition: always }}
+  TRADE:
+    HIGH: {{ optional_agents: [RULES_TOLERANCE], deciding_agent: JUDGE, checkpoints: [{{ condition: always, action: DECISIONING_AGENT }}] }}
+    NONE: {{ routing: {{ agents: [{{ id: A, name: DECISIONING, depends_on: [B] }}] }} }}
+rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
+"
+    ));
+    insta::assert_snapshot!(shown(&checked), @"
+    error[D010]: there is no policy `CASH/LO`
+     --> policies/a.yaml:3:10
+      |
+    3 | default: CASH/LO
+      |          ^^^^^^^
+      |
+      = help: did you mean `CASH/LOW`?
+
+    error[D009]: risk_tier is never `LOWER`, so no work gets this policy
+     --> policies/a.yaml:6:5
+      |
+    6 |     LOWER_RISK: { mandatory_agents: [BREAK_INGESTION] }
+      |     ^^^^^^^^^^
+      |
+      = help: did you mean `LOW`?
+
+    error[A010]: there is no agent `RULES_TOLERANC`
+     --> policies/a.yaml:7:31
+      |
+    7 |     LOW: { mandatory_agents: [RULES_TOLERANC, BREAK_INGESTION, BREAK_INGESTION], parallel_gro...
+      |                               ^^^^^^^^^^^^^^
+      |
+      = help: did you mean `RULES_TOLERANCE`?
+
+    error[D002]: `BREAK_INGESTION` stands here twice
+     --> policies/a.yaml:7:64
+      |
+    7 |     LOW: { mandatory_agents: [RULES_TOLERANC, BREAK_INGESTION, BREAK_INGESTION], parallel_gro...
+      |                                                                ^^^^^^^^^^^^^^^
+
+    error[D003]: `DATA_ENRICHMENT` is in a group, and neither mandatory nor optional
+     --> policies/a.yaml:7:120
+      |
+    7 | ...arallel_groups: [[BREAK_INGESTION], [DATA_ENRICHMENT]] }
+      |                                         ^^^^^^^^^^^^^^^
+      |
+      = help: name it under `mandatory_agents` as well
+
+    error[D009]: break_type is never `TRAD`, so no work gets this policy
+     --> policies/a.yaml:8:3
+      |
+    8 |   TRAD:
+      |   ^^^^
+      |
+      = help: did you mean `TRADE`?
+
+    warning[X044]: `confidence > 2` can never hold
+      --> policies/a.yaml:10:75
+       |
+    10 |       mandatory_agents: [RULES_TOLERANCE, { agent: DATA_ENRICHMENT, when: confidence > 2 }]
+       |                                                                           ^^^^^^^^^^^^^^
+       |
+       = help: the value is declared as a number from 0 to 1
+
+    error[X030]: unknown name `within_tolernce`
+      --> policies/a.yaml:13:48
+       |
+    13 |         - { after: RULES_TOLERANCE, condition: within_tolernce, action: AUTO_RESOLVE }
+       |                                                ^^^^^^^^^^^^^^^
+       |
+       = help: did you mean `within_tolerance`?
+
+    error[D005]: from `CONTINUE` nothing follows
+      --> policies/a.yaml:14:11
+       |
+    14 |         - { after: [RULES_TOLERANCE, DATA_ENRICHMENT], condition: always, action: CONTINUE }
+       |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: leave this checkpoint out: where none holds, the run goes on
+
+    error[P010]: there is no task `NOBODY`
+      --> policies/a.yaml:15:20
+       |
+    15 |         - { after: NOBODY, condition: always, action: AUTO_RESOLVE }
+       |                    ^^^^^^
+
+    error[W006]: a checkpoint has one thing that follows from it
+      --> policies/a.yaml:16:11
+       |
+    16 |         - { condition: always }
+       |           ^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: give it `action`, `follow` or `add`: one of them
+
+    error[D001]: this policy has no agent that must run
+      --> policies/a.yaml:18:11
+       |
+    18 | ...H: { optional_agents: [RULES_TOLERANCE], deciding_agent: JUDGE, checkpoints: [{ condition: always, action: DECISIONING_AGENT }] }
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: name them under `mandatory_agents`, or give it a `routing`
+
+    error[P002]: the plan has no task to start with
+      --> policies/a.yaml:18:11
+       |
+    18 | ...H: { optional_agents: [RULES_TOLERANCE], deciding_agent: JUDGE, checkpoints: [{ condition: always, action: DECISIONING_AGENT }] }
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error[D006]: this asks the agent that decides, and there is no agent `JUDGE`
+      --> policies/a.yaml:18:86
+       |
+    18 | ...UDGE, checkpoints: [{ condition: always, action: DECISIONING_AGENT }] }
+       |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: write one of that name, or say which it is: `deciding_agent: NAME`
+
+    error[D009]: risk_tier is never `NONE`, so no work gets this policy
+      --> policies/a.yaml:19:5
+       |
+    19 |     NONE: { routing: { agents: [{ id: A, name: DECISIONING, depends_on: [B] }] } }
+       |     ^^^^
+       |
+       = help: it is one of LOW, HIGH
+
+    error[P010]: there is no task `B`
+      --> policies/a.yaml:19:73
+       |
+    19 |     NONE: { routing: { agents: [{ id: A, name: DECISIONING, depends_on: [B] }] } }
+       |                                                                         ^^^
+
+    error[X030]: unknown name `amuont`
+      --> policies/a.yaml:20:17
+       |
+    20 | rules: [{ when: amuont > 5, policy: CASH/LOW }]
+       |                 ^^^^^^
+       |
+       = help: known here: risk_tier, break_type, input, profile
     ");
 }

@@ -1,0 +1,473 @@
+//! Which policy a piece of work gets: by rules in order, then by the fields that policies are looked up by, and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use quorate_core::draft::{TaskDraft, WorkDraft};
+use quorate_core::{Draft, Operand, Payload, Plan};
+use quorate_expr::{Truth, Type, closest, parse};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::classify::{Classified, Classifier, FieldFound};
+use crate::facts::{Facts, Formula, Known};
+use crate::files::{POLICIES, POLICY, RULE};
+use crate::lower::texts;
+use crate::policy::{self, Around, Policy};
+use crate::report::{Diagnostic, Source};
+use crate::yaml::{Node, Style};
+
+/// By what policies are looked up, where a project does not say.
+const USUAL_KEYS: [&str; 2] = ["break_type", "risk_tier"];
+/// How the first of these is called in the profile of a single policy.
+const FIRST_KEY: &str = "type";
+/// The key of what has no policy of its own.
+const OTHERS: &str = "default";
+/// Rules that are told of because they did not hold.
+const MAX_PASSED: usize = 12;
+/// What the plan of work without a policy is called.
+pub const NO_POLICY: &str = "no_policy";
+
+/// The policies of a project, and which work gets which.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    /// The policies, by name.
+    pub list: BTreeMap<String, Policy>,
+    keys: Vec<Key>,
+    rules: Vec<Rule>,
+    keyed: BTreeMap<(String, Option<String>), String>,
+    default: Option<String>,
+    no_policy: Option<Arc<Plan>>,
+}
+
+/// A field by which policies are looked up.
+#[derive(Clone, Debug)]
+struct Key {
+    name: String,
+    formula: Formula,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    name: String,
+    when: Option<Formula>,
+    policy: String,
+}
+
+/// Which policy a piece of work gets, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pick {
+    /// The policy; nothing where there is none for it, and people decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Why.
+    pub because: PickedBy,
+    /// Rules before it that did not hold, each with what it read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<String>,
+    /// What was found out about the work.
+    pub fields: Vec<FieldFound>,
+}
+
+/// What picks a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PickedBy {
+    /// The first rule that holds.
+    Rule {
+        /// Its name.
+        rule: String,
+        /// Its condition; one without always holds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        when: Option<String>,
+        /// What that read.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        operands: Vec<Operand>,
+    },
+    /// The fields that policies are looked up by.
+    Keys {
+        /// Each with its value.
+        keys: Vec<Operand>,
+    },
+    /// There is none for it, and this one is for the others.
+    Default {
+        /// The keys, with their values.
+        keys: Vec<Operand>,
+    },
+    /// A rule, or a key, is unknown: none is picked on what is not known.
+    Unknown {
+        /// What.
+        what: String,
+    },
+    /// There is none for it.
+    Nothing {
+        /// The keys, with their values.
+        keys: Vec<Operand>,
+    },
+}
+
+impl fmt::Display for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = |operands: &[Operand]| operands.iter().map(Operand::to_string).collect::<Vec<_>>().join(", ");
+        match &self.policy {
+            Some(policy) => write!(f, "policy {policy}")?,
+            None => f.write_str("no policy, so people decide")?,
+        }
+        match &self.because {
+            PickedBy::Rule { rule, when: Some(when), operands } => write!(f, ": the rule {rule} holds, `{when}`, where {}", seen(operands)),
+            PickedBy::Rule { rule, when: None, .. } => write!(f, ": the rule {rule} holds where no other does"),
+            PickedBy::Keys { keys } => write!(f, ": {}", seen(keys)),
+            PickedBy::Default { keys } if keys.is_empty() => f.write_str(": it is that of all work for which there is no other"),
+            PickedBy::Default { keys } => write!(f, ": it is that of all others, for {}", seen(keys)),
+            PickedBy::Unknown { what } => write!(f, ": {what}"),
+            PickedBy::Nothing { keys } if keys.is_empty() => f.write_str(": the project has none for it"),
+            PickedBy::Nothing { keys } => write!(f, ": there is none for {}", seen(keys)),
+        }
+    }
+}
+
+impl Policies {
+    /// Whether the project has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The plan of what was picked. Where nothing was, people decide.
+    #[must_use]
+    pub fn plan(&self, pick: &Pick) -> Option<&Arc<Plan>> {
+        match &pick.policy {
+            Some(policy) => self.list.get(policy).map(|policy| &policy.plan),
+            None => self.no_policy.as_ref(),
+        }
+    }
+
+    /// Which policy a piece of work gets.
+    #[must_use]
+    pub fn pick(&self, input: &Payload, classified: &Classified) -> Pick {
+        let facts = Facts { input, profile: &classified.values };
+        let mut passed = Vec::new();
+        let (policy, because) = self.look(facts, &mut passed);
+        Pick { policy, because, passed, fields: classified.fields.clone() }
+    }
+
+    fn look(&self, facts: Facts<'_>, passed: &mut Vec<String>) -> (Option<String>, PickedBy) {
+        for Rule { name, when, policy } in &self.rules {
+            let rule = name.clone();
+            let Some(when) = when else {
+                return (Some(policy.clone()), PickedBy::Rule { rule, when: None, operands: Vec::new() });
+            };
+            let (truth, operands) = when.holds(facts);
+            let told = || operands.iter().map(Operand::to_string).collect::<Vec<_>>().join(", ");
+            match truth {
+                Truth::True => return (Some(policy.clone()), PickedBy::Rule { rule, when: Some(when.text().to_owned()), operands }),
+                Truth::False if passed.len() < MAX_PASSED => {
+                    passed.push(format!("the rule {rule} does not hold, `{}`: {}", when.text(), told()));
+                }
+                Truth::False => {}
+                // It may be the first that holds: those behind it are not looked at.
+                Truth::Unknown(_) => {
+                    return (None, PickedBy::Unknown { what: format!("the rule {rule} is unknown, `{}`: {}", when.text(), told()) });
+                }
+            }
+        }
+        if self.keyed.is_empty() {
+            let keys = Vec::new();
+            return match &self.default {
+                Some(default) => (Some(default.clone()), PickedBy::Default { keys }),
+                None => (None, PickedBy::Nothing { keys }),
+            };
+        }
+        let mut keys = Vec::with_capacity(self.keys.len());
+        let mut found = Vec::with_capacity(self.keys.len());
+        for Key { name, formula } in &self.keys {
+            let value = formula.value(facts).0.ok().and_then(|value| value.decode::<String>().ok());
+            let Some(value) = value else {
+                // A policy for all of a type does not ask for the second key.
+                if let Some(policy) = found.first().and_then(|first: &String| self.keyed.get(&(first.clone(), None))) {
+                    return (Some(policy.clone()), PickedBy::Keys { keys });
+                }
+                return (None, PickedBy::Unknown { what: format!("{name} is unknown, by which policies are looked up") });
+            };
+            keys.push(Operand { name: name.clone(), value: value.clone(), unknown: false });
+            found.push(value);
+        }
+        let first = found[0].clone();
+        let exact = self.keyed.get(&(first.clone(), found.get(1).map(|value| tier(value))));
+        if let Some(policy) = exact.or_else(|| self.keyed.get(&(first.clone(), None))) {
+            return (Some(policy.clone()), PickedBy::Keys { keys });
+        }
+        let others = self.keyed.get(&(first, Some(OTHERS.to_owned()))).or(self.default.as_ref());
+        match others {
+            Some(policy) => (Some(policy.clone()), PickedBy::Default { keys }),
+            None => (None, PickedBy::Nothing { keys }),
+        }
+    }
+}
+
+/// A policy as it stands in a file.
+struct Written<'a> {
+    file: usize,
+    id: String,
+    node: &'a Node,
+    /// Of one that says for which work it is: that.
+    profile: Option<&'a Node>,
+    keys: Option<(String, Option<String>)>,
+    /// Where its first key, and its name, stand.
+    first: quorate_expr::Span,
+    span: quorate_expr::Span,
+}
+
+/// What lies around the policies of a project.
+pub(crate) struct Reading<'a> {
+    pub(crate) files: &'a [Source],
+    pub(crate) trees: &'a [Option<Node>],
+    pub(crate) around: Around<'a>,
+}
+
+impl Reading<'_> {
+    /// Reads all policies of a project, of which `tell` hears what is wrong.
+    pub(crate) fn policies(mut self, tell: &mut dyn FnMut(usize, Diagnostic)) -> Policies {
+        let trees: Vec<(usize, &Node)> = (self.files.iter().zip(self.trees).enumerate())
+            .filter(|(_, (source, _))| source.path.starts_with("policies/"))
+            .filter_map(|(file, (_, tree))| Some((file, tree.as_ref()?)))
+            .collect();
+        let one = |name: &str| trees.iter().find_map(|(file, tree)| Some((*file, POLICIES.get(tree, name)?)));
+        self.around.deciding = one("deciding_agent").and_then(|(_, node)| node.text());
+        let classifier = self.around.classifier;
+        let profile = match classifier.profile() {
+            Type::Object(fields) => fields,
+            _ => Vec::new(),
+        };
+        let known = Known { input: &classifier.input, profile: &profile, later: &[] };
+        let mut policies = Policies::default();
+        let written = self.written(&trees);
+        for Written { file, id, node, keys, span, .. } in &written {
+            if policies.list.contains_key(id) {
+                tell(
+                    *file,
+                    Diagnostic::error("D007", format!("there are two policies called `{id}`"))
+                        .at(*span)
+                        .help("give one of them another name"),
+                );
+                continue;
+            }
+            let mut problems = Vec::new();
+            let made = policy::policy(id, node, &self.files[*file], &self.around, &mut problems);
+            problems.into_iter().for_each(|problem| tell(*file, problem));
+            policies.list.extend(made.map(|made| (id.clone(), made)));
+            match keys {
+                Some((first, None)) if first == OTHERS => policies.default = Some(id.clone()),
+                Some(keys) => drop(policies.keyed.insert(keys.clone(), id.clone())),
+                None => {}
+            }
+        }
+        let names: Vec<String> = match one("keyed_by") {
+            Some((_, node)) => texts(node),
+            None => USUAL_KEYS.map(str::to_owned).to_vec(),
+        };
+        if !policies.keyed.is_empty() {
+            self.keys(&names, &written, known, one("keyed_by"), &mut policies, tell);
+        }
+        for (file, tree) in &trees {
+            self.rules(*file, tree, known, &written, &mut policies, tell);
+        }
+        self.profiles(&names, &written, known, &mut policies, tell);
+        if let Some((file, node)) = one("default") {
+            policies.default = self.named(file, node, &written, tell);
+        }
+        policies.no_policy = Plan::compile(&no_policy(classifier)).ok().map(Arc::new);
+        policies
+    }
+
+    fn written<'a>(&self, trees: &[(usize, &'a Node)]) -> Vec<Written<'a>> {
+        let mut written = Vec::new();
+        for (file, tree) in trees {
+            for (key, node) in POLICIES.get(tree, "policies").map(Node::entries).unwrap_or_default() {
+                let mut push = |id: String, node, span, keys| {
+                    written.push(Written { file: *file, id, node, profile: None, keys: Some(keys), first: key.span, span })
+                };
+                if POLICY.is_one(node) {
+                    push(key.name.to_string(), node, key.span, (key.name.to_string(), None));
+                    continue;
+                }
+                for (second, node) in node.entries() {
+                    let name = if second.name.eq_ignore_ascii_case(OTHERS) { OTHERS.to_owned() } else { tier(&second.name) };
+                    push(format!("{}/{}", key.name, second.name), node, second.span, (key.name.to_string(), Some(name)));
+                }
+            }
+            if POLICIES.get(tree, "routing").is_some() {
+                let path = &self.files[*file].path;
+                let stem = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(&**path, |(stem, _)| stem);
+                let id = POLICIES.get(tree, "id").and_then(Node::text).unwrap_or(stem).to_owned();
+                let profile = POLICIES.get(tree, "profile");
+                written.push(Written { file: *file, id, node: tree, profile, keys: None, first: tree.span, span: tree.span });
+            }
+        }
+        written
+    }
+
+    /// The fields by which policies are looked up, and whether they can be what the keys say.
+    fn keys(
+        &self,
+        names: &[String],
+        written: &[Written<'_>],
+        known: Known<'_>,
+        place: Option<(usize, &Node)>,
+        policies: &mut Policies,
+        tell: &mut dyn FnMut(usize, Diagnostic),
+    ) {
+        let keyed = written.iter().filter(|policy| policy.keys.is_some());
+        let Some(first) = keyed.clone().next() else { return };
+        let (file, span) = place.map_or((first.file, first.span), |(file, node)| (file, node.span));
+        let needs_second = keyed.clone().any(|policy| policy.keys.as_ref().is_some_and(|(_, second)| second.is_some()));
+        for (position, name) in names.iter().take(if needs_second { 2 } else { 1 }).enumerate() {
+            let Some(formula) = Formula::named(name, known) else {
+                let near =
+                    closest(name, known.profile.iter().map(|field| field.name.as_str())).map(|near| format!("did you mean `{near}`?"));
+                let message = format!("policies are looked up by `{name}`, and nobody says what that is");
+                let help = near.unwrap_or_else(|| {
+                    format!("find it out under `classify`, declare it under `input`, or say `keyed_by: [{}]` otherwise", names.join(", "))
+                });
+                tell(file, Diagnostic::error("D008", message).at(span).help(help));
+                return;
+            };
+            if let Type::Enum(values) = formula.kind() {
+                for policy in keyed.clone() {
+                    let Some((first, second)) = &policy.keys else { continue };
+                    let Some(value) = (if position == 0 { Some(first) } else { second.as_ref() }) else { continue };
+                    if value != OTHERS && !values.iter().any(|known| known.eq_ignore_ascii_case(value)) {
+                        let near = closest(value, values.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+                        let problem = Diagnostic::error("D009", format!("{name} is never `{value}`, so no work gets this policy"))
+                            .at(if position == 0 { policy.first } else { policy.span });
+                        tell(policy.file, problem.help(near.unwrap_or_else(|| format!("it is one of {}", values.join(", ")))));
+                    }
+                }
+            }
+            policies.keys.push(Key { name: name.clone(), formula });
+        }
+    }
+
+    fn rules(
+        &self,
+        file: usize,
+        tree: &Node,
+        known: Known<'_>,
+        written: &[Written<'_>],
+        policies: &mut Policies,
+        tell: &mut dyn FnMut(usize, Diagnostic),
+    ) {
+        for (position, rule) in POLICIES.get(tree, "rules").map(Node::items).unwrap_or_default().iter().enumerate() {
+            let name = RULE.get(rule, "name").and_then(Node::text).map_or_else(|| (position + 1).to_string(), str::to_owned);
+            let when = RULE.get(rule, "when");
+            let mut problems = Vec::new();
+            let formula = when.and_then(|when| Formula::condition(when, &self.files[file], &known, &mut problems));
+            problems.into_iter().for_each(|problem| tell(file, problem));
+            let Some(policy) = RULE.get(rule, "policy").and_then(|node| self.named(file, node, written, tell)) else { continue };
+            if when.is_none() || formula.is_some() {
+                policies.rules.push(Rule { name, when: formula, policy });
+            }
+        }
+    }
+
+    /// What single policies say about the work that they are for: what is more particular comes first.
+    fn profiles(
+        &self,
+        names: &[String],
+        written: &[Written<'_>],
+        known: Known<'_>,
+        policies: &mut Policies,
+        tell: &mut dyn FnMut(usize, Diagnostic),
+    ) {
+        let mut found: Vec<(usize, Rule)> = Vec::new();
+        for Written { file, id, profile, .. } in written.iter().filter(|policy| policy.profile.is_some()) {
+            let entries = profile.map(Node::entries).unwrap_or_default();
+            let mut parts = Vec::new();
+            for (key, value) in entries {
+                // A number is an example of such work, and no condition.
+                let Some(text) = value.text().filter(|text| text.parse::<f64>().is_err() || value.style() != Some(Style::Plain)) else {
+                    continue;
+                };
+                let field = match (&*key.name, names.first()) {
+                    (FIRST_KEY, Some(first)) if !known.profile.iter().any(|field| field.name == FIRST_KEY) => first.as_str(),
+                    (name, _) => name,
+                };
+                let Some(formula) = Formula::named(field, known) else {
+                    let message = format!("nobody says what the `{field}` of work is");
+                    tell(
+                        *file,
+                        Diagnostic::error("D008", message).at(key.span).help("find it out under `classify`, or declare it under `input`"),
+                    );
+                    continue;
+                };
+                let value = match formula.kind() {
+                    Type::Enum(values) => values.iter().find(|known| tier(known) == tier(text)).map_or(text, String::as_str),
+                    _ => text,
+                };
+                parts.push(format!("{field} == '{}'", value.replace('\'', "")));
+            }
+            let condition = parts.join(" and ");
+            let mut problems = Vec::new();
+            let when = if parts.is_empty() { None } else { Formula::written(&condition, known, &mut problems) };
+            let place = profile.map(|profile| profile.span);
+            problems.into_iter().for_each(|problem| tell(*file, Diagnostic { span: place, ..problem }));
+            if parts.is_empty() || when.is_some() {
+                found.push((parts.len(), Rule { name: id.clone(), when, policy: id.clone() }));
+            }
+        }
+        found.sort_by_key(|(parts, _)| std::cmp::Reverse(*parts));
+        policies.rules.extend(found.into_iter().map(|(_, rule)| rule));
+    }
+
+    /// The policy that is named.
+    fn named(&self, file: usize, node: &Node, written: &[Written<'_>], tell: &mut dyn FnMut(usize, Diagnostic)) -> Option<String> {
+        let wanted = node.text()?;
+        if let Some(policy) = written.iter().find(|policy| policy.id == wanted) {
+            return Some(policy.id.clone());
+        }
+        let names = || written.iter().map(|policy| policy.id.as_str());
+        let help = match closest(wanted, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        tell(file, Diagnostic::error("D010", format!("there is no policy `{wanted}`")).at(node.span).help(help));
+        None
+    }
+}
+
+/// A tier is called LOW, and its policies LOW_RISK.
+fn tier(name: &str) -> String {
+    let name = name.to_ascii_uppercase();
+    name.strip_suffix("_RISK").map_or_else(|| name.clone(), str::to_owned)
+}
+
+/// What runs for work without a policy: nothing but the question to people.
+fn no_policy(classifier: &Classifier) -> Draft {
+    let task = TaskDraft {
+        work: WorkDraft::Agent { id: Some("std.set".to_owned()), capabilities: Vec::new() },
+        params: Some(json!({ "value": { "reason": NO_POLICY } })),
+        ..TaskDraft::call(NO_POLICY, "std.set")
+    };
+    let draft = Draft { decides: true, input: classifier.input.clone(), profile: classifier.profile(), ..Draft::new(NO_POLICY) };
+    draft.task(task)
+}
+
+impl Formula {
+    /// What stands under a name, if anything does.
+    fn named(name: &str, known: Known<'_>) -> Option<Formula> {
+        Formula::made(parse(name).ok()?.check(&known).ok()?, known)
+    }
+
+    /// A condition that stands in no file.
+    fn written(text: &str, known: Known<'_>, problems: &mut Vec<Diagnostic>) -> Option<Formula> {
+        let checked = parse(text).map_err(|wrong| vec![wrong]).and_then(|ast| ast.check_condition(&known));
+        match checked {
+            Ok(checked) => Formula::made(checked, known),
+            Err(wrong) => {
+                problems.extend(wrong.into_iter().map(|wrong| Diagnostic::error(wrong.code, wrong.message).maybe_help(wrong.help)));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! Policies: which agents look at a piece of work, in which order, and what decides. Each is made into a plan, and the profile
+//! of the work says which one it gets. Three shapes are read as they are written, of which the plan is always the same kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, TaskDraft, ThenDraft, WorkDraft};
+use quorate_core::{Draft, Millis, Plan, Problem, Role};
+use quorate_expr::closest;
+
+use crate::agents::AgentSpec;
+use crate::classify::Classifier;
+use crate::files::{CHECKPOINT, MEMBER, PHASE, POLICY, ROUTING};
+use crate::lower::{retry, texts};
+use crate::report::{Diagnostic, Source};
+use crate::shape::{Object, duration, json, number, truth};
+use crate::yaml::{Kind, Node};
+
+/// The agent that decides, where a policy does not name another.
+pub(crate) const DECIDING_AGENT: &str = "DECISIONING";
+/// The decision to take what an agent that decides says.
+const FOLLOW_DECISION: &str = "FOLLOW_DECISION";
+/// The decision to ask that agent first.
+const ASK_DECIDING_AGENT: &str = "DECISIONING_AGENT";
+/// What the originals write where nothing follows.
+const CONTINUE: &str = "CONTINUE";
+
+/// A policy, as it runs.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// What it is for.
+    pub description: Option<String>,
+    /// What runs.
+    pub plan: Arc<Plan>,
+    /// Agents that run only where nothing decided before.
+    pub on_demand: Vec<String>,
+}
+
+/// What lies around a policy.
+pub(crate) struct Around<'a> {
+    pub(crate) agents: &'a BTreeMap<String, AgentSpec>,
+    pub(crate) functions: &'a [&'a str],
+    pub(crate) classifier: &'a Classifier,
+    /// The agent that decides, where the file says so.
+    pub(crate) deciding: Option<&'a str>,
+    pub(crate) timeout: Option<Millis>,
+}
+
+/// An agent of a policy.
+struct Member<'a> {
+    id: String,
+    node: &'a Node,
+    agent: String,
+    when: Option<String>,
+    skip_when: Option<String>,
+    depends_on: Vec<String>,
+    role: Role,
+    optional: bool,
+}
+
+/// A policy on its way to a draft.
+struct Lowering<'a, 'b> {
+    around: &'b Around<'b>,
+    node: &'a Node,
+    members: Vec<Member<'a>>,
+    checkpoints: Vec<(CheckpointDraft, Option<&'a Node>)>,
+    /// How many of these somebody wrote.
+    written: usize,
+    /// Which task an agent has.
+    ids: BTreeMap<String, String>,
+    deciding: String,
+    problems: Vec<Diagnostic>,
+}
+
+/// Makes a plan of a policy whose shape was checked.
+pub(crate) fn policy(id: &str, node: &Node, file: &Source, around: &Around<'_>, problems: &mut Vec<Diagnostic>) -> Option<Policy> {
+    let deciding = POLICY.get(node, "deciding_agent").and_then(Node::text).or(around.deciding).unwrap_or(DECIDING_AGENT).to_owned();
+    let (members, checkpoints, ids) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut lowering = Lowering { around, node, members, checkpoints, written: 0, ids, deciding, problems: Vec::new() };
+    match POLICY.get(node, "routing") {
+        Some(routing) if ROUTING.get(routing, "phase_1").is_some() => lowering.phases(routing),
+        Some(routing) => lowering.routed(routing),
+        None => lowering.grouped(),
+    }
+    lowering.follow_at_last();
+    lowering.ask_others();
+    lowering.finally();
+    let draft = lowering.draft(id);
+    let compiled = Plan::compile(&draft);
+    let found: Vec<Diagnostic> = match &compiled {
+        Ok(plan) => plan.warnings().iter().map(|problem| lowering.place(problem, file)).collect(),
+        Err(found) => found.iter().map(|problem| lowering.place(problem, file)).collect(),
+    };
+    // Without an agent there is nothing more to say.
+    if !lowering.members.is_empty() {
+        lowering.problems.extend(found);
+    }
+    let sound = !lowering.problems.iter().any(Diagnostic::is_error);
+    let on_demand = lowering.members.iter().filter(|member| member.role == Role::Catalogue).map(|member| member.agent.clone());
+    let policy = compiled.ok().filter(|_| sound).map(|plan| Policy {
+        description: POLICY.get(node, "description").and_then(Node::text).map(str::to_owned),
+        plan: Arc::new(plan),
+        on_demand: on_demand.collect(),
+    });
+    problems.append(&mut lowering.problems);
+    policy
+}
+
+impl<'a> Lowering<'a, '_> {
+    fn get(&self, name: &str) -> Option<&'a Node> {
+        POLICY.get(self.node, name)
+    }
+
+    // -- its agents
+
+    /// An agent that is named, or described.
+    fn member(&mut self, node: &'a Node, object: &'static Object) -> Option<&mut Member<'a>> {
+        let field = |name| object.field(name).and_then(|_| object.get(node, name));
+        let named = if node.text().is_some() { Some(node) } else { field("agent") };
+        let agent = named?.text()?.to_owned();
+        self.check_agent(named.unwrap_or(node));
+        let id = field("id").and_then(Node::text).map_or_else(|| plain(&agent), str::to_owned);
+        let conditions: Vec<String> = field("skip_when").map(texts).unwrap_or_default();
+        let skip_when = match &conditions[..] {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => Some(several.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" or ")),
+        };
+        // By its agent, unless that does several things; and by its own name in any case.
+        self.ids.entry(agent.clone()).or_insert_with(|| id.clone());
+        self.ids.insert(id.clone(), id.clone());
+        self.members.push(Member {
+            id,
+            node,
+            agent,
+            when: field("when").and_then(Node::text).map(str::to_owned),
+            skip_when,
+            depends_on: field("depends_on").map(texts).unwrap_or_default(),
+            role: Role::Main,
+            optional: field("optional").and_then(truth).unwrap_or(false),
+        });
+        self.members.last_mut()
+    }
+
+    fn check_agent(&mut self, node: &Node) {
+        let name = node.text().unwrap_or_default();
+        let Around { agents, functions, .. } = self.around;
+        if agents.contains_key(name) || functions.contains(&name) {
+            return;
+        }
+        let near = closest(name, agents.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+        let help = near.unwrap_or_else(|| {
+            let names: Vec<&str> = agents.keys().map(String::as_str).collect();
+            if names.is_empty() { "write one in the folder `agents`".to_owned() } else { format!("there are: {}", names.join(", ")) }
+        });
+        self.problems.push(Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span).help(help));
+    }
+
+    fn position(&self, agent: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.agent == agent)
+    }
+
+    /// Agents that must, agents that may, and groups of them that run side by side.
+    fn grouped(&mut self) {
+        let mandatory = self.get("mandatory_agents").map(Node::items).unwrap_or_default();
+        let optional = self.get("optional_agents").map(Node::items).unwrap_or_default();
+        if mandatory.is_empty() {
+            let problem = Diagnostic::error("D001", "this policy has no agent that must run").at(self.node.span);
+            self.problems.push(problem.help("name them under `mandatory_agents`, or give it a `routing`"));
+        }
+        for (node, must) in mandatory.iter().map(|node| (node, true)).chain(optional.iter().map(|node| (node, false))) {
+            let before = self.members.len();
+            let Some(member) = self.member(node, &MEMBER) else { continue };
+            // An agent that may run does so when its own condition holds, or when nothing decided without it.
+            member.optional |= !must;
+            if !must && member.when.is_none() {
+                member.role = Role::Catalogue;
+            }
+            let agent = member.agent.clone();
+            if self.members[..before].iter().any(|earlier| earlier.agent == agent) {
+                self.members.pop();
+                self.problems.push(Diagnostic::error("D002", format!("`{agent}` stands here twice")).at(node.span));
+            }
+        }
+        let stages = self.stages();
+        for (stage, members) in stages.iter().enumerate() {
+            let before = |role: Role| -> Vec<String> {
+                let earlier = stages[..stage].iter().rev();
+                let of_role = |members: &&Vec<usize>| members.iter().any(|member| self.members[*member].role == role);
+                let nearest = earlier.clone().find(of_role).map(Vec::as_slice).unwrap_or_default();
+                nearest.iter().filter(|member| self.members[**member].role == role).map(|member| self.members[*member].id.clone()).collect()
+            };
+            let (main, asked) = (before(Role::Main), before(Role::Catalogue));
+            for member in members {
+                let depends_on = match self.members[*member].role {
+                    Role::Catalogue => main.iter().chain(&asked).cloned().collect(),
+                    _ => main.clone(),
+                };
+                self.members[*member].depends_on = depends_on;
+            }
+        }
+        let checkpoints = self.get("decision_checkpoints");
+        self.checkpoints(checkpoints, None);
+    }
+
+    /// Where an agent that decides runs, and no checkpoint says what becomes of its answer, that is the decision.
+    fn follow_at_last(&mut self) {
+        let deciding = self.position(&self.deciding).filter(|position| self.members[*position].role == Role::Main);
+        let Some(deciding) = deciding.map(|position| self.members[position].id.clone()) else { return };
+        if !self.follows(&deciding) {
+            self.push("decided", Vec::new(), "always", ThenDraft::Follow(deciding), None);
+        }
+    }
+
+    fn follows(&self, task: &str) -> bool {
+        self.checkpoints.iter().any(|(checkpoint, _)| matches!(&checkpoint.then, ThenDraft::Follow(followed) if followed == task))
+    }
+
+    /// When all has ended that must run, and nothing decided, the agents run that may.
+    fn ask_others(&mut self) {
+        let adds = |then: &ThenDraft, id: &String| matches!(then, ThenDraft::Grow(tasks) if tasks.contains(id));
+        let added = |id: &&String| self.checkpoints.iter().any(|(checkpoint, _)| adds(&checkpoint.then, id));
+        let asked = self.members.iter().filter(|member| member.role == Role::Catalogue).map(|member| &member.id);
+        let asked: Vec<String> = asked.filter(|id| !added(id)).cloned().collect();
+        if !asked.is_empty() {
+            self.push("optional_agents", Vec::new(), "always", ThenDraft::Grow(asked), None);
+        }
+    }
+
+    /// The members in stages: the groups in their order, and every other agent that must run at its place among those that must.
+    fn stages(&mut self) -> Vec<Vec<usize>> {
+        let groups = self.get("parallel_groups").map(Node::items).unwrap_or_default();
+        let mut grouped: Vec<Vec<usize>> = Vec::new();
+        let mut met = BTreeSet::new();
+        for group in groups {
+            let mut members = Vec::new();
+            for item in if group.items().is_empty() { std::slice::from_ref(group) } else { group.items() } {
+                let name = item.text().unwrap_or_default();
+                let Some(position) = self.position(name) else {
+                    let known = self.members.iter().map(|member| member.agent.as_str());
+                    let near = closest(name, known).map(|near| format!("did you mean `{near}`?"));
+                    let problem =
+                        Diagnostic::error("D003", format!("`{name}` is in a group, and neither mandatory nor optional")).at(item.span);
+                    self.problems.push(problem.help(near.unwrap_or_else(|| "name it under `mandatory_agents` as well".to_owned())));
+                    continue;
+                };
+                if !met.insert(position) {
+                    self.problems.push(Diagnostic::error("D002", format!("`{name}` is in two groups")).at(item.span));
+                    continue;
+                }
+                members.push(position);
+            }
+            grouped.push(members);
+        }
+        let mut stages: Vec<Vec<usize>> = Vec::new();
+        let mut left: Vec<usize> =
+            (0..self.members.len()).filter(|member| !met.contains(member) && self.members[*member].role == Role::Main).collect();
+        for group in grouped {
+            // Those that stand before one of the group in the list of those that must.
+            let last = group.iter().copied().filter(|member| self.members[*member].role == Role::Main).min();
+            let (earlier, later) = left.into_iter().partition(|member| last.is_some_and(|first| *member < first));
+            left = later;
+            stages.extend(earlier.into_iter().map(|member: usize| vec![member]));
+            stages.push(group);
+        }
+        stages.extend(left.into_iter().map(|member| vec![member]));
+        let asked: Vec<usize> =
+            (0..self.members.len()).filter(|member| !met.contains(member) && self.members[*member].role == Role::Catalogue).collect();
+        if !asked.is_empty() {
+            stages.push(asked);
+        }
+        stages
+    }
+
+    /// Agents with names of their own, and what each waits for.
+    fn routed(&mut self, routing: &'a Node) {
+        let nodes = ROUTING.get(routing, "agents").map(Node::items).unwrap_or_default();
+        if nodes.is_empty() {
+            let problem = Diagnostic::error("D001", "this policy has no agents").at(routing.span);
+            self.problems.push(problem.help("write `agents: [{ id: N1, name: RULES, depends_on: [] }]`, or `phase_1: [RULES]`"));
+        }
+        for node in nodes {
+            self.member(node, &crate::files::ROUTED);
+        }
+        for name in ["decision_checkpoint", "decision_checkpoint_1", "decision_checkpoint_2"] {
+            self.checkpoints(ROUTING.get(routing, name), None);
+        }
+        let checkpoints = self.get("decision_checkpoints");
+        self.checkpoints(checkpoints, None);
+    }
+
+    /// A first phase, one agent after another, and a second one side by side where its trigger holds.
+    fn phases(&mut self, routing: &'a Node) {
+        let mut last: Option<String> = None;
+        for node in ROUTING.get(routing, "phase_1").map(Node::items).unwrap_or_default() {
+            let Some(member) = self.member(node, &MEMBER) else { continue };
+            member.depends_on = last.take().into_iter().collect();
+            last = Some(member.id.clone());
+        }
+        let first: Vec<String> = last.into_iter().collect();
+        self.checkpoints(ROUTING.get(routing, "decision_checkpoint_1"), Some(&first));
+        let Some(second) = ROUTING.get(routing, "phase_2_conditional") else { return };
+        let mut added = Vec::new();
+        for node in PHASE.get(second, "additional_agents").map(Node::items).unwrap_or_default() {
+            let Some(member) = self.member(node, &MEMBER) else { continue };
+            (member.role, member.depends_on) = (Role::Catalogue, first.clone());
+            added.push(member.id.clone());
+        }
+        let trigger = PHASE.get(second, "trigger");
+        let text = trigger.and_then(Node::text).unwrap_or("always");
+        self.push("phase_2", first, text, ThenDraft::Grow(added.clone()), trigger);
+        self.checkpoints(ROUTING.get(routing, "decision_checkpoint_2"), Some(&added));
+    }
+
+    /// Agents that run when it is decided, however.
+    fn finally(&mut self) {
+        for node in self.get("finally").map(Node::items).unwrap_or_default() {
+            if let Some(member) = self.member(node, &MEMBER) {
+                (member.role, member.optional) = (Role::Finally, true);
+            }
+        }
+    }
+
+    // -- what decides
+
+    fn push(&mut self, id: &str, after: Vec<String>, condition: &str, then: ThenDraft, node: Option<&'a Node>) {
+        let draft = CheckpointDraft { id: id.to_owned(), after, condition: condition.to_owned(), then };
+        self.checkpoints.push((draft, node));
+    }
+
+    /// One checkpoint, or several. `usual`: after which tasks one is looked at that does not say.
+    fn checkpoints(&mut self, node: Option<&'a Node>, usual: Option<&[String]>) {
+        let Some(node) = node else { return };
+        let several = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
+        for node in several {
+            self.checkpoint(node, usual);
+        }
+    }
+
+    fn checkpoint(&mut self, node: &'a Node, usual: Option<&[String]>) {
+        let text = |name| CHECKPOINT.get(node, name).and_then(Node::text);
+        let after = CHECKPOINT.get(node, "after").map(texts);
+        let after: Vec<String> = match after {
+            Some(names) => names.iter().map(|name| self.ids.get(name).cloned().unwrap_or_else(|| name.clone())).collect(),
+            None => usual.map(<[String]>::to_vec).unwrap_or_default(),
+        };
+        // It is looked at after the second phase in any case.
+        let condition = text("condition").filter(|condition| *condition != "after_phase_2").unwrap_or("always");
+        self.written += 1;
+        let id = text("id").map_or_else(|| format!("checkpoint_{}", self.written), str::to_owned);
+        let deciding =
+            |lowering: &Self| lowering.position(&lowering.deciding.clone()).map(|position| lowering.members[position].id.clone());
+        let then = match (text("action"), text("follow"), CHECKPOINT.get(node, "add")) {
+            (Some(FOLLOW_DECISION), None, None) => {
+                let follow = match &after[..] {
+                    [one] => Some(one.clone()),
+                    _ => deciding(self),
+                };
+                let Some(follow) = follow else {
+                    let problem = Diagnostic::error("D004", "nothing says whose decision is followed").at(node.span);
+                    self.problems.push(problem.help(format!("look at it `after` one agent, or let `{}` run", self.deciding)));
+                    return;
+                };
+                ThenDraft::Follow(follow)
+            }
+            (Some(ASK_DECIDING_AGENT), None, None) => return self.ask_deciding_agent(&id, after, condition, node),
+            (Some(CONTINUE), None, None) => {
+                let problem = Diagnostic::error("D005", "from `CONTINUE` nothing follows").at(node.span);
+                self.problems.push(problem.help("leave this checkpoint out: where none holds, the run goes on"));
+                return;
+            }
+            (Some(action), None, None) => ThenDraft::Decide(action.to_owned()),
+            (None, Some(follow), None) => ThenDraft::Follow(self.ids.get(follow).cloned().unwrap_or_else(|| follow.to_owned())),
+            (None, None, Some(add)) => {
+                ThenDraft::Grow(texts(add).iter().map(|name| self.ids.get(name).cloned().unwrap_or_else(|| name.clone())).collect())
+            }
+            _ => {
+                let problem = Diagnostic::error("W006", "a checkpoint has one thing that follows from it").at(node.span);
+                self.problems.push(problem.help("give it `action`, `follow` or `add`: one of them"));
+                return;
+            }
+        };
+        self.push(&id, after, condition, then, Some(node));
+    }
+
+    /// The agent that decides is asked, and its answer followed.
+    fn ask_deciding_agent(&mut self, id: &str, after: Vec<String>, condition: &str, node: &'a Node) {
+        let agent = self.deciding.clone();
+        let task = match self.position(&agent) {
+            Some(position) => position,
+            None => {
+                let Around { agents, functions, .. } = self.around;
+                if !agents.contains_key(&agent) && !functions.contains(&agent.as_str()) {
+                    let message = format!("this asks the agent that decides, and there is no agent `{agent}`");
+                    let help = "write one of that name, or say which it is: `deciding_agent: NAME`";
+                    self.problems.push(Diagnostic::error("D006", message).at(node.span).help(help));
+                    return;
+                }
+                self.ids.insert(agent.clone(), plain(&agent));
+                self.members.push(Member {
+                    id: plain(&agent),
+                    node,
+                    agent,
+                    when: None,
+                    skip_when: None,
+                    depends_on: after.clone(),
+                    role: Role::Catalogue,
+                    optional: false,
+                });
+                self.members.len() - 1
+            }
+        };
+        let deciding = self.members[task].id.clone();
+        if self.members[task].role == Role::Catalogue {
+            self.push(id, after, condition, ThenDraft::Grow(vec![deciding.clone()]), Some(node));
+        }
+        let follows = format!("{id}_decided");
+        if !self.follows(&deciding) {
+            self.push(&follows, vec![deciding.clone()], "always", ThenDraft::Follow(deciding), None);
+        }
+    }
+
+    // -- the draft
+
+    fn draft(&self, id: &str) -> Draft {
+        let text = |name| self.get(name).and_then(Node::text).map(str::to_owned);
+        Draft {
+            name: id.to_owned(),
+            tasks: self.members.iter().map(|member| self.task(member)).collect(),
+            checkpoints: self.checkpoints.iter().map(|(checkpoint, _)| checkpoint.clone()).collect(),
+            decides: true,
+            otherwise: text("otherwise"),
+            on_unknown: text("on_unknown"),
+            no_early_exit: self.get("early_exit_enabled").and_then(truth) == Some(false),
+            max_parallel: self.get("max_parallel").and_then(number).and_then(|text| text.parse().ok()),
+            timeout: self.get("timeout").and_then(duration).or(self.around.timeout),
+            input: self.around.classifier.input.clone(),
+            profile: self.around.classifier.profile(),
+            ..Draft::default()
+        }
+    }
+
+    fn task(&self, member: &Member<'_>) -> TaskDraft {
+        let field = |name| if member.node.text().is_some() { None } else { MEMBER.get(member.node, name) };
+        let before = || self.members.iter().filter(|other| member.depends_on.contains(&other.id));
+        let may_be_skipped = |other: &Member<'_>| other.when.is_some() || other.skip_when.is_some() || other.role == Role::Catalogue;
+        // One that is not needed holds nobody up, and one that may fail neither.
+        let needs = match () {
+            () if before().any(|other| other.optional) => Some(Needs::Settled),
+            () if before().any(may_be_skipped) => Some(Needs::NoneFailed),
+            () => None,
+        };
+        let several = self.around.agents.get(&member.agent).filter(|agent| agent.instances.is_some());
+        let work = match several {
+            Some(agent) => WorkDraft::Agent { id: None, capabilities: vec![agent.id.clone()] },
+            None => WorkDraft::Agent { id: Some(member.agent.clone()), capabilities: Vec::new() },
+        };
+        TaskDraft {
+            id: member.id.clone(),
+            work,
+            depends_on: member.depends_on.clone(),
+            join: needs.map(|needs| JoinDraft { needs, ..JoinDraft::default() }),
+            when: member.when.clone(),
+            skip_when: member.skip_when.clone(),
+            params: field("params").map(json),
+            retry: field("retry").map(retry),
+            timeout: field("timeout").and_then(duration),
+            optional: member.optional,
+            role: member.role,
+            output: self.around.agents.get(&member.agent).and_then(AgentSpec::returned).unwrap_or_default(),
+            ..TaskDraft::default()
+        }
+    }
+
+    /// A problem of the plan, at the place in the file that it is about.
+    fn place(&self, problem: &Problem, file: &Source) -> Diagnostic {
+        let found = Diagnostic::of(problem);
+        let mut steps = problem.at.split(['.', '[', ']']).filter(|step| !step.is_empty());
+        let (kind, which) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
+        let number = which.parse::<usize>().ok();
+        let (whole, object): (Option<&Node>, &'static Object) = match kind {
+            "tasks" => {
+                let named = self.members.iter().position(|member| member.id == which);
+                (number.or(named).and_then(|member| self.members.get(member)).map(|member| member.node), &crate::files::ROUTED)
+            }
+            "checkpoints" => (number.and_then(|number| self.checkpoints.get(number)).and_then(|(_, node)| *node), &CHECKPOINT),
+            field => (POLICY.field(field).and_then(|_| POLICY.get(self.node, field)), &POLICY),
+        };
+        let Some(whole) = whole else { return found.at(self.node.span) };
+        let name = match steps.next() {
+            Some("then") => Some("action"),
+            other => other,
+        };
+        let part = match &whole.kind {
+            // The trigger of a phase is the condition by itself.
+            Kind::Scalar(_) => Some(whole),
+            _ => name.filter(|name| object.field(name).is_some()).and_then(|name| object.get(whole, name)),
+        };
+        match (part, problem.span) {
+            (Some(part), Some(inside)) => found.at(part.locate(&file.text, inside)),
+            (Some(part), None) => found.at(part.span),
+            (None, _) => found.at(whole.span),
+        }
+    }
+}
+
+/// A name that a task may have.
+fn plain(agent: &str) -> String {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    agent.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect()
+}
