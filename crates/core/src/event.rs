@@ -494,7 +494,7 @@ pub struct Start {
     pub session: Option<Payload>,
     /// Who started it.
     pub by: Arc<str>,
-    /// Why it was started, where it is what a request was routed to: which rule, and what came close.
+    /// Why it follows this plan, where it is what a request was routed to or a policy: which rule, what came close, what was found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Payload>,
     /// The skills that its tasks require, and those of the runs within it, as they were when it began.

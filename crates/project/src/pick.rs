@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_core::draft::{TaskDraft, WorkDraft};
-use quorate_core::{Draft, Operand, Payload, Plan};
+use quorate_core::draft::{TaskDraft, WaitDraft, WorkDraft};
+use quorate_core::{Draft, Millis, Operand, Payload, Plan};
 use quorate_expr::{Truth, Type, closest, parse};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::classify::{Classified, Classifier, FieldFound};
 use crate::facts::{Facts, Formula, Known};
@@ -39,6 +38,8 @@ pub struct Policies {
     keyed: BTreeMap<(String, Option<String>), String>,
     default: Option<String>,
     no_policy: Option<Arc<Plan>>,
+    /// How many agents the project has.
+    agents: usize,
 }
 
 /// A field by which policies are looked up.
@@ -68,6 +69,8 @@ pub struct Pick {
     pub passed: Vec<String>,
     /// What was found out about the work.
     pub fields: Vec<FieldFound>,
+    /// How many agents there are, of which the policy takes some.
+    pub agents: usize,
 }
 
 /// What picks a policy.
@@ -149,7 +152,7 @@ impl Policies {
         let facts = Facts { input, profile: &classified.values };
         let mut passed = Vec::new();
         let (policy, because) = self.look(facts, &mut passed);
-        Pick { policy, because, passed, fields: classified.fields.clone() }
+        Pick { policy, because, passed, fields: classified.fields.clone(), agents: self.agents }
     }
 
     fn look(&self, facts: Facts<'_>, passed: &mut Vec<String>) -> (Option<String>, PickedBy) {
@@ -241,7 +244,7 @@ impl Reading<'_> {
             _ => Vec::new(),
         };
         let known = Known { input: &classifier.input, profile: &profile, later: &[] };
-        let mut policies = Policies::default();
+        let mut policies = Policies { agents: self.around.agents.len(), ..Policies::default() };
         let written = self.written(&trees);
         for Written { file, id, node, keys, span, .. } in &written {
             if policies.list.contains_key(id) {
@@ -277,7 +280,7 @@ impl Reading<'_> {
         if let Some((file, node)) = one("default") {
             policies.default = self.named(file, node, &written, tell);
         }
-        policies.no_policy = Plan::compile(&no_policy(classifier)).ok().map(Arc::new);
+        policies.no_policy = Some(Arc::new(Plan::compile(&no_policy(classifier)).expect("a plan that waits for no time is a plan")));
         policies
     }
 
@@ -444,11 +447,9 @@ fn tier(name: &str) -> String {
 
 /// What runs for work without a policy: nothing but the question to people.
 fn no_policy(classifier: &Classifier) -> Draft {
-    let task = TaskDraft {
-        work: WorkDraft::Agent { id: Some("std.set".to_owned()), capabilities: Vec::new() },
-        params: Some(json!({ "value": { "reason": NO_POLICY } })),
-        ..TaskDraft::call(NO_POLICY, "std.set")
-    };
+    // A plan begins with something; this takes no time and nobody.
+    let wait = WaitDraft { lasting: Some(Millis(0)), ..WaitDraft::default() };
+    let task = TaskDraft { id: NO_POLICY.to_owned(), work: WorkDraft::Wait(wait), ..TaskDraft::default() };
     let draft = Draft { decides: true, input: classifier.input.clone(), profile: classifier.profile(), ..Draft::new(NO_POLICY) };
     draft.task(task)
 }

@@ -91,10 +91,9 @@ pub(crate) fn policy(id: &str, node: &Node, file: &Source, around: &Around<'_>, 
         Ok(plan) => plan.warnings().iter().map(|problem| lowering.place(problem, file)).collect(),
         Err(found) => found.iter().map(|problem| lowering.place(problem, file)).collect(),
     };
-    // Without an agent there is nothing more to say.
-    if !lowering.members.is_empty() {
-        lowering.problems.extend(found);
-    }
+    // That nobody must run has been said in better words.
+    let said = lowering.problems.iter().any(|problem| problem.code == "D001");
+    lowering.problems.extend(found.into_iter().filter(|problem| !said || problem.code != "P002"));
     let sound = !lowering.problems.iter().any(Diagnostic::is_error);
     let on_demand = lowering.members.iter().filter(|member| member.role == Role::Catalogue).map(|member| member.agent.clone());
     let policy = compiled.ok().filter(|_| sound).map(|plan| Policy {

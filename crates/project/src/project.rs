@@ -359,7 +359,12 @@ impl Reading<'_> {
     }
 
     fn check_default(&mut self, files: &[Source], trees: &[Option<Node>], written: &BTreeMap<String, Written<'_>>) {
-        if written.is_empty() && self.problems.is_empty() && self.project.default.is_none() {
+        // Policies are started by that word.
+        let policies = !self.project.policies.is_empty();
+        if policies && self.project.default.as_deref() == Some("policies") {
+            return;
+        }
+        if written.is_empty() && !policies && self.problems.is_empty() && self.project.default.is_none() {
             let file = files.iter().position(|file| &*file.path == PROJECT_FILE).unwrap_or_default();
             let problem = Diagnostic::warning("W018", "the project has no workflow, and nothing that can run");
             self.report(file, vec![problem.help("write one in the folder `workflows`; `quorate init --template list` shows some")]);

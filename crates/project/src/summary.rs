@@ -8,6 +8,8 @@ use quorate_core::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::pick::Pick;
+
 /// The version of what [`Summary`] looks like.
 pub const RUN_SCHEMA: &str = "quorate.run/1";
 
@@ -37,6 +39,9 @@ pub struct Summary<'a> {
     pub agents_invoked: usize,
     /// Tasks that the plan has for agents.
     pub agents_planned: usize,
+    /// How many agents its project has, where it follows a policy, which takes some of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents_known: Option<usize>,
     /// What its agents say that they used, as far as they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<&'a Usage>,
@@ -103,12 +108,11 @@ impl<'a> Summary<'a> {
             Some(Err(why)) => (None, Some(why)),
             None => (None, None),
         };
-        let stages = stages(run);
-        let path: Vec<String> = stages
-            .iter()
-            .map(|stage| if stage.len() == 1 { stage[0].to_owned() } else { format!("[{}]", stage.join(" || ")) })
-            .chain(run.decision().map(|_| "Decision".to_owned()))
-            .collect();
+        let (before, after) = stages(run);
+        let shown = |stage: &Vec<&str>| if stage.len() == 1 { stage[0].to_owned() } else { format!("[{}]", stage.join(" || ")) };
+        let decided = run.decision().map(|_| "Decision".to_owned());
+        let path: Vec<String> = before.iter().map(shown).chain(decided).chain(after.iter().map(shown)).collect();
+        let pick = run.begun().and_then(|start| start.route.as_ref()?.decode::<Pick>().ok());
         Summary {
             schema: RUN_SCHEMA,
             run_id: run.id().to_string(),
@@ -120,9 +124,10 @@ impl<'a> Summary<'a> {
             execution_path: path.join(" -> "),
             agents_invoked: run.tasks().filter(|task| task.agent().is_some()).map(TaskView::plan_id).collect::<BTreeSet<_>>().len(),
             agents_planned: run.plan().agent_tasks(),
+            agents_known: pick.map(|pick| pick.agents),
             usage: run.used(),
             budget: run.budget(),
-            parallel_steps: stages.iter().filter(|stage| stage.len() > 1).map(Vec::len).sum(),
+            parallel_steps: before.iter().chain(&after).filter(|stage| stage.len() > 1).map(Vec::len).sum(),
             duration_ms: entries.first().zip(entries.last()).map_or(0, |(first, last)| millis_between(first.at, last.at)),
             seq: run.seq(),
             tasks,
@@ -174,16 +179,21 @@ fn growers(entries: &[Entry]) -> BTreeMap<&str, String> {
     growers
 }
 
-/// The tasks that were worked on, by how far down the plan they lie; where they ran one at a time, by when they began.
-fn stages(run: &Run) -> Vec<Vec<&str>> {
+/// Tasks that were worked on side by side, as far as the plan says.
+type Stages<'a> = Vec<Vec<&'a str>>;
+
+/// The tasks that were worked on, by how far down the plan they lie; where they ran one at a time, by when they began. Those
+/// that lead to the decision, or the end, and those that come after it.
+fn stages(run: &Run) -> (Stages<'_>, Stages<'_>) {
     let began = |task: &TaskView<'_>| task.attempts() > 0 || task.started().is_some();
     let worked: Vec<TaskView<'_>> = run.tasks().filter(|task| began(task) && task.id() == task.plan_id()).collect();
+    let leads = |task: &TaskView<'_>| matches!(task.role(), Role::Main | Role::Catalogue);
+    let (before, after): (Vec<TaskView<'_>>, Vec<TaskView<'_>>) = worked.into_iter().partition(leads);
+    let after = one_by_one(after);
     if run.plan().max_parallel() == Some(1) {
-        let mut worked = worked;
-        worked.sort_by_key(|task| task.started());
-        return worked.iter().map(|task| vec![task.id()]).collect();
+        return (one_by_one(before), after);
     }
-    let counts: BTreeSet<&str> = worked.iter().map(|task| task.id()).collect();
+    let counts: BTreeSet<&str> = before.iter().map(|task| task.id()).collect();
     let plan: BTreeMap<&str, Vec<&str>> = run.plan().tasks().map(|(id, deps)| (id, deps.collect())).collect();
     let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
     for task in run.plan().in_order() {
@@ -192,14 +202,18 @@ fn stages(run: &Run) -> Vec<Vec<&str>> {
         depths.insert(task, above + usize::from(counts.contains(task)));
     }
     let deepest = depths.values().max().copied().unwrap_or(0);
-    let mut stages: Vec<Vec<&str>> = vec![Vec::new(); 2 * deepest + 1];
-    for task in worked {
-        let depth = depths.get(task.id()).copied().unwrap_or(1).max(1) - 1;
-        // What belongs to the end comes after all else.
-        stages[if task.role() == Role::Finally { deepest + depth } else { depth }].push(task.id());
+    let mut stages: Stages<'_> = vec![Vec::new(); deepest];
+    for task in before {
+        stages[depths.get(task.id()).copied().unwrap_or(1).max(1) - 1].push(task.id());
     }
     stages.retain(|stage| !stage.is_empty());
-    stages
+    (stages, after)
+}
+
+/// Each by itself, by when it began.
+fn one_by_one(mut tasks: Vec<TaskView<'_>>) -> Stages<'_> {
+    tasks.sort_by_key(|task| task.started());
+    tasks.into_iter().map(|task| vec![task.id()]).collect()
 }
 
 /// Where a run stands and why, in one sentence that begins with the run.

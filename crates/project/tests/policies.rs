@@ -217,162 +217,33 @@ classify: { other: amount }
 
 // -- policies
 
-/// The agents of document 000.
-const AGENTS: &str = "
---- agents/agents.yaml
-agents:
-  BREAK_INGESTION: { use: std.echo }
-  DATA_ENRICHMENT: { use: std.echo }
-  MATCHING_CORRELATION: { use: std.echo }
-  RULES_TOLERANCE: { use: std.echo, output: { within_tolerance: bool, confidence: confidence, 'within_rounding_tolerance?': bool, 'rules_failed?': bool } }
-  PATTERN_INTELLIGENCE: { use: std.echo }
-  DECISIONING: { use: std.echo, output: { action: text, confidence: confidence } }
-  WORKFLOW_FEEDBACK: { use: std.echo }
-";
+/// Document 000: its agents, what it writes in Python as a classification, and its three ways of writing a policy as they stand there.
+fn document(more: &[(&str, &str)]) -> Vec<Source> {
+    macro_rules! source {
+        ($path:literal) => {
+            Source::new($path, include_str!(concat!("document_000/", $path)))
+        };
+    }
+    let mut files = vec![
+        source!("agents/agents.yaml"),
+        source!("policies/classify.yaml"),
+        source!("policies/routing_policies.yaml"),
+        source!("policies/small_cash_break.yaml"),
+        source!("policies/large_derivative_break.yaml"),
+        source!("policies/medium_with_expansion.yaml"),
+    ];
+    files.extend(more.iter().map(|(path, text)| Source::new(path, text)));
+    files
+}
 
-/// What the document writes in Python, and its three ways of writing a policy, as they stand there.
-const DOCUMENT: &str = "
---- policies/classify.yaml
-input: { 'break_type?': text, 'amount_diff?': number, 'asset_class?': text }
-classify:
-  exposure: abs(default(amount_diff, 0))
-  risk_tier:
-    - { when: exposure < 5000, then: LOW }
-    - { when: exposure < 100000, then: MEDIUM }
-    - { then: HIGH }
---- policies/routing_policies.yaml
-policies:
-  TRADE_OMS_MISMATCH:
-    LOW_RISK:
-      mandatory_agents:
-        - BREAK_INGESTION
-        - DATA_ENRICHMENT
-        - RULES_TOLERANCE
-      optional_agents:
-        - MATCHING_CORRELATION  # Only if initial rules fail
-        - PATTERN_INTELLIGENCE  # Only if repeated issue
-      parallel_groups:
-        - [DATA_ENRICHMENT]
-        - [MATCHING_CORRELATION, RULES_TOLERANCE]
-      decision_checkpoints:
-        - after: RULES_TOLERANCE
-          condition: \"within_tolerance and confidence > 0.9\"
-          action: \"AUTO_RESOLVE\"
-    
-    HIGH_RISK:
-      mandatory_agents:
-        - BREAK_INGESTION
-        - DATA_ENRICHMENT
-        - MATCHING_CORRELATION
-        - RULES_TOLERANCE
-        - PATTERN_INTELLIGENCE
-        - DECISIONING
-      parallel_groups:
-        - [DATA_ENRICHMENT]
-        - [MATCHING_CORRELATION, RULES_TOLERANCE, PATTERN_INTELLIGENCE]
-        - [DECISIONING]
-      decision_checkpoints:
-        - after: DECISIONING
-          condition: \"always\"
-          action: \"FOLLOW_DECISION\"
---- policies/small_cash_break.yaml
-profile:
-  type: CASH_RECONCILIATION
-  risk_tier: LOW
-  exposure: 1200
-
-routing:
-  agents:
-    - id: N1
-      name: BREAK_INGESTION
-      depends_on: []
-    - id: N2
-      name: DATA_ENRICHMENT
-      depends_on: [N1]
-    - id: N3
-      name: RULES_TOLERANCE
-      depends_on: [N2]
-  
-  decision_checkpoint:
-    - after: N3
-      condition: \"within_rounding_tolerance\"
-      action: AUTO_RESOLVE
-
-execution_path: N1 → N2 → N3 → Decision
-agents_invoked: 3 out of 7
-parallel_steps: None (linear for simple case)
---- policies/large_derivative_break.yaml
-profile:
-  type: TRADE_OMS_MISMATCH
-  risk_tier: HIGH
-  exposure: 250000
-  asset_class: DERIVATIVE
-
-routing:
-  agents:
-    - id: N1
-      name: BREAK_INGESTION
-      depends_on: []
-    - id: N2
-      name: DATA_ENRICHMENT
-      depends_on: [N1]
-    - id: N3
-      name: MATCHING_CORRELATION
-      depends_on: [N2]
-    - id: N4
-      name: RULES_TOLERANCE
-      depends_on: [N2]
-    - id: N5
-      name: PATTERN_INTELLIGENCE
-      depends_on: [N2]
-    - id: N6
-      name: DECISIONING
-      depends_on: [N3, N4, N5]
-    - id: N7
-      name: WORKFLOW_FEEDBACK
-      depends_on: [N6]
-
-  parallel_stages:
-    - [N2]  # Enrichment alone
-    - [N3, N4, N5]  # These three can run in parallel
-    - [N6]  # Decision
-    - [N7]  # Workflow
-
-execution_path:
-  N1 → N2 → [N3 || N4 || N5] → N6 → N7
-agents_invoked: 7 out of 7
-parallel_steps: 3 agents in stage 3
---- policies/medium_with_expansion.yaml
-profile:
-  type: BROKER_VS_INTERNAL
-  risk_tier: MEDIUM
-  exposure: 45000
-
-routing:
-  phase_1:
-    - BREAK_INGESTION
-    - DATA_ENRICHMENT
-    - RULES_TOLERANCE
-  
-  decision_checkpoint_1:
-    condition: \"within_tolerance and confidence > 0.85\"
-    action: AUTO_RESOLVE
-  
-  phase_2_conditional:
-    trigger: \"rules_failed or confidence < 0.85\"
-    additional_agents:
-      - MATCHING_CORRELATION
-      - PATTERN_INTELLIGENCE
-  
-  decision_checkpoint_2:
-    condition: \"after_phase_2\"
-    action: DECISIONING_AGENT
-
-execution_path:
-  Best case: N1 → N2 → N3 → Decision (3 agents)
-  Expanded case: N1 → N2 → N3 → [N4 || N5] → N6 → Decision (6 agents)
-agents_invoked: 3-6 out of 7 (conditional)
-";
+/// A project of its agents, and of these policies instead of its own.
+fn with(policies: &str) -> Checked {
+    let files = document(&[("policies/p.yaml", policies)]).into_iter();
+    Project::read(
+        files.filter(|file| !file.path.starts_with("policies/") || &*file.path == "policies/p.yaml").collect(),
+        &["std.echo", "std.set"],
+    )
+}
 
 /// A plan in a few lines: its tasks with what they wait for, and what may decide.
 fn drawn(checked: &Checked, policy: &str) -> String {
@@ -404,7 +275,7 @@ fn picked(checked: &Checked, input: &str) -> String {
 
 #[test]
 fn document_000_loads_as_it_stands_there() {
-    let checked = project(&[AGENTS, DOCUMENT].concat());
+    let checked = Project::read(document(&[]), &["std.echo", "std.set"]);
     insta::assert_snapshot!(shown(&checked), @"");
     insta::assert_snapshot!(drawn(&checked, "TRADE_OMS_MISMATCH/LOW_RISK"), @r#"
     BREAK_INGESTION
@@ -456,7 +327,7 @@ fn document_000_loads_as_it_stands_there() {
 
 #[test]
 fn work_gets_its_policy_and_it_is_said_why() {
-    let checked = project(&[AGENTS, DOCUMENT].concat());
+    let checked = Project::read(document(&[]), &["std.echo", "std.set"]);
     insta::assert_snapshot!(picked(&checked, r#"{"break_type": "CASH_RECONCILIATION", "amount_diff": 1200, "asset_class": "FX"}"#), @"
     the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'CASH_RECONCILIATION', risk_tier is 'LOW', asset_class is 'FX'
     policy small_cash_break: the rule small_cash_break holds, `break_type == 'CASH_RECONCILIATION' and risk_tier == 'LOW'`, where break_type is 'CASH_RECONCILIATION', risk_tier is 'LOW'
@@ -485,22 +356,20 @@ fn work_gets_its_policy_and_it_is_said_why() {
 
 #[test]
 fn rules_come_first_then_keys_then_defaults() {
-    let checked = project(&format!(
-        "{AGENTS}
---- policies/p.yaml
-input: {{ kind: text, 'amount?': number, 'urgent?': bool }}
+    let checked = with(
+        "input: { kind: text, 'amount?': number, 'urgent?': bool }
 keyed_by: [kind, size]
-classify: {{ size: [{{ when: amount < 10, then: small }}, {{ then: large }}] }}
+classify: { size: [{ when: amount < 10, then: small }, { then: large }] }
 rules:
-  - {{ name: hurry, when: urgent and size == 'small', policy: quick }}
+  - { name: hurry, when: urgent and size == 'small', policy: quick }
 policies:
-  quick: {{ mandatory_agents: [RULES_TOLERANCE] }}
+  quick: { mandatory_agents: [RULES_TOLERANCE] }
   cash:
-    small: {{ mandatory_agents: [RULES_TOLERANCE] }}
-    default: {{ mandatory_agents: [DATA_ENRICHMENT, RULES_TOLERANCE] }}
-  default: {{ mandatory_agents: [BREAK_INGESTION], otherwise: ESCALATE }}
-"
-    ));
+    small: { mandatory_agents: [RULES_TOLERANCE] }
+    default: { mandatory_agents: [DATA_ENRICHMENT, RULES_TOLERANCE] }
+  default: { mandatory_agents: [BREAK_INGESTION], otherwise: ESCALATE }
+",
+    );
     insta::assert_snapshot!(shown(&checked), @"");
     for (input, policy) in [
         (r#"{"kind": "cash", "amount": 5, "urgent": true}"#, "policy quick: the rule hurry holds"),
@@ -519,34 +388,32 @@ policies:
 
 #[test]
 fn what_is_wrong_with_policies_is_shown_in_its_place() {
-    let checked = project(&format!(
-        "{AGENTS}
---- policies/a.yaml
-input: {{ break_type: {{ enum: [CASH, TRADE] }} }}
-classify: {{ risk_tier: [{{ when: break_type == 'CASH', then: LOW }}, {{ then: HIGH }}] }}
+    let checked = with(
+        "input: { break_type: { enum: [CASH, TRADE] } }
+classify: { risk_tier: [{ when: break_type == 'CASH', then: LOW }, { then: HIGH }] }
 default: CASH/LO
 policies:
   CASH:
-    LOWER_RISK: {{ mandatory_agents: [BREAK_INGESTION] }}
-    LOW: {{ mandatory_agents: [RULES_TOLERANC, BREAK_INGESTION, BREAK_INGESTION], parallel_groups: [[BREAK_INGESTION], [DATA_ENRICHMENT]] }}
+    LOWER_RISK: { mandatory_agents: [BREAK_INGESTION] }
+    LOW: { mandatory_agents: [RULES_TOLERANC, BREAK_INGESTION, BREAK_INGESTION], parallel_groups: [[BREAK_INGESTION], [DATA_ENRICHMENT]] }
   TRAD:
     HIGH:
-      mandatory_agents: [RULES_TOLERANCE, {{ agent: DATA_ENRICHMENT, when: confidence > 2 }}]
+      mandatory_agents: [RULES_TOLERANCE, { agent: DATA_ENRICHMENT, when: confidence > 2 }]
       optional_agents: []
       decision_checkpoints:
-        - {{ after: RULES_TOLERANCE, condition: within_tolernce, action: AUTO_RESOLVE }}
-        - {{ after: [RULES_TOLERANCE, DATA_ENRICHMENT], condition: always, action: CONTINUE }}
-        - {{ after: NOBODY, condition: always, action: AUTO_RESOLVE }}
-        - {{ condition: always }}
+        - { after: RULES_TOLERANCE, condition: within_tolernce, action: AUTO_RESOLVE }
+        - { after: [RULES_TOLERANCE, DATA_ENRICHMENT], condition: always, action: CONTINUE }
+        - { after: NOBODY, condition: always, action: AUTO_RESOLVE }
+        - { condition: always }
   TRADE:
-    HIGH: {{ optional_agents: [RULES_TOLERANCE], deciding_agent: JUDGE, checkpoints: [{{ condition: always, action: DECISIONING_AGENT }}] }}
-    NONE: {{ routing: {{ agents: [{{ id: A, name: DECISIONING, depends_on: [B] }}] }} }}
-rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
-"
-    ));
+    HIGH: { optional_agents: [RULES_TOLERANCE], deciding_agent: JUDGE, checkpoints: [{ condition: always, action: DECISIONING_AGENT }] }
+    NONE: { routing: { agents: [{ id: A, name: DECISIONING, depends_on: [B] }] } }
+rules: [{ when: amuont > 5, policy: CASH/LOW }]
+",
+    );
     insta::assert_snapshot!(shown(&checked), @"
     error[D010]: there is no policy `CASH/LO`
-     --> policies/a.yaml:3:10
+     --> policies/p.yaml:3:10
       |
     3 | default: CASH/LO
       |          ^^^^^^^
@@ -554,7 +421,7 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
       = help: did you mean `CASH/LOW`?
 
     error[D009]: risk_tier is never `LOWER`, so no work gets this policy
-     --> policies/a.yaml:6:5
+     --> policies/p.yaml:6:5
       |
     6 |     LOWER_RISK: { mandatory_agents: [BREAK_INGESTION] }
       |     ^^^^^^^^^^
@@ -562,7 +429,7 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
       = help: did you mean `LOW`?
 
     error[A010]: there is no agent `RULES_TOLERANC`
-     --> policies/a.yaml:7:31
+     --> policies/p.yaml:7:31
       |
     7 |     LOW: { mandatory_agents: [RULES_TOLERANC, BREAK_INGESTION, BREAK_INGESTION], parallel_gro...
       |                               ^^^^^^^^^^^^^^
@@ -570,13 +437,13 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
       = help: did you mean `RULES_TOLERANCE`?
 
     error[D002]: `BREAK_INGESTION` stands here twice
-     --> policies/a.yaml:7:64
+     --> policies/p.yaml:7:64
       |
     7 |     LOW: { mandatory_agents: [RULES_TOLERANC, BREAK_INGESTION, BREAK_INGESTION], parallel_gro...
       |                                                                ^^^^^^^^^^^^^^^
 
     error[D003]: `DATA_ENRICHMENT` is in a group, and neither mandatory nor optional
-     --> policies/a.yaml:7:120
+     --> policies/p.yaml:7:120
       |
     7 | ...arallel_groups: [[BREAK_INGESTION], [DATA_ENRICHMENT]] }
       |                                         ^^^^^^^^^^^^^^^
@@ -584,7 +451,7 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
       = help: name it under `mandatory_agents` as well
 
     error[D009]: break_type is never `TRAD`, so no work gets this policy
-     --> policies/a.yaml:8:3
+     --> policies/p.yaml:8:3
       |
     8 |   TRAD:
       |   ^^^^
@@ -592,7 +459,7 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
       = help: did you mean `TRADE`?
 
     warning[X044]: `confidence > 2` can never hold
-      --> policies/a.yaml:10:75
+      --> policies/p.yaml:10:75
        |
     10 |       mandatory_agents: [RULES_TOLERANCE, { agent: DATA_ENRICHMENT, when: confidence > 2 }]
        |                                                                           ^^^^^^^^^^^^^^
@@ -600,7 +467,7 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
        = help: the value is declared as a number from 0 to 1
 
     error[X030]: unknown name `within_tolernce`
-      --> policies/a.yaml:13:48
+      --> policies/p.yaml:13:48
        |
     13 |         - { after: RULES_TOLERANCE, condition: within_tolernce, action: AUTO_RESOLVE }
        |                                                ^^^^^^^^^^^^^^^
@@ -608,7 +475,7 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
        = help: did you mean `within_tolerance`?
 
     error[D005]: from `CONTINUE` nothing follows
-      --> policies/a.yaml:14:11
+      --> policies/p.yaml:14:11
        |
     14 |         - { after: [RULES_TOLERANCE, DATA_ENRICHMENT], condition: always, action: CONTINUE }
        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -616,13 +483,13 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
        = help: leave this checkpoint out: where none holds, the run goes on
 
     error[P010]: there is no task `NOBODY`
-      --> policies/a.yaml:15:20
+      --> policies/p.yaml:15:20
        |
     15 |         - { after: NOBODY, condition: always, action: AUTO_RESOLVE }
        |                    ^^^^^^
 
     error[W006]: a checkpoint has one thing that follows from it
-      --> policies/a.yaml:16:11
+      --> policies/p.yaml:16:11
        |
     16 |         - { condition: always }
        |           ^^^^^^^^^^^^^^^^^^^^^
@@ -630,21 +497,15 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
        = help: give it `action`, `follow` or `add`: one of them
 
     error[D001]: this policy has no agent that must run
-      --> policies/a.yaml:18:11
+      --> policies/p.yaml:18:11
        |
     18 | ...H: { optional_agents: [RULES_TOLERANCE], deciding_agent: JUDGE, checkpoints: [{ condition: always, action: DECISIONING_AGENT }] }
        |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
        |
        = help: name them under `mandatory_agents`, or give it a `routing`
 
-    error[P002]: the plan has no task to start with
-      --> policies/a.yaml:18:11
-       |
-    18 | ...H: { optional_agents: [RULES_TOLERANCE], deciding_agent: JUDGE, checkpoints: [{ condition: always, action: DECISIONING_AGENT }] }
-       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-
     error[D006]: this asks the agent that decides, and there is no agent `JUDGE`
-      --> policies/a.yaml:18:86
+      --> policies/p.yaml:18:86
        |
     18 | ...UDGE, checkpoints: [{ condition: always, action: DECISIONING_AGENT }] }
        |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -652,7 +513,7 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
        = help: write one of that name, or say which it is: `deciding_agent: NAME`
 
     error[D009]: risk_tier is never `NONE`, so no work gets this policy
-      --> policies/a.yaml:19:5
+      --> policies/p.yaml:19:5
        |
     19 |     NONE: { routing: { agents: [{ id: A, name: DECISIONING, depends_on: [B] }] } }
        |     ^^^^
@@ -660,13 +521,13 @@ rules: [{{ when: amuont > 5, policy: CASH/LOW }}]
        = help: it is one of LOW, HIGH
 
     error[P010]: there is no task `B`
-      --> policies/a.yaml:19:73
+      --> policies/p.yaml:19:73
        |
     19 |     NONE: { routing: { agents: [{ id: A, name: DECISIONING, depends_on: [B] }] } }
        |                                                                         ^^^
 
     error[X030]: unknown name `amuont`
-      --> policies/a.yaml:20:17
+      --> policies/p.yaml:20:17
        |
     20 | rules: [{ when: amuont > 5, policy: CASH/LOW }]
        |                 ^^^^^^

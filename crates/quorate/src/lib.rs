@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod host;
+pub mod intake;
 mod servers;
 pub mod skills;
 

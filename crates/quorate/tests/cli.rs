@@ -954,11 +954,13 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
       init         Makes a project to begin with
       check        Checks a project: every mistake at once, with its place and what
                    to do
-      run          Starts a workflow, watches it, and prints what it returned
+      run          Starts a workflow, or the policy that is for a piece of work,
+                   watches it, and prints what it returned
       ask          Sends a request where it belongs, and prints what came of it
       graph        Draws a workflow, or a run of one
       runs         Lists runs, shows them, and brings them on
       approvals    Lists what people are asked, and answers it
+      policy       Lists policies, and shows what a piece of work would come to
       agents       Lists agents, asks how they are, calls them, drains them
       skills       Lists skills, shows what they say, checks them
       audit        Checks the journal, and prints all of it
@@ -991,7 +993,8 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
     exit 0
     ");
     insta::assert_snapshot!(help("run"), @r#"
-    Starts a workflow, watches it, and prints what it returned.
+    Starts a workflow, or the policy that is for a piece of work, watches it, and
+    prints what it returned.
 
     Example: quorate run web-app -i '{"customer": "ACME"}'
 
@@ -999,7 +1002,8 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
 
     Arguments:
       [TARGET]
-              A workflow, or a project folder, whose default workflow is started
+              A workflow, or a project folder, whose default is started; or
+              `policies`, by which the input is classified and decided
 
               [default: .]
 

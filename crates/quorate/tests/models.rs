@@ -127,7 +127,7 @@ fn a_model_judges_with_a_prompt_a_tool_and_a_declared_answer() {
     took  <took>
     agents    1 of 1
     used      240 tokens for 0.004
-    path      look -> review -> Decision
+    path      look -> Decision -> review
     decision  ESCALATE, confidence 0.93
 
       ✓ look    succeeded  judge  <took>

@@ -55,7 +55,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         let project = host.project();
         if errors == 0 {
             let agents = if project.agents.is_empty() { "no agents of its own".to_owned() } else { counted(project.agents.len(), "agent") };
-            let mut said = format!("{} and {agents}: ", counted(project.workflows.len(), "workflow"));
+            let policies = project.policies.list.len();
+            let mut said = match (project.workflows.len(), policies) {
+                (workflows, 0) => format!("{} and {agents}: ", counted(workflows, "workflow")),
+                (0, policies) => format!("{} and {agents}: ", counted(policies, "policy")),
+                (workflows, policies) => format!("{}, {} and {agents}: ", counted(workflows, "workflow"), counted(policies, "policy")),
+            };
             said.push_str(&if warnings == 0 { "all is well".to_owned() } else { format!("sound, with {}", counted(warnings, "warning")) });
             context.screen.out(&said);
             for (id, workflow) in &project.workflows {

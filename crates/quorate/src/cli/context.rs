@@ -311,7 +311,11 @@ pub(crate) fn plan_of(reader: &Reader, run: RunId, entries: &[Entry]) -> Result<
 }
 
 pub(crate) fn counted(count: usize, thing: &str) -> String {
-    if count == 1 { format!("one {thing}") } else { format!("{count} {thing}s") }
+    match (count, thing.strip_suffix("cy")) {
+        (1, _) => format!("one {thing}"),
+        (_, Some(stem)) => format!("{count} {stem}cies"),
+        _ => format!("{count} {thing}s"),
+    }
 }
 
 /// The input of a run: a file, `-` for standard input, or JSON as it is.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use quorate::host::Host;
-use quorate::project::{Workflow, standing};
-use quorate::{Durability, Engine, Order, Payload, Run, RunStatus};
+use quorate::project::standing;
+use quorate::{Durability, Engine, Order, Run, RunStatus};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -16,6 +16,7 @@ use super::context::{Context, counted};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watch, start, stop, told_to_stop};
 use super::records;
+use super::run::Target;
 use super::screen::Screen;
 
 /// What runs, for which records.
@@ -49,9 +50,9 @@ struct Done {
     wrong: Option<String>,
 }
 
-pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &Batch<'_>) -> Outcome {
+pub(crate) fn run(context: &Context, host: &Host, target: &Target<'_>, batch: &Batch<'_>) -> Outcome {
     // Read before anything is written or runs: a file with a mistake in it starts nothing, and destroys nothing.
-    let records = records::read(batch.records, workflow.plan.input())?;
+    let records = records::read(batch.records, target.input())?;
     if records.is_empty() {
         context.screen.note(&format!("warning: {} holds no records", batch.records));
     }
@@ -72,11 +73,11 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
         let mut results = Results { out: open(batch.out)?, kept, counts: [0; 3] };
         let engine = &owned.engine;
         let by = context.me(host.project()).name;
-        let (plan, durability) = (workflow.plan.clone(), batch.durability);
-        let equipped = host.equipped(Order { by, ..Order::new(plan, Payload::null()) }.durability(durability))?;
-        let order = move |input: Payload| Order { input, ..equipped.clone() };
+        let (order, durability) = (target.orders(host, by)?, batch.durability);
         let (tell, mut done) = mpsc::channel(jobs);
-        let orders = (1..).zip(records).map(move |(record, found)| (Place { record, line: found.line }, order(found.payload)));
+        let orders = (1..)
+            .zip(records)
+            .map(move |(record, found)| (Place { record, line: found.line }, order(found.payload).durability(durability)));
         let queue = Arc::new(Queue { orders: Mutex::new(orders), closed: AtomicBool::new(false) });
         for _ in 0..jobs {
             tokio::spawn(work(engine.clone(), queue.clone(), tell.clone(), context.screen));
@@ -122,7 +123,7 @@ pub(crate) fn run(context: &Context, host: &Host, workflow: &Workflow, batch: &B
             return Err(Problem::new(Exit::Failed, format!("could not write a result: {wrong}")));
         }
         let [well, failed, waiting] = results.counts;
-        let mut said = format!("{} of {}: {well} succeeded", workflow.plan.name(), counted(count, "record"));
+        let mut said = format!("{} of {}: {well} succeeded", target.name(), counted(count, "record"));
         for (count, what) in [(failed, "failed"), (waiting, "wait for people"), (count - well - failed - waiting, "were not ended")] {
             if count > 0 {
                 said.push_str(&format!(", {count} {what}"));

@@ -17,6 +17,7 @@ mod graph;
 mod init;
 mod launch;
 mod modes;
+mod policy;
 mod records;
 mod run;
 mod runs;
@@ -52,6 +53,7 @@ enum Command {
     Graph(graph::Arguments),
     Runs(runs::Arguments),
     Approvals(approvals::Arguments),
+    Policy(policy::Arguments),
     Agents(agents::Arguments),
     Skills(skills::Arguments),
     Audit(audit::Arguments),
@@ -61,9 +63,9 @@ enum Command {
     ///
     /// Example: quorate schema workflows > workflows.schema.json
     Schema {
-        /// Which: project, agents, workflows (a file of several), workflow (a file of one) or skill (the front matter of one);
+        /// Which: project, agents, workflows (a file of several), workflow (a file of one), policies or skill (the front matter of one);
         /// or `fields`, for a table of all fields of all files.
-        #[arg(value_parser = ["project", "agents", "workflows", "workflow", "skill", "fields"], hide_possible_values = true, default_value = "workflows")]
+        #[arg(value_parser = ["project", "agents", "workflows", "workflow", "policies", "skill", "fields"], hide_possible_values = true, default_value = "workflows")]
         kind: String,
     },
     /// Prints what a shell needs to complete commands.
@@ -112,6 +114,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&context, &arguments),
         Command::Graph(arguments) => graph::run(&context, &arguments),
         Command::Runs(arguments) => runs::run(&context, &arguments),
+        Command::Policy(arguments) => policy::run(&context, &arguments),
         Command::Approvals(arguments) => approvals::run(&context, &arguments),
         Command::Bench(arguments) => bench::run(&arguments, context.global.json)
             .map(|()| Exit::Succeeded)

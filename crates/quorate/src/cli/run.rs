@@ -1,11 +1,14 @@
 //! `quorate run`: starts a workflow and watches it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use quorate::expr::Type;
 use quorate::host::Host;
+use quorate::intake::Intake;
 use quorate::project::{PROJECT_FILE, Summary, Workflow, standing};
-use quorate::{Durability, Entry, Order, Run, RunStatus, TaskStatus};
+use quorate::{Durability, Entry, Order, Payload, Run, RunStatus, TaskStatus};
 
 use super::context::{Context, Owned, input};
 use super::each;
@@ -17,12 +20,53 @@ use super::screen::{Style, lasting, one_line};
 /// How many runs of `--each` are under way at once, where nobody says.
 const USUAL_JOBS: usize = 8;
 
-/// Starts a workflow, watches it, and prints what it returned.
+/// What `run` calls the policies of a project: the work is classified, gets a policy, and is decided.
+const POLICIES: &str = "policies";
+
+/// What is started.
+pub(crate) enum Target<'a> {
+    Workflow(&'a Workflow),
+    /// The plan of the policy that is for the work.
+    Policies(Box<Intake>),
+}
+
+impl Target<'_> {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Target::Workflow(workflow) => workflow.plan.name(),
+            Target::Policies(_) => POLICIES,
+        }
+    }
+
+    /// What its input looks like.
+    pub(crate) fn input(&self) -> &Type {
+        match self {
+            Target::Workflow(workflow) => workflow.plan.input(),
+            Target::Policies(intake) => intake.input(),
+        }
+    }
+
+    /// How an input becomes an order.
+    pub(crate) fn orders(&self, host: &Host, by: Arc<str>) -> Result<Box<dyn Fn(Payload) -> Order + Send>, Problem> {
+        match self {
+            Target::Workflow(workflow) => {
+                let equipped = host.equipped(Order { by, ..Order::new(workflow.plan.clone(), Payload::null()) })?;
+                Ok(Box::new(move |input| Order { input, ..equipped.clone() }))
+            }
+            Target::Policies(intake) => {
+                let intake = intake.clone();
+                Ok(Box::new(move |input| intake.order(input, &by)))
+            }
+        }
+    }
+}
+
+/// Starts a workflow, or the policy that is for a piece of work, watches it, and prints what it returned.
 ///
 /// Example: quorate run web-app -i '{"customer": "ACME"}'
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A workflow, or a project folder, whose default workflow is started.
+    /// A workflow, or a project folder, whose default is started; or `policies`, by which the input is classified and decided.
     #[arg(default_value = ".")]
     target: String,
     /// The input: a file, `-` for standard input, or JSON.
@@ -55,7 +99,7 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     let workflow = target(&mut context, &arguments.target)?;
     let folder = context.folder()?;
     let host = context.host(&folder)?;
-    let workflow = find(&host, workflow.as_deref())?;
+    let target = find_target(&host, workflow.as_deref())?;
     let durability = match (arguments.memory, arguments.relaxed) {
         (true, _) => Durability::Memory,
         (_, true) => Durability::Relaxed,
@@ -63,13 +107,13 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     };
     if let Some(records) = &arguments.each {
         let batch = each::Batch { records, jobs: arguments.jobs.unwrap_or(USUAL_JOBS), out: arguments.out.as_deref(), durability };
-        return each::run(&context, &host, workflow, &batch);
+        return each::run(&context, &host, &target, &batch);
     }
     let payload = input(arguments.input.as_deref())?;
     super::runtime()?.block_on(async {
         let owned = if arguments.memory { Context::fleeting(&host)? } else { context.own(&host, None).await? };
         let by = context.me(host.project()).name;
-        let order = host.equipped(Order { by: by.clone(), ..Order::new(workflow.plan.clone(), payload) }.durability(durability))?;
+        let order = target.orders(&host, by.clone())?(payload).durability(durability);
         let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0, by: Some(&by) };
         let watched = start(&owned.engine, order, how, &context.screen).await;
         if arguments.memory && watched.as_ref().is_ok_and(|watched| !watched.run.has_ended()) {
@@ -98,6 +142,17 @@ pub(crate) fn target(context: &mut Context, target: &str) -> Result<Option<Strin
         return Ok(None);
     }
     Ok(Some(target.to_owned()))
+}
+
+/// The policies where they are named and no workflow is called like that, else a workflow.
+fn find_target<'a>(host: &'a Host, wanted: Option<&str>) -> Result<Target<'a>, Problem> {
+    let name = wanted.or(host.project().default.as_deref());
+    let only = name.is_none() && host.project().workflows.is_empty();
+    let meant = only || name == Some(POLICIES) && !host.project().workflows.contains_key(POLICIES);
+    match host.intake().filter(|_| meant) {
+        Some(intake) => Ok(Target::Policies(Box::new(intake))),
+        None => find(host, wanted).map(Target::Workflow),
+    }
 }
 
 pub(crate) fn find<'a>(host: &'a Host, wanted: Option<&str>) -> Result<&'a Workflow, Problem> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use quorate::project::{AgentSpec, Project, Routed, Summary, millis_between, standing, standing_with};
+use quorate::project::{AgentSpec, Pick, Project, Routed, Summary, millis_between, standing, standing_with};
 use quorate::{
     Asker, Durability, Entry, Event, FolderLock, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
 };
@@ -17,7 +17,7 @@ use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Afar, Watch, goes_on_by_itself, now, start, watch, watch_from_afar};
 use super::modes::{Modes, Off};
 use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
-use super::{events, run, tree};
+use super::{events, policy, run, tree};
 
 /// Most tasks of a run that are shown.
 const MAX_SHOWN: usize = 200;
@@ -305,7 +305,7 @@ fn show(context: &Context, wanted: &str, at: Option<u64>) -> Outcome {
     }
     let parallel = if summary.parallel_steps == 0 { String::new() } else { format!(", {} side by side", summary.parallel_steps) };
     screen.out(&format!("took      {}", lasting(summary.duration_ms)));
-    screen.out(&format!("agents    {} of {}{parallel}", summary.agents_invoked, summary.agents_planned));
+    screen.out(&format!("agents    {} of {}{parallel}", summary.agents_invoked, summary.agents_known.unwrap_or(summary.agents_planned)));
     if let Some(used) = summary.usage {
         let of = summary.budget.map(|limit| format!(", of {limit}")).unwrap_or_default();
         screen.out(&format!("used      {used}{of}"));
@@ -439,7 +439,8 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         for look in &decision.looks {
             let operands: Vec<String> = look.operands.iter().map(ToString::to_string).collect();
             let outcome = serde_json::to_value(look.outcome).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
-            screen.out(&format!("  {} `{}` {outcome} ({})", look.checkpoint, look.condition, operands.join(", ")));
+            let operands = if operands.is_empty() { String::new() } else { format!(" ({})", operands.join(", ")) };
+            screen.out(&format!("  {} `{}` {outcome}{operands}", look.checkpoint, look.condition));
         }
         for other in &decision.not_taken {
             screen.out(&format!("  not {}: {}", other.action, other.why));
@@ -454,6 +455,10 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         screen.out(&format!("  {:>4} {:>9}  {} started it, at {}{why}", first.seq, "0ms", start.by, moment(first.at)));
         for line in routed.iter().flat_map(Routed::beside) {
             screen.out(&format!("{:17}{line}", ""));
+        }
+        let picked = start.route.as_ref().and_then(|route| route.decode::<Pick>().ok());
+        for line in picked.iter().flat_map(policy::lines) {
+            screen.out(&format!("{:17}{}", "", one_line(&line)));
         }
         for skill in &start.skills {
             let version = skill.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();

@@ -1,0 +1,145 @@
+//! `quorate policy`: the policies of a project, and what work comes to by them.
+
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+use quorate::intake::Intake;
+use quorate::project::{Graph, Pick, Policy};
+use quorate::{Payload, Plan};
+use serde_json::{Value, json};
+
+use super::context::{Context, input};
+use super::exit::{Exit, Outcome, Problem};
+use super::screen::Table;
+
+/// Lists policies, and shows what a piece of work would come to.
+///
+/// Example: quorate policy plan -i break.json
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Lists the policies of the project.
+    ///
+    /// Example: quorate policy list
+    List,
+    /// Shows what would be found out about a piece of work, which policy it would get and why, and what would run. Nothing is run.
+    ///
+    /// Example: quorate policy plan -i '{"break_type": "CASH_BREAK", "amount_diff": 1200}'
+    Plan {
+        /// The work: a file, `-` for standard input, or JSON.
+        #[arg(long, short, value_name = "JSON")]
+        input: Option<String>,
+    },
+}
+
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
+    let host = context.host(&context.folder()?)?;
+    let none = || {
+        let problem = Problem::new(Exit::NotFound, "this project has no policies");
+        problem.hint("write one in the folder `policies`; `quorate schema policies` says what may stand there")
+    };
+    let intake = host.intake().ok_or_else(none)?;
+    let policies = &host.project().policies.list;
+    match &arguments.verb {
+        Verb::List if context.global.json => {
+            let all: Vec<Value> = policies.iter().map(|(id, policy)| told(id, policy)).collect();
+            context.screen.out(&json!({ "schema": "quorate.policies/1", "policies": all }).to_string());
+            Ok(Exit::Succeeded)
+        }
+        Verb::List => {
+            let mut table = Table::new(&["POLICY", "AGENTS", "MAY RUN", "STAGES", "WHAT FOR"]);
+            for (id, policy) in policies {
+                let may = policy.on_demand.len();
+                let stages = Graph::of(&policy.plan, None).stage_count();
+                let must = agents(&policy.plan).len() - may;
+                table.row([
+                    id.clone().into(),
+                    must.to_string().into(),
+                    may.to_string().into(),
+                    stages.to_string().into(),
+                    policy.description.clone().unwrap_or_default().into(),
+                ]);
+            }
+            table.show(&context.screen);
+            Ok(Exit::Succeeded)
+        }
+        Verb::Plan { input: given } => plan(context, &intake, policies, &input(given.as_deref())?),
+    }
+}
+
+/// The tasks of a policy that are calls of agents: their names, and who does them.
+fn agents(plan: &Plan) -> Vec<(String, String)> {
+    let of = |task: quorate::draft::TaskDraft| match task.work {
+        quorate::draft::WorkDraft::Agent { id, capabilities } => Some((task.id, id.unwrap_or_else(|| capabilities.join("+")))),
+        _ => None,
+    };
+    plan.draft().tasks.into_iter().filter_map(of).collect()
+}
+
+fn told(id: &str, policy: &Policy) -> Value {
+    let named: Vec<Value> = agents(&policy.plan).into_iter().map(|(task, agent)| json!({ "task": task, "agent": agent })).collect();
+    json!({
+        "policy": id,
+        "description": policy.description,
+        "plan": policy.plan.digest().to_string(),
+        "agents": named,
+        "on_demand": policy.on_demand,
+        "stages": Graph::of(&policy.plan, None).stage_count(),
+    })
+}
+
+fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>, input: &Payload) -> Outcome {
+    if let Err(wrong) = input.check(intake.input()) {
+        return Err(Problem::new(Exit::Invalid, wrong.replacen("output", "input", 1))
+            .hint("`input` in the folder `policies` says what work looks like"));
+    }
+    let (profile, pick) = intake.look(input);
+    let policy = pick.policy.as_ref().and_then(|id| policies.get(id));
+    if context.global.json {
+        let whole = json!({
+            "schema": "quorate.policy-plan/1",
+            "profile": profile.decode::<Value>().unwrap_or_default(),
+            "pick": pick,
+            "policy": policy.map(|policy| told(pick.policy.as_deref().unwrap_or_default(), policy)),
+            "graph": policy.and_then(|policy| serde_json::from_str::<Value>(&Graph::of(&policy.plan, None).json()).ok()),
+        });
+        context.screen.out(&whole.to_string());
+        return Ok(Exit::Succeeded);
+    }
+    let screen = &context.screen;
+    for line in lines(&pick) {
+        screen.out(&line);
+    }
+    let Some(policy) = policy else { return Ok(Exit::Succeeded) };
+    screen.out("");
+    screen.out(Graph::of(&policy.plan, None).ascii(screen.width).trim_end());
+    screen.out("");
+    let draft = policy.plan.draft();
+    for checkpoint in &draft.checkpoints {
+        let after = if checkpoint.after.is_empty() {
+            "when all that must run has ended".to_owned()
+        } else {
+            format!("after {}", checkpoint.after.join(" and "))
+        };
+        let then = match &checkpoint.then {
+            quorate::draft::ThenDraft::Decide(action) => action.clone(),
+            quorate::draft::ThenDraft::Follow(task) => format!("what {task} says"),
+            quorate::draft::ThenDraft::Grow(tasks) => format!("{} as well", tasks.join(" and ")),
+        };
+        let condition = if checkpoint.condition == "always" { String::new() } else { format!("`{}`: ", checkpoint.condition) };
+        screen.out(&format!("{after}: {condition}{then}"));
+    }
+    screen.out(&format!("otherwise: {}", draft.otherwise.as_deref().unwrap_or(quorate::HIL_REVIEW)));
+    Ok(Exit::Succeeded)
+}
+
+/// What was found out, and which policy was picked, a line each.
+pub(crate) fn lines(pick: &Pick) -> Vec<String> {
+    let fields = pick.fields.iter().map(ToString::to_string);
+    fields.chain(pick.passed.iter().cloned()).chain([pick.to_string()]).collect()
+}

@@ -1,0 +1,235 @@
+//! Policies at the command line: document 000 as it stands there, with the paths that it states.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+mod house;
+
+use house::House;
+use insta::assert_snapshot;
+use serde_json::Value;
+
+/// A project of document 000, of which only `quorate.yaml` is ours.
+fn document() -> House {
+    let house = House::empty();
+    house.write("quorate.yaml", "name: breaks\ndefault: policies\n");
+    macro_rules! copied {
+        ($($path:literal),*) => { $(house.write($path, include_str!(concat!("../../project/tests/document_000/", $path)));)* };
+    }
+    copied!(
+        "agents/agents.yaml",
+        "policies/classify.yaml",
+        "policies/routing_policies.yaml",
+        "policies/small_cash_break.yaml",
+        "policies/large_derivative_break.yaml",
+        "policies/medium_with_expansion.yaml"
+    );
+    house
+}
+
+/// What became of a piece of work: the path, how many agents it took, the decision, and why others did not run.
+fn path(house: &House, work: &str) -> String {
+    let output = house.run(&["run", ".", "--json", "-i", work], "");
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut told = format!(
+        "{}: {}\n{} of {} agents, {} side by side: {} {}",
+        text(&run["target"]),
+        text(&run["execution_path"]),
+        run["agents_invoked"],
+        run["agents_known"],
+        run["parallel_steps"],
+        text(&run["decision"]["action"]),
+        run["decision"]["confidence"],
+    );
+    for task in run["tasks"].as_array().unwrap().iter().filter(|task| task["status"] != "succeeded") {
+        told += &format!("\n{} {}: {}", text(&task["id"]), text(&task["status"]), text(&task["cause"]));
+    }
+    told
+}
+
+#[test]
+fn a_small_cash_break_takes_three_agents() {
+    let house = document();
+    let work = r#"{"break_type": "CASH_RECONCILIATION", "amount_diff": 1200, "asset_class": "FX", "within_rounding_tolerance": true}"#;
+    assert_snapshot!(path(&house, work), @"
+    small_cash_break: N1 -> N2 -> N3 -> Decision
+    3 of 7 agents, 0 side by side: AUTO_RESOLVE null
+    ");
+    let work = r#"{"break_type": "CASH_RECONCILIATION", "amount_diff": 1200, "asset_class": "FX", "within_rounding_tolerance": false}"#;
+    assert_snapshot!(path(&house, work), @"
+    small_cash_break: N1 -> N2 -> N3 -> Decision -> review
+    3 of 7 agents, 0 side by side: HIL_REVIEW null
+    review asking:
+    ");
+    // What the rules do not say is not known, and nothing is resolved by that.
+    assert_snapshot!(path(&house, r#"{"break_type": "CASH_RECONCILIATION", "amount_diff": 1200, "asset_class": "FX"}"#), @"
+    small_cash_break: N1 -> N2 -> N3 -> Decision -> review
+    3 of 7 agents, 0 side by side: HIL_REVIEW null
+    review asking:
+    ");
+}
+
+#[test]
+fn a_large_derivative_takes_all_seven_three_of_them_side_by_side() {
+    let house = document();
+    let work = r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 250000, "asset_class": "DERIVATIVE"}"#;
+    assert_snapshot!(path(&house, work), @r#"
+    large_derivative_break: N1 -> N2 -> [N3 || N4 || N5] -> N6 -> N7 -> Decision -> review
+    7 of 7 agents, 3 side by side: ESCALATE "0.7"
+    review asking:
+    "#);
+}
+
+#[test]
+fn a_medium_break_takes_three_agents_or_six() {
+    let house = document();
+    let work = |rest: &str| format!(r#"{{"break_type": "BROKER_VS_INTERNAL", "amount_diff": 45000, {rest}}}"#);
+    assert_snapshot!(path(&house, &work(r#""within_tolerance": true, "confidence": 0.86, "rules_failed": false"#)), @r#"
+    medium_with_expansion: BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE -> Decision
+    3 of 7 agents, 0 side by side: AUTO_RESOLVE "0.86"
+    "#);
+    assert_snapshot!(path(&house, &work(r#""within_tolerance": true, "confidence": 0.84, "rules_failed": false"#)), @r#"
+    medium_with_expansion: BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE -> [MATCHING_CORRELATION || PATTERN_INTELLIGENCE] -> DECISIONING -> Decision -> review
+    6 of 7 agents, 2 side by side: ESCALATE "0.7"
+    review asking:
+    "#);
+    assert_snapshot!(path(&house, &work(r#""within_tolerance": false, "rules_failed": true"#)), @r#"
+    medium_with_expansion: BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE -> [MATCHING_CORRELATION || PATTERN_INTELLIGENCE] -> DECISIONING -> Decision -> review
+    6 of 7 agents, 2 side by side: ESCALATE "0.7"
+    review asking:
+    "#);
+    // The document leaves this one open: people decide.
+    assert_snapshot!(path(&house, &work(r#""within_tolerance": true, "confidence": 0.85, "rules_failed": false"#)), @"
+    medium_with_expansion: BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE -> Decision -> review
+    3 of 7 agents, 0 side by side: HIL_REVIEW null
+    review asking:
+    ");
+    assert_snapshot!(path(&house, &work(r#""within_tolerance": true, "rules_failed": false"#)), @"
+    medium_with_expansion: BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE -> Decision -> review
+    3 of 7 agents, 0 side by side: HIL_REVIEW null
+    review asking:
+    ");
+}
+
+#[test]
+fn optional_agents_run_where_nothing_was_decided_without_them() {
+    let house = document();
+    let work = |confidence: &str| {
+        format!(
+            r#"{{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 100, "asset_class": "FX", "within_tolerance": true, "confidence": {confidence}}}"#
+        )
+    };
+    assert_snapshot!(path(&house, &work("0.95")), @r#"
+    TRADE_OMS_MISMATCH/LOW_RISK: BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE -> Decision
+    3 of 7 agents, 0 side by side: AUTO_RESOLVE "0.95"
+    "#);
+    assert_snapshot!(path(&house, &work("0.9")), @"
+    TRADE_OMS_MISMATCH/LOW_RISK: BREAK_INGESTION -> DATA_ENRICHMENT -> [RULES_TOLERANCE || MATCHING_CORRELATION] -> PATTERN_INTELLIGENCE -> Decision -> review
+    5 of 7 agents, 2 side by side: HIL_REVIEW null
+    review asking:
+    ");
+}
+
+#[test]
+fn work_without_a_policy_goes_to_people_with_the_reason() {
+    let house = document();
+    assert_snapshot!(path(&house, r#"{"break_type": "CASH_BREAK", "asset_class": "FX"}"#), @"
+    no_policy: no_policy -> Decision -> review
+    0 of 7 agents, 0 side by side: HIL_REVIEW null
+    review asking:
+    ");
+    assert_snapshot!(house.type_in("runs explain last"), @"
+    Run <id> waits for an answer to review (“What is to be done? The decision is left to people.”).
+
+    The decision is HIL_REVIEW:
+      not AUTO_RESOLVE: no checkpoint of this plan takes it by itself
+      not ESCALATE: no checkpoint of this plan takes it by itself
+      not REJECTED: no checkpoint of this plan takes it by itself
+
+    How it came there:
+         1  <took>  eve started it, at <time>
+                     exposure is 0: `abs(default(amount_diff, 0))`, where amount_diff is missing
+                     risk_tier is LOW: row 1 holds, `exposure < 5000`, where exposure is 0
+                     the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'CASH_BREAK', risk_tier is 'LOW', asset_class is 'FX'
+                     the rule medium_with_expansion does not hold, `break_type == 'BROKER_VS_INTERNAL' and risk_tier == 'MEDIUM'`: break_type is 'CASH_BREAK', risk_tier is 'LOW'
+                     the rule small_cash_break does not hold, `break_type == 'CASH_RECONCILIATION' and risk_tier == 'LOW'`: break_type is 'CASH_BREAK', risk_tier is 'LOW'
+                     no policy, so people decide: there is none for break_type is CASH_BREAK, risk_tier is LOW
+         2  <took>  no_policy waits until <time>
+         3  <took>  no_policy goes on
+         4  <took>  decided: HIL_REVIEW
+         5  <took>  the decision HIL_REVIEW added review
+         6  <took>  review asks: What is to be done? The decision is left to people.
+    exit 0
+    ");
+    // What comes in has to look like work.
+    assert_snapshot!(house.type_in("run policies -i '{\"amount_diff\": \"much\"}'"), @r#"
+    err: error: the plan `no_policy` cannot begin: `input.amount_diff` should be a number, but is "much"
+    exit 3
+    "#);
+}
+
+#[test]
+fn a_plan_is_shown_before_it_runs() {
+    let house = document();
+    assert_snapshot!(house.type_in("check"), @"
+    5 policies and 7 agents: all is well
+    exit 0
+    ");
+    assert_snapshot!(house.type_in("policy list"), @"
+    TRADE_OMS_MISMATCH/HIGH_RISK	6	0	5
+    TRADE_OMS_MISMATCH/LOW_RISK	3	2	5
+    large_derivative_break	7	0	6
+    medium_with_expansion	3	3	6
+    small_cash_break	3	0	4
+    exit 0
+    ");
+    assert_snapshot!(house.type_in("policy plan -i '{\"break_type\": \"BROKER_VS_INTERNAL\", \"amount_diff\": 45000, \"asset_class\": \"FX\"}'"), @"
+    exposure is 45000: `abs(default(amount_diff, 0))`, where amount_diff is 45000
+    risk_tier is MEDIUM: row 2 holds, `exposure < 100000`, where exposure is 45000
+    the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'BROKER_VS_INTERNAL', risk_tier is 'MEDIUM', asset_class is 'FX'
+    policy medium_with_expansion: the rule medium_with_expansion holds, `break_type == 'BROKER_VS_INTERNAL' and risk_tier == 'MEDIUM'`, where break_type is 'BROKER_VS_INTERNAL', risk_tier is 'MEDIUM'
+
+                     [ BREAK_INGESTION ]
+                              │
+                              ▼
+                     [ DATA_ENRICHMENT ]
+                              │
+                              ▼
+                     [ RULES_TOLERANCE ]
+                ┌─────────────┴─────────────┐
+                ▼                           ▼
+    [ MATCHING_CORRELATION  ]   [ PATTERN_INTELLIGENCE  ]
+                └─────────────┬─────────────┘
+                              ▼
+                       [ DECISIONING ]
+                         [ review  ]
+
+    after RULES_TOLERANCE: `within_tolerance and confidence > 0.85`: AUTO_RESOLVE
+    after RULES_TOLERANCE: `rules_failed or confidence < 0.85`: MATCHING_CORRELATION and PATTERN_INTELLIGENCE as well
+    after MATCHING_CORRELATION and PATTERN_INTELLIGENCE: DECISIONING as well
+    after DECISIONING: what DECISIONING says
+    otherwise: HIL_REVIEW
+    exit 0
+    ");
+    assert_snapshot!(house.type_in("policy plan -i '{\"amount_diff\": \"much\"}'"), @r#"
+    err: error: `input.amount_diff` should be a number, but is "much"
+    err: hint: `input` in the folder `policies` says what work looks like
+    exit 3
+    "#);
+    assert_snapshot!(house::house().type_in("policy list"), @"
+    err: error: this project has no policies
+    err: hint: write one in the folder `policies`; `quorate schema policies` says what may stand there
+    exit 4
+    ");
+}
+
+#[test]
+fn every_record_of_a_file_gets_its_own_policy() {
+    let house = document();
+    let small = r#"{"break_type": "CASH_RECONCILIATION", "amount_diff": 12, "asset_class": "FX", "within_rounding_tolerance": true}"#;
+    house.write("breaks.jsonl", &format!("{small}\n{{\"break_type\": \"CASH_BREAK\", \"asset_class\": \"FX\"}}\n{small}\n"));
+    assert_snapshot!(house.type_in("run policies --each breaks.jsonl --jobs 1 --out out.jsonl"), @"
+    err: policies of 3 records: 2 succeeded, 1 wait for people
+    exit 5
+    ");
+    assert_snapshot!(house.type_in("runs list").lines().filter_map(|line| line.split('\t').nth(1)).collect::<Vec<_>>().join(" "), @"small_cash_break no_policy small_cash_break");
+}
