@@ -22,6 +22,7 @@ pub mod draft;
 mod event;
 mod facts;
 mod ids;
+mod outlook;
 mod payload;
 mod plan;
 mod run;
@@ -37,6 +38,7 @@ pub use event::{
     RunStatus, Said, Signal, Skill, Start, TaskRef, ToolUse, Usage, Verdict,
 };
 pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
+pub use outlook::{CheckpointView, Place, ThenView};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};
 pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASK_SKILLS, MAX_TASKS, Plan, Problem};
 pub use run::{Asks, Corrupt, Delegation, MAX_INSTANCES, NOBODY, Progress, Run, TaskStatus, TaskView};

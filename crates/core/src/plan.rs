@@ -250,6 +250,12 @@ impl Plan {
         &self.name
     }
 
+    /// What the profile of its work looks like.
+    #[must_use]
+    pub fn profile(&self) -> &Type {
+        &self.profile
+    }
+
     /// What its input is declared to be.
     #[must_use]
     pub fn input(&self) -> &Type {

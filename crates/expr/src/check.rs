@@ -81,6 +81,13 @@ impl Checked {
         (read != NO_SLOT).then_some(read as usize)
     }
 
+    /// What is declared of a slot.
+    #[must_use]
+    pub fn slot_type(&self, slot: usize) -> &Type {
+        let node = self.reads.iter().position(|read| *read as usize == slot);
+        node.map_or(&Type::Any, |node| &self.types[node])
+    }
+
     /// Shows what a part reads.
     pub(crate) fn each_slot(&self, part: NodeId, see: &mut dyn FnMut(usize)) {
         self.ast.each(part, &mut |node| self.slot_of(node).into_iter().for_each(&mut *see));

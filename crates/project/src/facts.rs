@@ -142,6 +142,25 @@ impl Formula {
         Some(Formula { checked, places })
     }
 
+    /// What it is when it is evaluated.
+    pub(crate) fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    /// What its slots read, each by a name that is the same wherever the same is read.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = String> {
+        let name = |root: String, path: &[Segment]| {
+            path.iter().fold(root, |name, step| match step {
+                Segment::Field(field) => format!("{name}.{field}"),
+                Segment::Index(index) => format!("{name}[{index}]"),
+            })
+        };
+        self.places.iter().map(move |place| match place {
+            Place::Input(path) => name("input".to_owned(), path),
+            Place::Profile(field, path) => name(format!("profile {field}"), path),
+        })
+    }
+
     /// As it is written.
     pub(crate) fn text(&self) -> &str {
         self.checked.ast().source().trim()

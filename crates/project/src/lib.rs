@@ -11,6 +11,7 @@ mod classify;
 mod facts;
 mod files;
 mod graph;
+mod lint;
 mod lower;
 mod models;
 mod pick;

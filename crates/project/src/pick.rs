@@ -22,7 +22,7 @@ const USUAL_KEYS: [&str; 2] = ["break_type", "risk_tier"];
 /// How the first of these is called in the profile of a single policy.
 const FIRST_KEY: &str = "type";
 /// The key of what has no policy of its own.
-const OTHERS: &str = "default";
+pub(crate) const OTHERS: &str = "default";
 /// Rules that are told of because they did not hold.
 const MAX_PASSED: usize = 12;
 /// What the plan of work without a policy is called.
@@ -33,26 +33,28 @@ pub const NO_POLICY: &str = "no_policy";
 pub struct Policies {
     /// The policies, by name.
     pub list: BTreeMap<String, Policy>,
-    keys: Vec<Key>,
-    rules: Vec<Rule>,
-    keyed: BTreeMap<(String, Option<String>), String>,
-    default: Option<String>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) keyed: BTreeMap<(String, Option<String>), String>,
+    pub(crate) default: Option<String>,
     no_policy: Option<Arc<Plan>>,
+    /// What the first key is in the profiles of single policies.
+    pub(crate) profiled: Vec<(String, usize, quorate_expr::Span)>,
     /// How many agents the project has.
     agents: usize,
 }
 
 /// A field by which policies are looked up.
 #[derive(Clone, Debug)]
-struct Key {
-    name: String,
-    formula: Formula,
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) formula: Formula,
 }
 
 #[derive(Clone, Debug)]
-struct Rule {
+pub(crate) struct Rule {
     name: String,
-    when: Option<Formula>,
+    pub(crate) when: Option<Formula>,
     policy: String,
 }
 
@@ -257,7 +259,7 @@ impl Reading<'_> {
                 continue;
             }
             let mut problems = Vec::new();
-            let made = policy::policy(id, node, &self.files[*file], &self.around, &mut problems);
+            let made = policy::policy(id, node, (*file, &self.files[*file], *span), &self.around, &mut problems);
             problems.into_iter().for_each(|problem| tell(*file, problem));
             policies.list.extend(made.map(|made| (id.clone(), made)));
             match keys {
@@ -305,7 +307,9 @@ impl Reading<'_> {
                 let stem = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(&**path, |(stem, _)| stem);
                 let id = POLICIES.get(tree, "id").and_then(Node::text).unwrap_or(stem).to_owned();
                 let profile = POLICIES.get(tree, "profile");
-                written.push(Written { file: *file, id, node: tree, profile, keys: None, first: tree.span, span: tree.span });
+                // A whole file underlined says less than its first word.
+                let span = tree.entries().first().map_or(tree.span, |(key, _)| key.span);
+                written.push(Written { file: *file, id, node: tree, profile, keys: None, first: span, span });
             }
         }
         written
@@ -387,9 +391,9 @@ impl Reading<'_> {
         for Written { file, id, profile, .. } in written.iter().filter(|policy| policy.profile.is_some()) {
             let entries = profile.map(Node::entries).unwrap_or_default();
             let mut parts = Vec::new();
-            for (key, value) in entries {
+            for (key, node) in entries {
                 // A number is an example of such work, and no condition.
-                let Some(text) = value.text().filter(|text| text.parse::<f64>().is_err() || value.style() != Some(Style::Plain)) else {
+                let Some(text) = node.text().filter(|text| text.parse::<f64>().is_err() || node.style() != Some(Style::Plain)) else {
                     continue;
                 };
                 let field = match (&*key.name, names.first()) {
@@ -408,6 +412,9 @@ impl Reading<'_> {
                     Type::Enum(values) => values.iter().find(|known| tier(known) == tier(text)).map_or(text, String::as_str),
                     _ => text,
                 };
+                if names.first().is_some_and(|first| first == field) {
+                    policies.profiled.push((value.to_owned(), *file, node.span));
+                }
                 parts.push(format!("{field} == '{}'", value.replace('\'', "")));
             }
             let condition = parts.join(" and ");
@@ -440,7 +447,7 @@ impl Reading<'_> {
 }
 
 /// A tier is called LOW, and its policies LOW_RISK.
-fn tier(name: &str) -> String {
+pub(crate) fn tier(name: &str) -> String {
     let name = name.to_ascii_uppercase();
     name.strip_suffix("_RISK").map_or_else(|| name.clone(), str::to_owned)
 }
@@ -461,7 +468,7 @@ impl Formula {
     }
 
     /// A condition that stands in no file.
-    fn written(text: &str, known: Known<'_>, problems: &mut Vec<Diagnostic>) -> Option<Formula> {
+    pub(crate) fn written(text: &str, known: Known<'_>, problems: &mut Vec<Diagnostic>) -> Option<Formula> {
         let checked = parse(text).map_err(|wrong| vec![wrong]).and_then(|ast| ast.check_condition(&known));
         match checked {
             Ok(checked) => Formula::made(checked, known),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, TaskDraft, ThenDraft, WorkDraft};
 use quorate_core::{Draft, Millis, Plan, Problem, Role};
-use quorate_expr::closest;
+use quorate_expr::{Span, closest};
 
 use crate::agents::AgentSpec;
 use crate::classify::Classifier;
@@ -34,6 +34,20 @@ pub struct Policy {
     pub plan: Arc<Plan>,
     /// Agents that run only where nothing decided before.
     pub on_demand: Vec<String>,
+    pub(crate) at: At,
+}
+
+/// Where a policy and its parts stand.
+#[derive(Clone, Debug)]
+pub(crate) struct At {
+    pub(crate) file: usize,
+    pub(crate) span: Span,
+    /// By checkpoint of the plan; nothing where nobody wrote it.
+    pub(crate) checkpoints: Vec<Option<Span>>,
+    /// Agents that may run and stand in a group as if they did.
+    pub(crate) grouped: Vec<(String, Span)>,
+    /// Whether it says what happens where nothing decides.
+    pub(crate) otherwise: bool,
 }
 
 /// What lies around a policy.
@@ -66,6 +80,8 @@ struct Lowering<'a, 'b> {
     checkpoints: Vec<(CheckpointDraft, Option<&'a Node>)>,
     /// How many of these somebody wrote.
     written: usize,
+    /// Agents that may run and stand in a group.
+    grouped: Vec<(String, Span)>,
     /// Which task an agent has.
     ids: BTreeMap<String, String>,
     deciding: String,
@@ -73,10 +89,17 @@ struct Lowering<'a, 'b> {
 }
 
 /// Makes a plan of a policy whose shape was checked.
-pub(crate) fn policy(id: &str, node: &Node, file: &Source, around: &Around<'_>, problems: &mut Vec<Diagnostic>) -> Option<Policy> {
+pub(crate) fn policy(
+    id: &str,
+    node: &Node,
+    (number, file, span): (usize, &Source, Span),
+    around: &Around<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Policy> {
     let deciding = POLICY.get(node, "deciding_agent").and_then(Node::text).or(around.deciding).unwrap_or(DECIDING_AGENT).to_owned();
     let (members, checkpoints, ids) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut lowering = Lowering { around, node, members, checkpoints, written: 0, ids, deciding, problems: Vec::new() };
+    let mut lowering =
+        Lowering { around, node, members, checkpoints, written: 0, grouped: Vec::new(), ids, deciding, problems: Vec::new() };
     match POLICY.get(node, "routing") {
         Some(routing) if ROUTING.get(routing, "phase_1").is_some() => lowering.phases(routing),
         Some(routing) => lowering.routed(routing),
@@ -95,11 +118,19 @@ pub(crate) fn policy(id: &str, node: &Node, file: &Source, around: &Around<'_>, 
     let said = lowering.problems.iter().any(|problem| problem.code == "D001");
     lowering.problems.extend(found.into_iter().filter(|problem| !said || problem.code != "P002"));
     let sound = !lowering.problems.iter().any(Diagnostic::is_error);
+    let at = At {
+        file: number,
+        span,
+        checkpoints: lowering.checkpoints.iter().map(|(_, node)| node.map(|node| node.span)).collect(),
+        grouped: std::mem::take(&mut lowering.grouped),
+        otherwise: lowering.get("otherwise").is_some(),
+    };
     let on_demand = lowering.members.iter().filter(|member| member.role == Role::Catalogue).map(|member| member.agent.clone());
     let policy = compiled.ok().filter(|_| sound).map(|plan| Policy {
         description: POLICY.get(node, "description").and_then(Node::text).map(str::to_owned),
         plan: Arc::new(plan),
         on_demand: on_demand.collect(),
+        at,
     });
     problems.append(&mut lowering.problems);
     policy
@@ -246,6 +277,9 @@ impl<'a> Lowering<'a, '_> {
                 if !met.insert(position) {
                     self.problems.push(Diagnostic::error("D002", format!("`{name}` is in two groups")).at(item.span));
                     continue;
+                }
+                if self.members[position].role == Role::Catalogue {
+                    self.grouped.push((name.to_owned(), item.span));
                 }
                 members.push(position);
             }

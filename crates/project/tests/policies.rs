@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use quorate_core::draft::{CheckpointDraft, WorkDraft};
 use quorate_core::{Draft, Payload, Role};
-use quorate_project::{Checked, Look, Project, Source};
+use quorate_expr::MAX_TRIES;
+use quorate_project::{Checked, Diagnostic, Look, Project, Source};
 
 /// The project of these files, each after a line `--- path`.
 fn project(text: &str) -> Checked {
@@ -534,4 +535,105 @@ rules: [{ when: amuont > 5, policy: CASH/LOW }]
        |
        = help: known here: risk_tier, break_type, input, profile
     ");
+}
+
+// -- what is odd about them
+
+/// What the linter finds, a line each.
+fn linted(checked: &Checked) -> String {
+    assert!(checked.is_sound(), "{}", shown(checked));
+    let line = |problem: &Diagnostic| {
+        let file = &checked.files[problem.file];
+        let (line, column) = problem.span.map_or((0, 0), |span| file.lines().place(span.start));
+        format!("{}:{line}:{column} {} {} | {}\n", file.path, problem.code, problem.message, problem.help.as_deref().unwrap_or_default())
+    };
+    checked.project.lint(MAX_TRIES).iter().map(line).collect()
+}
+
+#[test]
+fn the_linter_finds_what_document_000_leaves_open() {
+    let checked = Project::read(document(&[]), &["std.echo", "std.set"]);
+    insta::assert_snapshot!(linted(&checked), @"
+    policies/routing_policies.yaml:3:5 L009 there is no policy for work whose break_type is TRADE_OMS_MISMATCH and whose risk_tier is MEDIUM | people decide on it; write one, or a `default`
+    policies/routing_policies.yaml:3:5 L009 there is no policy for work whose break_type is none of TRADE_OMS_MISMATCH, CASH_RECONCILIATION, BROKER_VS_INTERNAL | people decide on it; write a `default`
+    policies/routing_policies.yaml:13:12 L011 `MATCHING_CORRELATION` stands in a group, and runs only where nothing decided before | let it be mandatory, or give it `when`, if it is to run beside the others
+    policies/small_cash_break.yaml:2:9 L009 there is no policy for work whose break_type is CASH_RECONCILIATION and whose risk_tier is MEDIUM or HIGH | people decide on it; write one, or a `default`
+    policies/medium_with_expansion.yaml:2:9 L009 there is no policy for work whose break_type is BROKER_VS_INTERNAL and whose risk_tier is LOW or HIGH | people decide on it; write one, or a `default`
+    policies/medium_with_expansion.yaml:13:5 L004 after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is 0.85 and RULES_TOLERANCE.rules_failed is false; or where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is missing and RULES_TOLERANCE.rules_failed is false | people are asked then (HIL_REVIEW); say so with `otherwise: HIL_REVIEW`, or close the gap
+    ");
+}
+
+#[test]
+fn the_linter_finds_what_can_never_or_always_hold_and_what_nothing_is_left_for() {
+    let policy = |checkpoints: &[&str]| {
+        let line = |checkpoint: &&str| format!("      - {{ after: RULES_TOLERANCE, {checkpoint} }}\n");
+        let lines: String = checkpoints.iter().map(line).collect();
+        linted(&with(&format!(
+            "policies:
+  default:
+    mandatory_agents: [RULES_TOLERANCE, DECISIONING]
+    decision_checkpoints:
+{lines}"
+        )))
+    };
+    // Two parts, each of which may hold, and never both.
+    insta::assert_snapshot!(policy(&["condition: confidence > 0.9 and confidence < 0.5, action: AUTO_RESOLVE"]), @"policies/p.yaml:5:9 L001 `confidence > 0.9 and confidence < 0.5` can never hold, so nothing follows from checkpoint_1 | leave it out, or look at what it reads");
+    insta::assert_snapshot!(policy(&["condition: defined(confidence) or not defined(confidence), action: REJECTED"]), @"policies/p.yaml:5:9 L002 `defined(confidence) or not defined(confidence)` always holds | write `always`, if that is meant");
+    insta::assert_snapshot!(policy(&[
+        "condition: confidence > 0.5, action: HIL_REVIEW",
+        "condition: confidence > 0.9, action: AUTO_RESOLVE",
+        "condition: confidence <= 0.5, action: ESCALATE",
+    ]), @"
+    policies/p.yaml:5:9 L007 DECISIONING must run, and checkpoint_1 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
+    policies/p.yaml:5:9 L004 after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.confidence is missing | people are asked then (HIL_REVIEW); say so with `otherwise: HIL_REVIEW`, or close the gap
+    policies/p.yaml:6:9 L003 nothing is left for checkpoint_2: where it holds, checkpoint_1 decides before it, or is unknown | let it stand before the others, or leave it out
+    policies/p.yaml:7:9 L007 DECISIONING must run, and checkpoint_3 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
+    ");
+    // Closed for numbers, and for what is not there.
+    insta::assert_snapshot!(policy(&[
+        "condition: confidence > 0.5, action: AUTO_RESOLVE",
+        "condition: 'default(confidence, 0) <= 0.5', action: ESCALATE",
+    ]), @"
+    policies/p.yaml:5:9 L007 DECISIONING must run, and checkpoint_1 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
+    policies/p.yaml:6:9 L007 DECISIONING must run, and checkpoint_2 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
+    ");
+}
+
+#[test]
+fn the_linter_finds_work_without_a_policy() {
+    let checked = with(
+        "input: { break_type: { enum: [CASH, TRADE, FX] }, amount: number }
+classify: { risk_tier: [{ when: amount < 5, then: LOW }, { when: amount < 50, then: MEDIUM }, { then: HIGH }] }
+policies:
+  CASH: { LOW_RISK: { mandatory_agents: [RULES_TOLERANCE] } }
+  TRADE: { HIGH: { mandatory_agents: [RULES_TOLERANCE] }, default: { mandatory_agents: [DECISIONING] } }
+",
+    );
+    insta::assert_snapshot!(linted(&checked), @"
+    policies/p.yaml:4:11 L009 there is no policy for work whose break_type is CASH and whose risk_tier is MEDIUM or HIGH | people decide on it; write one, or a `default`
+    policies/p.yaml:4:11 L009 there is no policy for work whose break_type is FX and whose risk_tier is LOW or MEDIUM or HIGH | people decide on it; write one, or a `default`
+    ");
+}
+
+#[test]
+fn two_hundred_policies_are_linted_within_their_tries() {
+    let mut policies = String::from("input: { break_type: text, risk_tier: { enum: [LOW, MEDIUM, HIGH, CRITICAL] } }\npolicies:\n");
+    for kind in 0..50 {
+        writeln!(policies, "  TYPE{kind}:").unwrap();
+        for tier in ["LOW", "MEDIUM", "HIGH", "CRITICAL"] {
+            writeln!(policies, "    {tier}:\n      mandatory_agents: [DATA_ENRICHMENT, RULES_TOLERANCE]\n      decision_checkpoints:")
+                .unwrap();
+            for step in 0..4 {
+                let condition = format!("within_tolerance and confidence > 0.{}", 9 - step);
+                writeln!(policies, "        - {{ after: RULES_TOLERANCE, condition: {condition}, action: AUTO_RESOLVE }}").unwrap();
+            }
+        }
+    }
+    let checked = with(&policies);
+    assert!(checked.is_sound(), "{}", shown(&checked));
+    assert_eq!(checked.project.policies.list.len(), 200);
+    let found = checked.project.lint(2_000);
+    assert!(!found.is_empty() && found.iter().all(|problem| problem.code != "L000"));
+    // And what would take more says so.
+    assert!(checked.project.lint(1).iter().any(|problem| problem.code == "L000"));
 }

@@ -960,7 +960,8 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
       graph        Draws a workflow, or a run of one
       runs         Lists runs, shows them, and brings them on
       approvals    Lists what people are asked, and answers it
-      policy       Lists policies, and shows what a piece of work would come to
+      policy       Lists policies, looks for what is odd about them, and shows what
+                   a piece of work would come to
       agents       Lists agents, asks how they are, calls them, drains them
       skills       Lists skills, shows what they say, checks them
       audit        Checks the journal, and prints all of it

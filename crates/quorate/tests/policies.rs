@@ -233,3 +233,64 @@ fn every_record_of_a_file_gets_its_own_policy() {
     ");
     assert_snapshot!(house.type_in("runs list").lines().filter_map(|line| line.split('\t').nth(1)).collect::<Vec<_>>().join(" "), @"small_cash_break no_policy small_cash_break");
 }
+
+#[test]
+fn what_is_odd_about_policies_is_shown_before_they_run() {
+    let house = document();
+    let told = house.type_in("policy lint --strict");
+    let codes: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("err: warning[")?.get(..4)).collect();
+    assert_eq!(codes.len(), 6, "{told}");
+    assert_snapshot!(told, @r#"
+    5 policies: 6 oddities
+    err: warning[L009]: there is no policy for work whose break_type is none of TRADE_OMS_MISMATCH, BROKER_VS_INTERNAL, CASH_RECONCILIATION
+    err:  --> policies/large_derivative_break.yaml:1:1
+    err:   |
+    err: 1 | profile:
+    err:   | ^^^^^^^
+    err:   |
+    err:   = help: people decide on it; write a `default`
+    err:
+    err: warning[L009]: there is no policy for work whose break_type is BROKER_VS_INTERNAL and whose risk_tier is LOW or HIGH
+    err:  --> policies/medium_with_expansion.yaml:2:9
+    err:   |
+    err: 2 |   type: BROKER_VS_INTERNAL
+    err:   |         ^^^^^^^^^^^^^^^^^^
+    err:   |
+    err:   = help: people decide on it; write one, or a `default`
+    err:
+    err: warning[L004]: after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is 0.85 and RULES_TOLERANCE.rules_failed is false; or where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is missing and RULES_TOLERANCE.rules_failed is false
+    err:   --> policies/medium_with_expansion.yaml:13:5
+    err:    |
+    err: 13 | /     condition: "within_tolerance and confidence > 0.85"
+    err: 14 | |     action: AUTO_RESOLVE
+    err:    | |________________________^
+    err:    |
+    err:    = help: people are asked then (HIL_REVIEW); say so with `otherwise: HIL_REVIEW`, or close the gap
+    err:
+    err: warning[L009]: there is no policy for work whose break_type is TRADE_OMS_MISMATCH and whose risk_tier is MEDIUM
+    err:  --> policies/routing_policies.yaml:3:5
+    err:   |
+    err: 3 |     LOW_RISK:
+    err:   |     ^^^^^^^^
+    err:   |
+    err:   = help: people decide on it; write one, or a `default`
+    err:
+    err: warning[L011]: `MATCHING_CORRELATION` stands in a group, and runs only where nothing decided before
+    err:   --> policies/routing_policies.yaml:13:12
+    err:    |
+    err: 13 |         - [MATCHING_CORRELATION, RULES_TOLERANCE]
+    err:    |            ^^^^^^^^^^^^^^^^^^^^
+    err:    |
+    err:    = help: let it be mandatory, or give it `when`, if it is to run beside the others
+    err:
+    err: warning[L009]: there is no policy for work whose break_type is CASH_RECONCILIATION and whose risk_tier is MEDIUM or HIGH
+    err:  --> policies/small_cash_break.yaml:2:9
+    err:   |
+    err: 2 |   type: CASH_RECONCILIATION
+    err:   |         ^^^^^^^^^^^^^^^^^^^
+    err:   |
+    err:   = help: people decide on it; write one, or a `default`
+    exit 3
+    "#);
+    assert!(house.type_in("policy lint --json").ends_with("exit 0"));
+}

@@ -1,7 +1,7 @@
 //! `quorate check`: everything that is wrong with a project, at once.
 
-use quorate::project::{Graph, Source, Workflow};
-use serde_json::json;
+use quorate::project::{Diagnostic, Graph, Source, Workflow};
+use serde_json::{Value, json};
 
 use super::context::{Context, counted};
 use super::exit::{Exit, Outcome};
@@ -23,6 +23,25 @@ fn advice(workflow: &Workflow) -> String {
     if chosen && stages < tasks { format!("; as a dag it would take {stages} stages") } else { String::new() }
 }
 
+/// Mistakes as programs are told of them.
+pub(crate) fn told(files: &[Source], diagnostics: &[Diagnostic]) -> Vec<Value> {
+    let lines: Vec<_> = files.iter().map(Source::lines).collect();
+    let one = |diagnostic: &Diagnostic| {
+        let file = files.get(diagnostic.file);
+        let place = lines.get(diagnostic.file).zip(diagnostic.span).map(|(lines, span)| lines.place(span.start));
+        json!({
+            "code": diagnostic.code,
+            "severity": if diagnostic.is_error() { "error" } else { "warning" },
+            "file": file.map(|file| &*file.path),
+            "line": place.map(|(line, _)| line),
+            "column": place.map(|(_, column)| column),
+            "message": diagnostic.message,
+            "help": diagnostic.help,
+        })
+    };
+    diagnostics.iter().map(one).collect()
+}
+
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let folder = context.folder()?;
     let host = context.read(&folder)?;
@@ -31,27 +50,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let warnings = diagnostics.len() - errors;
     let wrong = errors > 0 || (arguments.strict && warnings > 0);
     if context.global.json {
-        let files = &host.checked.files;
-        let lines: Vec<_> = files.iter().map(Source::lines).collect();
-        let shown: Vec<_> = diagnostics
-            .iter()
-            .map(|diagnostic| {
-                let file = files.get(diagnostic.file);
-                let place = lines.get(diagnostic.file).zip(diagnostic.span).map(|(lines, span)| lines.place(span.start));
-                json!({
-                    "code": diagnostic.code,
-                    "severity": if diagnostic.is_error() { "error" } else { "warning" },
-                    "file": file.map(|file| &*file.path),
-                    "line": place.map(|(line, _)| line),
-                    "column": place.map(|(_, column)| column),
-                    "message": diagnostic.message,
-                    "help": diagnostic.help,
-                })
-            })
-            .collect();
+        let shown = told(&host.checked.files, diagnostics);
         context.screen.out(&json!({ "schema": "quorate.check/1", "ok": !wrong, "diagnostics": shown }).to_string());
     } else {
-        context.show_diagnostics(&host, false);
+        context.show_diagnostics(&host.checked.files, diagnostics.iter());
         let project = host.project();
         if errors == 0 {
             let agents = if project.agents.is_empty() { "no agents of its own".to_owned() } else { counted(project.agents.len(), "agent") };

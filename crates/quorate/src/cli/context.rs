@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use quorate::host::{DATA_FOLDER, Host, open_journal};
 
-use quorate::project::{Look, PROJECT_FILE, Project, standing};
+use quorate::project::{Diagnostic, Look, PROJECT_FILE, Project, Source, standing};
 use quorate::{
     Digest, Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Opened, Payload, Person, Plan, Refusal,
     Run, RunId, SqliteJournal, SqliteReader, Wanted,
@@ -141,7 +141,7 @@ impl Context {
     pub(crate) fn host(&self, folder: &Path) -> Result<Host, Problem> {
         let host = self.read(folder)?;
         if !host.checked.is_sound() {
-            self.show_diagnostics(&host, true);
+            self.show_diagnostics(&host.checked.files, host.checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()));
             let errors = host.checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
             let problem = Problem::new(Exit::Invalid, format!("the project has {}", counted(errors, "mistake")));
             return Err(problem.hint("a project runs without mistakes only; `quorate check` shows warnings as well"));
@@ -158,18 +158,17 @@ impl Context {
         Ok(host)
     }
 
-    pub(crate) fn show_diagnostics(&self, host: &Host, errors_only: bool) {
+    pub(crate) fn show_diagnostics<'a>(&self, files: &[Source], wanted: impl Iterator<Item = &'a Diagnostic>) {
         /// More than anybody reads at once.
         const SHOWN: usize = 25;
         let look = Look { color: self.screen.err_color, width: self.screen.width };
-        let wanted = host.checked.diagnostics.iter().filter(|diagnostic| !errors_only || diagnostic.is_error());
         let (shown, more): (Vec<_>, Vec<_>) = wanted.enumerate().partition(|(position, _)| *position < SHOWN);
         for (_, diagnostic) in shown {
-            self.screen.picture(&diagnostic.render(&host.checked.files, &look));
+            self.screen.picture(&diagnostic.render(files, &look));
             self.screen.err("");
         }
         if !more.is_empty() {
-            self.screen.err(&format!("… and {} more; `quorate check --json` has them all\n", more.len()));
+            self.screen.err(&format!("… and {} more; with --json all of them are told\n", more.len()));
         }
     }
 
@@ -311,9 +310,10 @@ pub(crate) fn plan_of(reader: &Reader, run: RunId, entries: &[Entry]) -> Result<
 }
 
 pub(crate) fn counted(count: usize, thing: &str) -> String {
-    match (count, thing.strip_suffix("cy")) {
+    // A policy and an oddity end alike, and no thing here ends in a vowel and a y.
+    match (count, thing.strip_suffix('y')) {
         (1, _) => format!("one {thing}"),
-        (_, Some(stem)) => format!("{count} {stem}cies"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
         _ => format!("{count} {thing}s"),
     }
 }

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
+use quorate::expr::MAX_TRIES;
+use quorate::host::Host;
 use quorate::intake::Intake;
 use quorate::project::{Graph, Pick, Policy};
 use quorate::{Payload, Plan};
 use serde_json::{Value, json};
 
-use super::context::{Context, input};
+use super::check::told as told_of;
+use super::context::{Context, counted, input};
 use super::exit::{Exit, Outcome, Problem};
 use super::screen::Table;
 
-/// Lists policies, and shows what a piece of work would come to.
+/// Lists policies, looks for what is odd about them, and shows what a piece of work would come to.
 ///
 /// Example: quorate policy plan -i break.json
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,14 @@ enum Verb {
     ///
     /// Example: quorate policy list
     List,
+    /// Looks for what is odd about the policies: gaps, checkpoints that can never hold, work that none of them is for.
+    ///
+    /// Example: quorate policy lint --strict
+    Lint {
+        /// What is odd is a mistake.
+        #[arg(long)]
+        strict: bool,
+    },
     /// Shows what would be found out about a piece of work, which policy it would get and why, and what would run. Nothing is run.
     ///
     /// Example: quorate policy plan -i '{"break_type": "CASH_BREAK", "amount_diff": 1200}'
@@ -68,8 +79,24 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             table.show(&context.screen);
             Ok(Exit::Succeeded)
         }
+        Verb::Lint { strict } => Ok(lint(context, &host, *strict)),
         Verb::Plan { input: given } => plan(context, &intake, policies, &input(given.as_deref())?),
     }
+}
+
+fn lint(context: &Context, host: &Host, strict: bool) -> Exit {
+    let found = host.project().lint(MAX_TRIES);
+    let exit = if strict && !found.is_empty() { Exit::Invalid } else { Exit::Succeeded };
+    if context.global.json {
+        let told = told_of(&host.checked.files, &found);
+        context.screen.out(&json!({ "schema": "quorate.lint/1", "ok": exit == Exit::Succeeded, "diagnostics": told }).to_string());
+        return exit;
+    }
+    context.show_diagnostics(&host.checked.files, found.iter());
+    let policies = counted(host.project().policies.list.len(), "policy");
+    let odd = if found.is_empty() { "nothing is odd".to_owned() } else { counted(found.len(), "oddity") };
+    context.screen.out(&format!("{policies}: {odd}"));
+    exit
 }
 
 /// The tasks of a policy that are calls of agents: their names, and who does them.
