@@ -261,7 +261,8 @@ impl Linting<'_, '_> {
         let at_last = wanted.iter().any(|(view, _)| self.views[*view].after.is_empty());
         let stands = |task: &&str| {
             let mut stands = plan.ends_of(task);
-            if !before.contains(task) && !(at_last && plan.begins_with(task)) {
+            let has_ended = before.contains(task) || (at_last && plan.begins_with(task));
+            if !has_ended {
                 stands.push(Stand::Open);
             }
             stands
