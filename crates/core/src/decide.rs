@@ -725,6 +725,11 @@ impl Deciding<'_> {
         } else if let Some(ix) = agenda.fatal.take() {
             // What the run cannot do without has failed: nothing is decided on what is left.
             let task = self.run.reference(ix);
+            let plan = self.run.plan.clone();
+            if let Some(action) = plan.on_failure.as_ref().filter(|_| self.run.decision.is_none()) {
+                // Whoever that asks decides; no checkpoint does on what is left.
+                self.take(&plan, action.to_string(), None, Rule::Failed { task: task.clone() });
+            }
             self.conclude(Conclusion::Failed(task));
         } else if !agenda.checks.is_empty() {
             let mut checks = std::mem::take(&mut agenda.checks);
@@ -1034,6 +1039,14 @@ impl Deciding<'_> {
     }
 
     fn decide(&mut self, plan: &Plan, action: String, confidence: Option<quorate_expr::Decimal>, rule: Rule) {
+        self.take(plan, action, confidence, rule);
+        if plan.early_exit && self.run.count.open > 0 {
+            self.conclude(Conclusion::Decided);
+        }
+    }
+
+    /// Takes a decision, and opens what it opens.
+    fn take(&mut self, plan: &Plan, action: String, confidence: Option<quorate_expr::Decimal>, rule: Rule) {
         let looks = self.looks(plan);
         let not_taken = plan.actions.iter().filter(|other| ***other != *action).map(|other| not_taken(plan, other, &looks)).collect();
         let contributors = self.run.tasks.iter().enumerate().filter_map(|(ix, task)| {
@@ -1047,9 +1060,6 @@ impl Deciding<'_> {
         let reviews: Vec<u32> = plan.reviews.iter().filter(|(on, _)| **on == *action).map(|(_, node)| *node).collect();
         if !reviews.is_empty() {
             self.grow(Grower::Decision(action), &reviews);
-        }
-        if plan.early_exit && self.run.count.open > 0 {
-            self.conclude(Conclusion::Decided);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The decision of a run, with all that is needed to check it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use quorate_expr::Decimal;
@@ -65,8 +66,29 @@ pub enum Rule {
         /// The one that holds.
         behind: Arc<str>,
     },
+    /// Something failed that the run cannot do without.
+    Failed {
+        /// The task.
+        task: TaskRef,
+    },
     /// Nothing decided.
     Otherwise,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Checkpoint(checkpoint) => write!(f, "{checkpoint} holds"),
+            Rule::Followed { checkpoint, task } => write!(f, "{checkpoint} holds, and {} says so", task.id()),
+            Rule::NotFollowed { checkpoint, task, why } => write!(f, "{checkpoint} holds, and {} was to say it, but {why}", task.id()),
+            Rule::Unknown { checkpoint, behind } if **behind == *OTHERWISE => {
+                write!(f, "{checkpoint} is unknown, and nothing else decided")
+            }
+            Rule::Unknown { checkpoint, behind } => write!(f, "{checkpoint} is unknown, and stands before {behind}, which holds"),
+            Rule::Failed { task } => write!(f, "{} failed, without which nothing is decided", task.id()),
+            Rule::Otherwise => f.write_str("nothing else decided"),
+        }
+    }
 }
 
 /// A checkpoint that was looked at.

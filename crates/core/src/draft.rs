@@ -26,6 +26,9 @@ pub struct Draft {
     /// The decision when an unknown rule stands before one that holds; `HIL_REVIEW` where it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<String>,
+    /// The decision when something failed that the run cannot do without. Where it is not given, the run fails undecided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
     /// Approvals that a decision opens: action, then the task that asks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reviews: Vec<(String, String)>,

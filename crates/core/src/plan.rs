@@ -47,6 +47,7 @@ pub struct Plan {
     pub(crate) decides: bool,
     pub(crate) otherwise: Arc<str>,
     pub(crate) on_unknown: Arc<str>,
+    pub(crate) on_failure: Option<Arc<str>>,
     pub(crate) reviews: Vec<(Arc<str>, u32)>,
     pub(crate) actions: BTreeSet<Arc<str>>,
     pub(crate) early_exit: bool,
@@ -475,7 +476,9 @@ impl Compiler<'_> {
         let otherwise: Arc<str> = draft.otherwise.as_deref().unwrap_or(HIL_REVIEW).into();
         let on_unknown: Arc<str> = draft.on_unknown.as_deref().unwrap_or(HIL_REVIEW).into();
         let mut actions: BTreeSet<Arc<str>> = ACTIONS.into_iter().map(Arc::from).collect();
+        let on_failure: Option<Arc<str>> = draft.on_failure.as_deref().filter(|_| decides(draft)).map(Arc::from);
         actions.extend([otherwise.clone(), on_unknown.clone()]);
+        actions.extend(on_failure.clone());
         actions.extend(checkpoints.iter().filter_map(|checkpoint| match &checkpoint.then {
             Then::Decide(action) => Some(action.clone()),
             Then::Follow(_) | Then::Grow(_) => None,
@@ -491,6 +494,7 @@ impl Compiler<'_> {
             checkpoints,
             otherwise,
             on_unknown,
+            on_failure,
             reviews,
             actions,
             early_exit: !draft.no_early_exit,
@@ -535,6 +539,10 @@ impl Compiler<'_> {
         if draft.on_unknown.as_deref() == Some(AUTO_RESOLVE) {
             let help = format!("leave it out for {HIL_REVIEW}, or name another action");
             self.report("P003", "on_unknown", "what is unknown is never resolved by itself", Some(help));
+        }
+        if draft.on_failure.as_deref() == Some(AUTO_RESOLVE) {
+            let help = format!("leave it out, or name another action, such as {HIL_REVIEW}");
+            self.report("P003", "on_failure", "what failed is never resolved by itself", Some(help));
         }
         if draft.max_parallel == Some(0) {
             self.report(

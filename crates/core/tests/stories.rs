@@ -988,6 +988,57 @@ fn what_is_left_undecided_goes_to_people() {
     "#);
 }
 
+/// Two looks at one piece of work, of which the quicker one would resolve it.
+#[test]
+fn where_something_failed_that_must_not_people_decide_and_nothing_is_resolved() {
+    let mut draft = plan("enrich; rules; tell");
+    draft.tasks[2].role = Role::Finally;
+    draft.checkpoints = vec![checkpoint("rules", "within_tolerance", decide("AUTO_RESOLVE"))];
+    assert_snapshot!(Story::new(draft.clone()).play("fail enrich internal; ok tell"), @"
+    0 run of story starts
+    0 enrich starts #1
+    0 rules starts #1
+    0 enrich fails #1: internal
+    0 concluded: Failed(enrich)
+    0 tell starts #1
+    0 tell succeeds #1
+    0 run ends failed [enrich]
+    ");
+    draft.on_failure = Some("HIL_REVIEW".into());
+    assert_snapshot!(Story::new(draft.clone()).play("fail enrich internal; ok tell; answer review ann approve; show why"), @r#"
+      0 run of story starts
+      0 enrich starts #1
+      0 rules starts #1
+      0 enrich fails #1: internal
+      0 decided: HIL_REVIEW Failed { task: enrich }
+      0 Decision("HIL_REVIEW") adds ["review"]
+      0 concluded: Failed(enrich)
+      0 review asks: What is to be done? The decision is left to people.
+      0 tell starts #1
+      0 tell succeeds #1
+      0 ann answers review: approve (Accepted)
+      0 run ends failed [enrich]
+    confidence None
+    not AUTO_RESOLVE: checkpoint-1 was not reached: it is looked at after rules
+    not ESCALATE: no checkpoint of this plan takes it by itself
+    not REJECTED: no checkpoint of this plan takes it by itself
+    "#);
+    // What was decided before stays decided.
+    assert_snapshot!(Story::new(draft.clone()).play("ok rules {\"within_tolerance\": true}; ok tell"), @r#"
+    0 run of story starts
+    0 enrich starts #1
+    0 rules starts #1
+    0 rules succeeds #1
+    0 decided: AUTO_RESOLVE Checkpoint("checkpoint-1")
+    0 concluded: Decided
+    0 tell starts #1
+    0 tell succeeds #1
+    0 run ends succeeded []
+    "#);
+    draft.on_failure = Some("AUTO_RESOLVE".into());
+    assert_snapshot!(quorate_core::Plan::compile(&draft).unwrap_err()[0].to_string(), @"on_failure: what failed is never resolved by itself [P003]; leave it out, or name another action, such as HIL_REVIEW");
+}
+
 #[test]
 fn an_agent_that_answers_nonsense_does_not_decide() {
     let script = r#"ok N1; ok N2; ok N3 {"within_tolerance": false, "rules_failed": true, "confidence": 0.4}; ok N5; ok N4; ok N6 {"action": "SELL_ALL", "confidence": 2}; ok N7; show why"#;

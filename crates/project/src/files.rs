@@ -347,6 +347,11 @@ pub(crate) static WORKFLOW: Object = Object {
         field("checkpoints", Shape::List(&Shape::Object(&CHECKPOINT)), "Conditions that may decide.").or(&["decision_checkpoints"]),
         field("otherwise", Shape::Text, "The decision when nothing else decided."),
         field("on_unknown", Shape::Text, "The decision when an unknown condition stands before one that holds."),
+        field(
+            "on_failure",
+            Shape::Text,
+            "The decision when something failed that the run cannot do without; without it the run fails undecided.",
+        ),
         field("early_exit", Shape::Bool, "Whether a decision skips what has not started; true where it is not given."),
         field("approval_points", Shape::List(&Shape::Text), "Steps after which people are asked before the next ones start."),
         field("approval", Shape::Object(&APPROVAL), "How people are asked at the `approval_points`."),
@@ -608,6 +613,7 @@ pub(crate) static POLICY: Object = Object {
         field("finally", Shape::List(&MEMBERS), "Agents that run when it is decided, however."),
         field("otherwise", Shape::Text, "The decision when nothing else decided; `HIL_REVIEW` where it is not given."),
         field("on_unknown", Shape::Text, "The decision when an unknown condition stands before one that holds."),
+        field("on_failure", Shape::Text, "The decision when an agent failed that must run; `HIL_REVIEW` where it is not given."),
         field("early_exit_enabled", Shape::Bool, "Whether a decision skips what has not started; true where it is not given.")
             .or(&["early_exit"]),
         field("max_parallel", Shape::Whole(1, MAX), "How many agents run at once."),

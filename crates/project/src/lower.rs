@@ -150,6 +150,7 @@ pub(crate) fn workflow<'a>(id: &str, node: &'a Node, around: &Around<'_>, proble
         checkpoints,
         otherwise: fields.text("otherwise"),
         on_unknown: fields.text("on_unknown"),
+        on_failure: fields.text("on_failure"),
         no_early_exit: fields.get("early_exit").and_then(truth) == Some(false),
         max_parallel: if around.usual.one_at_a_time { Some(1) } else { fields.whole("max_parallel_tasks") },
         one_at_a_time: strategy.name == "sequential",

@@ -464,6 +464,8 @@ impl<'a> Lowering<'a, '_> {
             decides: true,
             otherwise: text("otherwise"),
             on_unknown: text("on_unknown"),
+            // What must run and failed leaves evidence that nothing is resolved on: people decide.
+            on_failure: Some(text("on_failure").unwrap_or_else(|| quorate_core::HIL_REVIEW.to_owned())),
             no_early_exit: self.get("early_exit_enabled").and_then(truth) == Some(false),
             max_parallel: self.get("max_parallel").and_then(number).and_then(|text| text.parse().ok()),
             timeout: self.get("timeout").and_then(duration).or(self.around.timeout),

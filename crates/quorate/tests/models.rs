@@ -103,7 +103,7 @@ fn a_model_judges_with_a_prompt_a_tool_and_a_declared_answer() {
     assert_snapshot!(keyed("runs explain last"), @r#"
     Run <id> waits for an answer to review (“What is to be done? The decision is left to people.”).
 
-    The decision is ESCALATE:
+    The decision is ESCALATE: checkpoint-1 holds.
       checkpoint-1 `verdict == 'break' and confidence > 0.9` holds (verdict is 'break', confidence is 0.93)
       not AUTO_RESOLVE: no checkpoint of this plan takes it by itself
       not HIL_REVIEW: no checkpoint of this plan takes it by itself

@@ -140,7 +140,7 @@ fn work_without_a_policy_goes_to_people_with_the_reason() {
     assert_snapshot!(house.type_in("runs explain last"), @"
     Run <id> waits for an answer to review (“What is to be done? The decision is left to people.”).
 
-    The decision is HIL_REVIEW:
+    The decision is HIL_REVIEW: nothing else decided.
       not AUTO_RESOLVE: no checkpoint of this plan takes it by itself
       not ESCALATE: no checkpoint of this plan takes it by itself
       not REJECTED: no checkpoint of this plan takes it by itself
@@ -165,6 +165,30 @@ fn work_without_a_policy_goes_to_people_with_the_reason() {
     err: error: the plan `no_policy` cannot begin: `input.amount_diff` should be a number, but is "much"
     exit 3
     "#);
+}
+
+/// Of the programs behind the document, one resolved a break by itself whose enrichment had failed.
+#[test]
+fn an_agent_that_fails_and_must_run_leaves_the_decision_to_people() {
+    let house = document();
+    let agents = include_str!("../../project/tests/document_000/agents/agents.yaml");
+    house.write(
+        "agents/agents.yaml",
+        &agents.replace("DATA_ENRICHMENT: { use: std.echo }", "DATA_ENRICHMENT: { use: std.fail, params: { message: the OMS is down } }"),
+    );
+    let work =
+        r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 100, "asset_class": "FX", "within_tolerance": true, "confidence": 0.99}"#;
+    assert_snapshot!(path(&house, work), @"
+    TRADE_OMS_MISMATCH/LOW_RISK: BREAK_INGESTION -> DATA_ENRICHMENT -> Decision -> review
+    2 of 7 agents, 0 side by side: HIL_REVIEW null
+    DATA_ENRICHMENT failed: internal: the OMS is down
+    RULES_TOLERANCE skipped: the run failed with DATA_ENRICHMENT
+    review asking:
+    ");
+    let explained = house.type_in("runs explain last");
+    assert!(explained.contains("not AUTO_RESOLVE: checkpoint_1 was not reached"), "{explained}");
+    assert_snapshot!(house.type_in("approvals approve last --as ann").lines().last().unwrap(), @"exit 0");
+    assert_snapshot!(house.type_in("runs list").lines().next().unwrap().split('\t').skip(1).take(2).collect::<Vec<_>>().join(" "), @"TRADE_OMS_MISMATCH/LOW_RISK failed");
 }
 
 #[test]

@@ -215,6 +215,7 @@ fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {
         draft.checkpoints.push(CheckpointDraft { id: format!("decide{ix}"), after: vec![task], condition, then });
     }
     draft.no_early_exit = chance.percent(20);
+    draft.on_failure = chance.percent(40).then(|| (*chance.pick(&["HIL_REVIEW", "ESCALATE"])).to_owned());
     if chance.percent(50) {
         let work = WorkDraft::Approval(approval(chance));
         draft.tasks.push(TaskDraft { id: "review".into(), work, role: Role::Review, optional: chance.percent(50), ..TaskDraft::default() });

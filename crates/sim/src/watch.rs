@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quorate_core::draft::{Needs, TaskDraft};
-use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, MAX_FAILOVERS, Role, RunStatus, TaskStatus, Usage, Verdict};
+use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, MAX_FAILOVERS, Role, Rule, RunStatus, TaskStatus, Usage, Verdict};
 
 /// Watches the entries of a run and says when one of them breaks a rule. It derives how tasks stand by itself, from the
 /// draft and the entries, and never asks the state machine.
@@ -158,9 +158,16 @@ impl<'d> Watch<'d> {
             },
             Event::Asked { task, .. } | Event::Slept { task, .. } | Event::Mapped { task, .. } => self.began(task.id())?,
             Event::Repeated { task, iteration, .. } => self.repeated(task.id(), *iteration)?,
-            Event::Decided(_) => {
+            Event::Decided(decision) => {
                 rule(!self.decided, "a run decides once")?;
                 self.decided = true;
+                if let Rule::Failed { task } = &decision.rule {
+                    let end = self.seen(task.id()).end;
+                    let failed = matches!(end, Some(TaskStatus::Failed | TaskStatus::TimedOut));
+                    rule(failed, "a decision on a failure names what failed")?;
+                    let meant = self.draft.on_failure.as_ref() == Some(&decision.action);
+                    rule(meant, "a decision on a failure is the one that the plan has for it")?;
+                }
             }
             Event::Concluded(_) => self.conclude()?,
             Event::RunEnded { status, failed } => {

@@ -435,7 +435,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     }
     if let Some(decision) = run.decision() {
         screen.out("");
-        screen.out(&format!("The decision is {}:", decision.action));
+        screen.out(&format!("The decision is {}: {}.", decision.action, one_line(&decision.rule.to_string())));
         for look in &decision.looks {
             let operands: Vec<String> = look.operands.iter().map(ToString::to_string).collect();
             let outcome = serde_json::to_value(look.outcome).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
