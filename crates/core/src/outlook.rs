@@ -1,6 +1,6 @@
 //! What may come of a plan, for those who ask before anything runs: its checkpoints, and what they read.
 
-use quorate_expr::{Checked, Segment, Stand, Status, Type};
+use quorate_expr::{Checked, Path, Segment, Stand, Status, Type};
 
 use crate::Role;
 use crate::bind::{Bound, Read};
@@ -91,7 +91,7 @@ impl Plan {
         let place = |(slot, read): (usize, &Read)| {
             let kind = bound.checked.slot_type(slot).clone();
             let plain = |root: &str, path: &[Segment], whole: &Type| Place {
-                name: named(root, path),
+                name: Path::from(root, path).to_string(),
                 kind: kind.clone(),
                 may_be_missing: !is_required(whole, path),
                 task: None,
@@ -115,17 +115,6 @@ impl Plan {
         };
         bound.reads.iter().enumerate().map(place).collect()
     }
-}
-
-fn named(root: &str, path: &[Segment]) -> String {
-    let mut name = root.to_owned();
-    for step in path {
-        match step {
-            Segment::Field(field) => name.push_str(&format!(".{field}")),
-            Segment::Index(index) => name.push_str(&format!("[{index}]")),
-        }
-    }
-    name
 }
 
 /// Whether what is declared like that has something at this path in any case.

@@ -130,6 +130,12 @@ pub enum Segment {
 }
 
 impl Path {
+    /// The path that leads from a field along another one.
+    #[must_use]
+    pub fn from(root: &str, rest: &[Segment]) -> Path {
+        Path(std::iter::once(Segment::Field(root.into())).chain(rest.iter().cloned()).collect())
+    }
+
     /// The first field of the path; a parsed path starts with one.
     #[must_use]
     pub fn head(&self) -> &str {

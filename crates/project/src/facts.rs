@@ -149,15 +149,9 @@ impl Formula {
 
     /// What its slots read, each by a name that is the same wherever the same is read.
     pub(crate) fn reads(&self) -> impl Iterator<Item = String> {
-        let name = |root: String, path: &[Segment]| {
-            path.iter().fold(root, |name, step| match step {
-                Segment::Field(field) => format!("{name}.{field}"),
-                Segment::Index(index) => format!("{name}[{index}]"),
-            })
-        };
-        self.places.iter().map(move |place| match place {
-            Place::Input(path) => name("input".to_owned(), path),
-            Place::Profile(field, path) => name(format!("profile {field}"), path),
+        self.places.iter().map(|place| match place {
+            Place::Input(path) => Path::from("input", path).to_string(),
+            Place::Profile(field, path) => Path::from(&format!("profile {field}"), path).to_string(),
         })
     }
 

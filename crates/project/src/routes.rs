@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use quorate_core::Payload;
-use quorate_expr::{Checked, Names, Path, Resolution, Segment, Slot, Truth, Type, Value, Why, closest, parse};
+use quorate_core::{Operand, Payload};
+use quorate_expr::{Field, Truth, Type, closest};
 use serde::{Deserialize, Serialize};
 
 use crate::agents::AgentSpec;
+use crate::facts::{Facts, Formula, Known as Names};
 use crate::files::ROUTE;
 use crate::lower::texts;
 use crate::report::{Diagnostic, Source};
@@ -49,7 +50,7 @@ struct Rule {
     name: String,
     /// Each as its words, in small letters.
     keywords: Vec<Vec<String>>,
-    when: Option<Box<Checked>>,
+    when: Option<Box<Formula>>,
     to: Target,
 }
 
@@ -131,23 +132,13 @@ pub struct Close {
     pub why: String,
 }
 
-/// Any field of a request may be read, and is unknown where it is not there.
-struct OfRequest;
-
-impl Names for OfRequest {
-    fn resolve(&self, path: &Path) -> Resolution {
-        Resolution::Value(if path.0.len() == 1 && path.head() == "text" { Type::Text } else { Type::Any })
-    }
-
-    fn known(&self) -> Vec<String> {
-        vec!["text".to_owned()]
-    }
-}
-
 impl Routes {
     /// Reads the rules of a project whose shape was checked.
     pub(crate) fn read(node: &Node, file: &Source, known: &Known<'_>, problems: &mut Vec<Diagnostic>) -> Routes {
         let mut routes = Routes::default();
+        // Any field of a request may be read, and `text` is what it says.
+        let text = [Field { name: "text".to_owned(), kind: Type::Text, required: false }];
+        let names = Names { input: &Type::Any, profile: &text, later: &[] };
         let mut last: Option<&Node> = None;
         for (position, rule) in node.items().iter().enumerate() {
             let (keywords, when) = (ROUTE.get(rule, "keywords"), ROUTE.get(rule, "when"));
@@ -161,7 +152,7 @@ impl Routes {
                 routes.default = routes.default.or(target);
                 continue;
             }
-            let when = when.and_then(|node| condition(node, file, problems));
+            let when = when.and_then(|node| Formula::condition(node, file, &names, problems));
             let none = keywords.is_some_and(|keywords| texts(keywords).is_empty());
             let keywords: Vec<Vec<String>> = keywords.map(texts).unwrap_or_default().iter().map(|text| words(text)).collect();
             if none {
@@ -192,9 +183,11 @@ impl Routes {
     pub fn route(&self, request: &Payload) -> Routed {
         let text = text_of(request);
         let said = words(&text);
+        let profile = [Payload::of(&text).ok()];
+        let facts = Facts { input: request, profile: &profile };
         let (mut close, mut decided, mut undecided) = (Vec::new(), None, false);
         for rule in &self.rules {
-            match rule.look(request, &text, &said) {
+            match rule.look(facts, &said) {
                 Looked::Matches(matched) if decided.is_none() && !undecided => decided = Some((rule, matched)),
                 Looked::Matches(matched) => {
                     let why =
@@ -270,22 +263,6 @@ fn target(rule: &Node, known: &Known<'_>, problems: &mut Vec<Diagnostic>) -> Opt
     }
 }
 
-fn condition(node: &Node, file: &Source, problems: &mut Vec<Diagnostic>) -> Option<Checked> {
-    let text = node.text()?;
-    let checked = parse(text).map_err(|wrong| vec![wrong]).and_then(|ast| ast.check_condition(&OfRequest));
-    match checked {
-        Ok(checked) => Some(checked),
-        Err(wrong) => {
-            problems.extend(
-                wrong.into_iter().map(|wrong| {
-                    Diagnostic::error(wrong.code, wrong.message).at(node.locate(&file.text, wrong.span)).maybe_help(wrong.help)
-                }),
-            );
-            None
-        }
-    }
-}
-
 /// How a rule looks at a request.
 enum Looked {
     Matches(Vec<String>),
@@ -295,7 +272,7 @@ enum Looked {
 }
 
 impl Rule {
-    fn look(&self, request: &Payload, text: &str, said: &[String]) -> Looked {
+    fn look(&self, facts: Facts<'_>, said: &[String]) -> Looked {
         let mut matched = Vec::new();
         if !self.keywords.is_empty() {
             let found = self.keywords.iter().find(|keyword| said.windows(keyword.len()).any(|window| window == &keyword[..]));
@@ -305,14 +282,9 @@ impl Rule {
             }
         }
         let Some(when) = &self.when else { return Looked::Matches(matched) };
-        let values: Vec<Value<'_>> = when.slots().iter().map(|slot| value_of(slot, request, text)).collect();
-        let (truth, trace) = when.explain(&values[..]);
-        let seen = trace.operands.iter().map(|operand| match &when.slots()[operand.slot] {
-            Slot::Value(path) if matches!(operand.value, Value::Unknown(_)) => format!("there is no `{path}`"),
-            Slot::Value(path) => format!("{path} is {}", operand.value),
-            Slot::Status(_, task) => task.to_string(),
-        });
-        let seen: Vec<String> = seen.collect();
+        let (truth, operands) = when.holds(facts);
+        let seen = |operand: &Operand| if operand.unknown { format!("there is no `{}`", operand.name) } else { operand.to_string() };
+        let seen: Vec<String> = operands.iter().map(seen).collect();
         match truth {
             Truth::True => {
                 matched.extend(seen);
@@ -332,15 +304,6 @@ impl Rule {
             Some(format!("`{word}` contains `{keyword}`, but is another word"))
         };
         self.keywords.iter().find_map(part).map_or(Looked::No, Looked::Close)
-    }
-}
-
-fn value_of<'a>(slot: &Slot, request: &'a Payload, text: &'a str) -> Value<'a> {
-    match slot {
-        Slot::Value(path) if matches!(&path.0[..], [Segment::Field(name)] if &**name == "text") => Value::Text(text.into()),
-        Slot::Value(_) if !request.json().starts_with('{') => Value::Unknown(Why::Missing),
-        Slot::Value(path) => request.value(&path.0),
-        Slot::Status(..) => Value::Unknown(Why::Missing),
     }
 }
 
