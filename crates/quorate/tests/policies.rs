@@ -239,6 +239,7 @@ fn a_plan_is_shown_before_it_runs() {
     err: hint: `input` in the folder `policies` says what work looks like
     exit 3
     "#);
+    assert_eq!(house::house().type_in("run policies"), house::house().type_in("policy list"));
     assert_snapshot!(house::house().type_in("policy list"), @"
     err: error: this project has no policies
     err: hint: write one in the folder `policies`; `quorate schema policies` says what may stand there

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::check::told as told_of;
 use super::context::{Context, counted, input};
 use super::exit::{Exit, Outcome, Problem};
+use super::run::no_policies;
 use super::screen::Table;
 
 /// Lists policies, looks for what is odd about them, and shows what a piece of work would come to.
@@ -50,11 +51,7 @@ enum Verb {
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let host = context.host(&context.folder()?)?;
-    let none = || {
-        let problem = Problem::new(Exit::NotFound, "this project has no policies");
-        problem.hint("write one in the folder `policies`; `quorate schema policies` says what may stand there")
-    };
-    let intake = host.intake().ok_or_else(none)?;
+    let intake = host.intake().ok_or_else(no_policies)?;
     let policies = &host.project().policies.list;
     match &arguments.verb {
         Verb::List if context.global.json => {

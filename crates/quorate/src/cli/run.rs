@@ -151,8 +151,14 @@ fn find_target<'a>(host: &'a Host, wanted: Option<&str>) -> Result<Target<'a>, P
     let meant = only || name == Some(POLICIES) && !host.project().workflows.contains_key(POLICIES);
     match host.intake().filter(|_| meant) {
         Some(intake) => Ok(Target::Policies(Box::new(intake))),
+        None if meant && !only => Err(no_policies()),
         None => find(host, wanted).map(Target::Workflow),
     }
+}
+
+pub(crate) fn no_policies() -> Problem {
+    let problem = Problem::new(Exit::NotFound, "this project has no policies");
+    problem.hint("write one in the folder `policies`; `quorate schema policies` says what may stand there")
 }
 
 pub(crate) fn find<'a>(host: &'a Host, wanted: Option<&str>) -> Result<&'a Workflow, Problem> {
