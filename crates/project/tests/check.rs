@@ -563,7 +563,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
 }
 
 /// Pieces of which files are made; put together at random they are hardly ever right.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 48] = [
     "tasks:",
     "workflows:",
     "agents:",
@@ -601,6 +601,14 @@ const PIECES: [&str; 40] = [
     "é",
     "{{ a",
     " }}",
+    "policies",
+    "classify",
+    "routing",
+    "phase_1",
+    "profile",
+    "mandatory_agents",
+    "decision_checkpoints",
+    "action",
     "depends_on",
     "0.5",
     "\r\n",
@@ -611,9 +619,11 @@ proptest::proptest! {
 
     /// Whatever stands in a file, it is read or it is named what is wrong, in place.
     #[test]
-    fn no_file_is_too_odd(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60), project in proptest::bool::ANY) {
+    fn no_file_is_too_odd(
+        pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..60),
+        path in proptest::sample::select(&["quorate.yaml", "workflows/w.yaml", "policies/p.yaml"][..]),
+    ) {
         let text = pieces.concat();
-        let path = if project { "quorate.yaml" } else { "workflows/w.yaml" };
         let checked = Project::read(vec![Source::new(path, &text), Source::new("agents/a.yaml", &text)], &FUNCTIONS);
         for diagnostic in &checked.diagnostics {
             assert!(!diagnostic.render(&checked.files, &Look { color: true, width: 80 }).is_empty());
