@@ -163,7 +163,8 @@ impl Results {
             _ => 1,
         };
         self.counts[slot] += 1;
-        writeln!(self.out, "{}", told(done, self.kept))
+        // Put together first: written piece by piece, a line is dozens of calls of the system.
+        self.out.write_all(format!("{}\n", told(done, self.kept)).as_bytes())
     }
 }
 
