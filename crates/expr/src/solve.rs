@@ -355,10 +355,6 @@ struct Term {
 }
 
 impl Term {
-    fn is_plain(&self) -> bool {
-        !self.negated && self.shift.is_zero() && self.without_sign.is_none()
-    }
-
     fn shifted(mut self, by: Decimal) -> Option<Term> {
         let place = self.without_sign.as_mut().unwrap_or(&mut self.shift);
         *place = place.checked_add(by)?;
@@ -543,6 +539,13 @@ impl Surveying {
 
     /// Two sides that are compared.
     fn pair(&mut self, wanted: &Wanted<'_>, left: NodeId, right: NodeId) {
+        if let (Some(Source::Variable(one)), Some(Source::Variable(other))) = (source(wanted, left), source(wanted, right)) {
+            let (from, to) = (self.marks[one].group, self.marks[other].group);
+            self.marks.iter_mut().filter(|marks| marks.group == from).for_each(|marks| marks.group = to);
+            self.marks[one].truth = true;
+            self.marks[other].truth = true;
+            return;
+        }
         match (side(wanted, left), side(wanted, right)) {
             (Side::Constant(_), Side::Constant(_)) => {}
             (Side::Constant(constant), Side::Of(terms)) | (Side::Of(terms), Side::Constant(constant)) => {
@@ -554,13 +557,6 @@ impl Surveying {
                         Value::Bool(_) => marks.truth = true,
                         Value::Unknown(_) | Value::List(_) | Value::Object(_) => marks.bent = true,
                     }
-                }
-            }
-            (Side::Of(left), Side::Of(right)) if [&left, &right].iter().all(|terms| matches!(terms[..], [term] if term.is_plain())) => {
-                let (from, to) = (self.marks[left[0].variable].group, self.marks[right[0].variable].group);
-                self.marks.iter_mut().filter(|marks| marks.group == from).for_each(|marks| marks.group = to);
-                for term in [left[0], right[0]] {
-                    self.marks[term.variable].truth = true;
                 }
             }
             _ => self.bent(wanted, &[left, right]),
