@@ -1,5 +1,7 @@
 //! Agents as projects declare them: plain data. What they do when they are called is not this crate's business.
 
+use std::collections::BTreeMap;
+
 use quorate_core::{Effect, Millis};
 use quorate_expr::{Type, closest};
 use serde_json::Value as Json;
@@ -378,6 +380,26 @@ fn exec(node: &Node, problems: &mut Vec<Diagnostic>) -> ExecSpec {
         problems.push(Diagnostic::error("A005", "this folder lies outside of the project").at(folder.span));
     }
     spec
+}
+
+/// What is wrong with the name of an agent.
+pub(crate) fn missing(node: &Node, agents: &BTreeMap<String, AgentSpec>, functions: &[&str]) -> Option<Diagnostic> {
+    let name = node.text().unwrap_or_default();
+    match agents.get(name) {
+        Some(agent) if agent.enabled => None,
+        Some(_) => Some(Diagnostic::error("A011", format!("the agent `{name}` is not enabled")).at(node.span)),
+        None if functions.contains(&name) => None,
+        None => {
+            let near = closest(name, agents.keys().map(String::as_str).chain(functions.iter().copied()));
+            let help = near.map_or_else(|| names_of(agents.keys()), |near| format!("did you mean `{near}`?"));
+            Some(Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span).help(help))
+        }
+    }
+}
+
+pub(crate) fn names_of<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    if names.is_empty() { "write one in the folder `agents`".to_owned() } else { format!("there are: {}", names.join(", ")) }
 }
 
 /// Whether a path leads out of the folder that it starts in.

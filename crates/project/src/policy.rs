@@ -8,7 +8,7 @@ use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, TaskDraft, ThenDraf
 use quorate_core::{Draft, Millis, Plan, Problem, Role};
 use quorate_expr::{Span, closest};
 
-use crate::agents::AgentSpec;
+use crate::agents::{self, AgentSpec};
 use crate::classify::Classifier;
 use crate::files::{CHECKPOINT, MEMBER, PHASE, POLICY, ROUTING};
 use crate::lower::{retry, texts};
@@ -148,7 +148,7 @@ impl<'a> Lowering<'a, '_> {
         let field = |name| object.field(name).and_then(|_| object.get(node, name));
         let named = if node.text().is_some() { Some(node) } else { field("agent") };
         let agent = named?.text()?.to_owned();
-        self.check_agent(named.unwrap_or(node));
+        self.problems.extend(agents::missing(named.unwrap_or(node), self.around.agents, self.around.functions));
         let id = field("id").and_then(Node::text).map_or_else(|| plain(&agent), str::to_owned);
         let conditions: Vec<String> = field("skip_when").map(texts).unwrap_or_default();
         let skip_when = match &conditions[..] {
@@ -170,20 +170,6 @@ impl<'a> Lowering<'a, '_> {
             optional: field("optional").and_then(truth).unwrap_or(false),
         });
         self.members.last_mut()
-    }
-
-    fn check_agent(&mut self, node: &Node) {
-        let name = node.text().unwrap_or_default();
-        let Around { agents, functions, .. } = self.around;
-        if agents.contains_key(name) || functions.contains(&name) {
-            return;
-        }
-        let near = closest(name, agents.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
-        let help = near.unwrap_or_else(|| {
-            let names: Vec<&str> = agents.keys().map(String::as_str).collect();
-            if names.is_empty() { "write one in the folder `agents`".to_owned() } else { format!("there are: {}", names.join(", ")) }
-        });
-        self.problems.push(Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span).help(help));
     }
 
     fn position(&self, agent: &str) -> Option<usize> {

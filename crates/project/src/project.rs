@@ -165,7 +165,7 @@ impl Project {
         }
         let top = files.iter().position(|file| &*file.path == PROJECT_FILE);
         if let Some((file, node)) = top.and_then(|file| Some((file, PROJECT.get(trees[file].as_ref()?, "default_agent")?))) {
-            let missing = compiling.missing_agent(node, &reading);
+            let missing = agents::missing(node, &reading.project.agents, reading.functions);
             reading.report(file, missing.into_iter().collect());
         }
         reading.check_default(&files, &trees, &written);
@@ -346,7 +346,8 @@ impl Reading<'_> {
                 let near = closest(name, self.project.agents.keys().map(String::as_str));
                 let problem = Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span);
                 problems.push(
-                    problem.help(near.map_or_else(|| names_of(self.project.agents.keys()), |near| format!("did you mean `{near}`?"))),
+                    problem
+                        .help(near.map_or_else(|| agents::names_of(self.project.agents.keys()), |near| format!("did you mean `{near}`?"))),
                 );
             }
             routes.classifier = Some(name.to_owned());
@@ -440,7 +441,7 @@ impl Compiling<'_> {
             problems.extend(unpriced(&origins, reading));
         }
         if let Some(node) = WORKFLOW.get(node, "default_agent") {
-            problems.extend(self.missing_agent(node, reading));
+            problems.extend(agents::missing(node, &reading.project.agents, reading.functions));
         }
         let compiled = Plan::compile(&draft);
         let found = match &compiled {
@@ -496,22 +497,6 @@ impl Compiling<'_> {
         called
     }
 
-    /// What is wrong with the name of an agent.
-    fn missing_agent(&self, node: &Node, reading: &Reading<'_>) -> Option<Diagnostic> {
-        let agents = &reading.project.agents;
-        let name = node.text().unwrap_or_default();
-        match agents.get(name) {
-            Some(agent) if agent.enabled => None,
-            Some(_) => Some(Diagnostic::error("A011", format!("the agent `{name}` is not enabled")).at(node.span)),
-            None if reading.functions.contains(&name) => None,
-            None => {
-                let near = closest(name, agents.keys().map(String::as_str).chain(reading.functions.iter().copied()));
-                let help = near.map_or_else(|| names_of(agents.keys()), |near| format!("did you mean `{near}`?"));
-                Some(Diagnostic::error("A010", format!("there is no agent `{name}`")).at(node.span).help(help))
-            }
-        }
-    }
-
     /// What is wrong with the capabilities that a task asks for: nobody has them all.
     fn missing_capability(node: &Node, reading: &Reading<'_>) -> Option<Diagnostic> {
         let agents = &reading.project.agents;
@@ -540,7 +525,7 @@ impl Compiling<'_> {
             let asks = |kind| TASK.get(origin, kind).is_some();
             let capabilities = TASK.get(origin, "capabilities");
             let missing = match (TASK.get(origin, "agent"), capabilities) {
-                (Some(agent), _) => self.missing_agent(agent, reading),
+                (Some(agent), _) => agents::missing(agent, agents, reading.functions),
                 (None, Some(wanted)) if !["approval", "wait", "workflow"].into_iter().any(asks) => {
                     Self::missing_capability(wanted, reading)
                 }
@@ -573,11 +558,6 @@ fn unpriced(origins: &[&Node], reading: &Reading<'_>) -> Vec<Diagnostic> {
         free.then(|| problem().at(node.span).help("give the model its `prices`"))
     };
     origins.iter().filter_map(unpriced).collect()
-}
-
-fn names_of<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    let names: Vec<&str> = names.map(String::as_str).collect();
-    if names.is_empty() { "write one in the folder `agents`".to_owned() } else { format!("there are: {}", names.join(", ")) }
 }
 
 struct Called {

@@ -160,9 +160,15 @@ fn work_without_a_policy_goes_to_people_with_the_reason() {
          6  <took>  review asks: What is to be done? The decision is left to people.
     exit 0
     ");
+    assert_snapshot!(house.type_in("run polices"), @"
+    err: error: there is no workflow `polices`
+    err: hint: did you mean `policies`?
+    exit 4
+    ");
     // What comes in has to look like work.
     assert_snapshot!(house.type_in("run policies -i '{\"amount_diff\": \"much\"}'"), @r#"
-    err: error: the plan `no_policy` cannot begin: `input.amount_diff` should be a number, but is "much"
+    err: error: `input.amount_diff` should be a number, but is "much"
+    err: hint: `input` in the folder `policies` says what work looks like
     exit 3
     "#);
 }

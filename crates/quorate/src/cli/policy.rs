@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::check::told as told_of;
 use super::context::{Context, counted, input};
-use super::exit::{Exit, Outcome, Problem};
-use super::run::no_policies;
+use super::exit::{Exit, Outcome};
+use super::run::{intake_fits, no_policies};
 use super::screen::Table;
 
 /// Lists policies, looks for what is odd about them, and shows what a piece of work would come to.
@@ -118,10 +118,7 @@ fn told(id: &str, policy: &Policy) -> Value {
 }
 
 fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>, input: &Payload) -> Outcome {
-    if let Err(wrong) = input.check(intake.input()) {
-        return Err(Problem::new(Exit::Invalid, wrong.replacen("output", "input", 1))
-            .hint("`input` in the folder `policies` says what work looks like"));
-    }
+    intake_fits(intake, input)?;
     let (profile, pick) = intake.look(input);
     let policy = pick.policy.as_ref().and_then(|id| policies.get(id));
     if context.global.json {

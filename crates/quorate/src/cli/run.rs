@@ -110,6 +110,9 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         return each::run(&context, &host, &target, &batch);
     }
     let payload = input(arguments.input.as_deref())?;
+    if let Target::Policies(intake) = &target {
+        intake_fits(intake, &payload)?;
+    }
     super::runtime()?.block_on(async {
         let owned = if arguments.memory { Context::fleeting(&host)? } else { context.own(&host, None).await? };
         let by = context.me(host.project()).name;
@@ -156,6 +159,12 @@ fn find_target<'a>(host: &'a Host, wanted: Option<&str>) -> Result<Target<'a>, P
     }
 }
 
+/// Whether what comes in looks like work.
+pub(crate) fn intake_fits(intake: &Intake, input: &Payload) -> Result<(), Problem> {
+    let hint = "`input` in the folder `policies` says what work looks like";
+    input.check(intake.input()).map_err(|wrong| Problem::new(Exit::Invalid, wrong.replacen("output", "input", 1)).hint(hint))
+}
+
 pub(crate) fn no_policies() -> Problem {
     let problem = Problem::new(Exit::NotFound, "this project has no policies");
     problem.hint("write one in the folder `policies`; `quorate schema policies` says what may stand there")
@@ -163,7 +172,9 @@ pub(crate) fn no_policies() -> Problem {
 
 pub(crate) fn find<'a>(host: &'a Host, wanted: Option<&str>) -> Result<&'a Workflow, Problem> {
     let workflows = &host.project().workflows;
+    let policies = (!host.project().policies.is_empty()).then_some(POLICIES);
     let known = || match workflows.is_empty() {
+        true if policies.is_some() => "the project has policies: `quorate run policies`".to_owned(),
         true => "this project has no workflows; write one in the folder `workflows`".to_owned(),
         false => format!("there are: {}", workflows.keys().cloned().collect::<Vec<_>>().join(", ")),
     };
@@ -173,7 +184,7 @@ pub(crate) fn find<'a>(host: &'a Host, wanted: Option<&str>) -> Result<&'a Workf
         (None, _) => return Err(Problem::new(Exit::Usage, "quorate.yaml does not say which workflow is the `default`").hint(known())),
     };
     workflows.get(name).ok_or_else(|| {
-        let near = quorate::expr::closest(name, workflows.keys().map(String::as_str));
+        let near = quorate::expr::closest(name, workflows.keys().map(String::as_str).chain(policies));
         let hint = near.map_or_else(known, |near| format!("did you mean `{near}`?"));
         Problem::new(Exit::NotFound, format!("there is no workflow `{name}`")).hint(hint)
     })
