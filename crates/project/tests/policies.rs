@@ -537,6 +537,19 @@ rules: [{ when: amuont > 5, policy: CASH/LOW }]
     ");
 }
 
+#[test]
+fn a_policy_may_not_ask_an_agent_that_is_not_enabled() {
+    let asleep = ("agents/asleep.yaml", "agents: { ASLEEP: { use: std.echo, enabled: false } }");
+    let policy = ("policies/p.yaml", "policies: { CASH_BREAK: { LOW: { mandatory_agents: [ASLEEP] } } }");
+    insta::assert_snapshot!(shown(&Project::read(document(&[asleep, policy]), &["std.echo", "std.set"])), @"
+    error[A011]: the agent `ASLEEP` is not enabled
+     --> policies/p.yaml:1:53
+      |
+    1 | policies: { CASH_BREAK: { LOW: { mandatory_agents: [ASLEEP] } } }
+      |                                                     ^^^^^^
+    ");
+}
+
 // -- what is odd about them
 
 /// What the linter finds, a line each.
