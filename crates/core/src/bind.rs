@@ -28,6 +28,8 @@ pub(crate) enum Read {
     Session(Box<[Segment]>),
     Item(Box<[Segment]>),
     Index,
+    /// What weighted voices come to.
+    Score,
 }
 
 impl Bound {
@@ -83,7 +85,7 @@ impl Bound {
     pub(crate) fn tasks(&self) -> impl Iterator<Item = u32> {
         self.reads.iter().filter_map(|read| match read {
             Read::Output(task, _) | Read::Status(task, _) => Some(*task),
-            Read::Input(_) | Read::Profile(_) | Read::Session(_) | Read::Item(_) | Read::Index => None,
+            Read::Input(_) | Read::Profile(_) | Read::Session(_) | Read::Item(_) | Read::Index | Read::Score => None,
         })
     }
 
@@ -220,18 +222,18 @@ impl<'a> Names<'a> {
             ([one], ..) | (_, Some(one), None) => Some(*one),
             _ => None,
         };
-        Reads { names: self, subject, reach: Reach::Before(task), item: false }
+        Reads { names: self, subject, reach: Reach::Before(task), item: false, score: false }
     }
 
     /// What can be read when a task has succeeded: itself too.
     pub(crate) fn at_end_of(&'a self, task: u32) -> Reads<'a> {
-        Reads { names: self, subject: Some(task), reach: Reach::AtEndOf(task), item: false }
+        Reads { names: self, subject: Some(task), reach: Reach::AtEndOf(task), item: false, score: false }
     }
 
     /// What can be read when these tasks have ended: everything, and what has not ended yet is unknown.
     pub(crate) fn after(&'a self, tasks: &[u32]) -> Reads<'a> {
         let subject = if tasks.len() == 1 { Some(tasks[0]) } else { None };
-        Reads { names: self, subject, reach: Reach::All, item: false }
+        Reads { names: self, subject, reach: Reach::All, item: false, score: false }
     }
 
     /// What can be read when all is over.
@@ -291,6 +293,7 @@ pub(crate) struct Reads<'a> {
     subject: Option<u32>,
     reach: Reach,
     item: bool,
+    score: bool,
 }
 
 enum Reach {
@@ -314,6 +317,12 @@ impl Reads<'_> {
         self
     }
 
+    /// The same where `score` is what voices come to.
+    pub(crate) fn with_score(mut self) -> Self {
+        self.score = true;
+        self
+    }
+
     fn meaning(&self, path: &Path) -> Meaning {
         let draft = self.names.draft;
         let tail: Box<[Segment]> = path.tail().into();
@@ -327,6 +336,7 @@ impl Reads<'_> {
             "session" => typed(&Type::Any, Read::Session),
             "item" if self.item => typed(&Type::Any, Read::Item),
             "index" if self.item && tail.is_empty() => Meaning::Place(Read::Index, Type::NUMBER),
+            "score" if self.score && tail.is_empty() => Meaning::Place(Read::Score, Type::NUMBER),
             // Where there is no item these are not names of fields either.
             "item" | "index" | "params" => Meaning::Unknown,
             head => match self.names.by_id.get(head) {
@@ -449,7 +459,8 @@ impl quorate_expr::Names for Reads<'_> {
             known.push(task.id.clone());
             known.extend(fields(&task.output, &format!("{}.", task.id)));
         }
-        known.extend(["input".to_owned(), "profile".to_owned(), "session".to_owned()]);
+        known.extend(["input", "profile", "session"].map(str::to_owned));
+        known.extend(self.score.then(|| "score".to_owned()));
         known
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use quorate_expr::Truth;
 
+use crate::bind::Form;
 use crate::budget::{Exceeded, Room};
 use crate::choice::{Choice, MAX_FAILOVERS};
 use crate::decision::{Contributor, Decision, Look, NotTaken, OTHERWISE, Outcome, Rule};
@@ -16,6 +17,7 @@ use crate::event::{
 };
 use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
 use crate::run::{Agenda, Asking, Corrupt, Delegation, JoinVerdict, NOBODY, NONE, Origin, Run, State, TaskStatus};
+use crate::voices::{self, Council, Verdict as Heard};
 use crate::{Digest, MAX_ID_BYTES, MAX_TEXT_BYTES, Millis, Payload, Role, RunId, Timestamp};
 
 /// Most signals of one name that a run keeps for whoever will wait for them.
@@ -304,12 +306,12 @@ fn fits(what: &'static str, text: &str, max: usize) -> Result<(), Refusal> {
     if text.len() <= max { Ok(()) } else { Err(Refusal::TooLong { what, bytes: text.len(), max }) }
 }
 
-struct Deciding<'r> {
-    run: &'r mut Run,
-    at: Timestamp,
-    entries: &'r mut Vec<Entry>,
+pub(crate) struct Deciding<'r> {
+    pub(crate) run: &'r mut Run,
+    pub(crate) at: Timestamp,
+    pub(crate) entries: &'r mut Vec<Entry>,
     /// Why nothing more can follow: the state came from entries that nobody decided.
-    broken: Option<Corrupt>,
+    pub(crate) broken: Option<Corrupt>,
 }
 
 impl Deciding<'_> {
@@ -718,7 +720,7 @@ impl Deciding<'_> {
         debug_assert!(self.broken.is_some() || self.run.agenda.is_empty(), "the run came to rest with work on its agenda");
     }
 
-    fn step(&mut self) -> bool {
+    pub(crate) fn step(&mut self) -> bool {
         let agenda = &mut self.run.agenda;
         if let Some(winner) = agenda.races.pop_front() {
             self.win(winner);
@@ -728,7 +730,7 @@ impl Deciding<'_> {
             let plan = self.run.plan.clone();
             if let Some(action) = plan.on_failure.as_ref().filter(|_| self.run.decision.is_none()) {
                 // Whoever that asks decides; no checkpoint does on what is left.
-                self.take(&plan, action.to_string(), None, Rule::Failed { task: task.clone() });
+                self.take(&plan, Taken::new(action, Rule::Failed { task: task.clone() }));
             }
             self.conclude(Conclusion::Failed(task));
         } else if !agenda.checks.is_empty() {
@@ -985,16 +987,14 @@ impl Deciding<'_> {
             if self.run.decision.is_some() || self.run.conclusion.is_some() {
                 return;
             }
-            let checkpoint = &plan.checkpoints[*ix as usize];
-            let open = !checkpoint.after.is_empty() && !self.run.fired[*ix as usize] && self.run.has_come_to(*ix);
-            if open && self.run.truth(&checkpoint.condition, None).holds() {
-                self.checkpoint_holds(&plan, *ix);
+            if self.run.holds(&plan, *ix) {
+                self.checkpoint_holds(&plan, *ix, false);
             }
         }
     }
 
-    /// A checkpoint holds. It follows only if no unknown one stands before it in its table.
-    fn checkpoint_holds(&mut self, plan: &Plan, ix: u32) {
+    /// A checkpoint holds. It follows only if no unknown one stands before it in its table. `last`: nothing else will happen.
+    fn checkpoint_holds(&mut self, plan: &Plan, ix: u32, last: bool) {
         let checkpoint = &plan.checkpoints[ix as usize];
         let before = plan.checkpoints[..ix as usize].iter().zip(&self.run.fired);
         let unknown = before.filter(|(other, fired)| other.table == checkpoint.table && !**fired).map(|(other, _)| other);
@@ -1002,7 +1002,7 @@ impl Deciding<'_> {
         if let Some(unknown) = unknown {
             if !self.run.may_still_learn(&unknown.condition) {
                 let rule = Rule::Unknown { checkpoint: unknown.id.clone(), behind: checkpoint.id.clone() };
-                self.decide(plan, plan.on_unknown.to_string(), None, rule);
+                self.decide(plan, Taken::new(&plan.on_unknown, rule));
             }
             return;
         }
@@ -1010,7 +1010,13 @@ impl Deciding<'_> {
         match &checkpoint.then {
             Then::Decide(action) => {
                 let confidence = subject.and_then(|node| self.run.confidence_of(node));
-                self.decide(plan, action.to_string(), confidence, Rule::Checkpoint(checkpoint.id.clone()));
+                let taken = Taken { confidence, ..Taken::new(action, Rule::Checkpoint(checkpoint.id.clone())) };
+                self.decide_with(plan, checkpoint, taken);
+            }
+            Then::Voices(voices) => {
+                let Some(Heard { action, confidence, council }) = self.run.council(voices, last) else { return };
+                let rule = Rule::Voices { checkpoint: checkpoint.id.clone(), how: council.to_string() };
+                self.decide_with(plan, checkpoint, Taken { confidence, council: Some(Box::new(council)), ..Taken::new(&action, rule) });
             }
             Then::Follow(node) => self.follow(plan, checkpoint, *node),
             Then::Grow(nodes) => {
@@ -1029,32 +1035,48 @@ impl Deciding<'_> {
         let wrong = match self.run.text_field(node, "action") {
             Ok(action) if plan.actions.contains(action.as_str()) => {
                 let rule = Rule::Followed { checkpoint: checkpoint.id.clone(), task };
-                return self.decide(plan, action, confidence, rule);
+                return self.decide_with(plan, checkpoint, Taken { confidence, ..Taken::new(&action, rule) });
             }
             Ok(action) => format!("`{action}` is not an action of this plan"),
             Err(why) => format!("its action {why}"),
         };
         let rule = Rule::NotFollowed { checkpoint: checkpoint.id.clone(), task, why: wrong };
-        self.decide(plan, crate::HIL_REVIEW.to_owned(), confidence, rule);
+        self.decide(plan, Taken { confidence, ..Taken::new(crate::HIL_REVIEW, rule) });
     }
 
-    fn decide(&mut self, plan: &Plan, action: String, confidence: Option<quorate_expr::Decimal>, rule: Rule) {
-        self.take(plan, action, confidence, rule);
+    /// Decides with what the checkpoint says besides. An action without what goes with it is left to people.
+    fn decide_with(&mut self, plan: &Plan, checkpoint: &Checkpoint, mut taken: Taken) {
+        let told = |form: &Form| self.run.render_plain(form, None).unwrap_or_else(|failure| failure.message);
+        taken.reason = checkpoint.reason.as_ref().map(told);
+        match checkpoint.with.as_ref().map(|form| self.run.render(form, None)).transpose() {
+            Ok(with) => taken.with = with,
+            Err(failure) => {
+                taken.action = plan.on_unknown.to_string();
+                taken.rule = Rule::Incomplete { checkpoint: checkpoint.id.clone(), why: failure.message };
+            }
+        }
+        self.decide(plan, taken);
+    }
+
+    fn decide(&mut self, plan: &Plan, taken: Taken) {
+        self.take(plan, taken);
         if plan.early_exit && self.run.count.open > 0 {
             self.conclude(Conclusion::Decided);
         }
     }
 
     /// Takes a decision, and opens what it opens.
-    fn take(&mut self, plan: &Plan, action: String, confidence: Option<quorate_expr::Decimal>, rule: Rule) {
+    fn take(&mut self, plan: &Plan, taken: Taken) {
+        let Taken { action, confidence, rule, reason, with, council } = taken;
         let looks = self.looks(plan);
-        let not_taken = plan.actions.iter().filter(|other| ***other != *action).map(|other| not_taken(plan, other, &looks)).collect();
+        let others = plan.actions.iter().filter(|other| ***other != *action);
+        let not_taken = others.map(|other| not_taken(plan, other, &looks, council.as_deref())).collect();
         let contributors = self.run.tasks.iter().enumerate().filter_map(|(ix, task)| {
             let agent = task.agent.clone().filter(|_| matches!(task.state, State::Succeeded))?;
             Some(Contributor { task: self.run.reference(u32::try_from(ix).ok()?), agent })
         });
         let contributors = contributors.collect();
-        let decision = Decision { action: action.clone(), confidence, rule, looks, contributors, not_taken };
+        let decision = Decision { action: action.clone(), confidence, rule, reason, with, council, looks, contributors, not_taken };
         self.record(Event::Decided(Box::new(decision)));
         // Before the main part is over, so that what comes after it knows whom to wait for.
         let reviews: Vec<u32> = plan.reviews.iter().filter(|(on, _)| **on == *action).map(|(_, node)| *node).collect();
@@ -1067,12 +1089,8 @@ impl Deciding<'_> {
         let reached = (0..).zip(&plan.checkpoints).filter(|(ix, _)| self.run.is_reached(*ix)).map(|(_, checkpoint)| checkpoint);
         let look = |checkpoint: &Checkpoint| {
             let (truth, operands) = self.run.explain(&checkpoint.condition, None);
-            let outcome = match truth {
-                Truth::True => Outcome::Holds,
-                Truth::False => Outcome::Fails,
-                Truth::Unknown(_) => Outcome::Unknown,
-            };
-            Look { checkpoint: checkpoint.id.clone(), condition: checkpoint.condition.text().to_owned(), outcome, operands }
+            let condition = checkpoint.condition.text().to_owned();
+            Look { checkpoint: checkpoint.id.clone(), condition, outcome: truth.into(), operands }
         };
         reached.map(look).collect()
     }
@@ -1112,10 +1130,10 @@ impl Deciding<'_> {
     fn decide_at_last(&mut self) {
         let plan = self.run.plan.clone();
         for (ix, checkpoint) in (0..).zip(&plan.checkpoints) {
-            let kept = checkpoint.after.is_empty() && !self.run.fired[ix as usize];
+            let kept = (checkpoint.after.is_empty() || matches!(checkpoint.then, Then::Voices(_))) && !self.run.fired[ix as usize];
             if kept && self.run.truth(&checkpoint.condition, None).holds() {
                 let before = self.entries.len();
-                self.checkpoint_holds(&plan, ix);
+                self.checkpoint_holds(&plan, ix, true);
                 if self.entries.len() > before {
                     return;
                 }
@@ -1129,9 +1147,9 @@ impl Deciding<'_> {
         match unknown {
             Some(unknown) => {
                 let rule = Rule::Unknown { checkpoint: unknown.id.clone(), behind: OTHERWISE.into() };
-                self.decide(&plan, plan.on_unknown.to_string(), None, rule);
+                self.decide(&plan, Taken::new(&plan.on_unknown, rule));
             }
-            None => self.decide(&plan, plan.otherwise.to_string(), None, Rule::Otherwise),
+            None => self.decide(&plan, Taken::new(&plan.otherwise, Rule::Otherwise)),
         }
     }
 
@@ -1202,9 +1220,56 @@ fn names(level: &Level, by: &Person) -> bool {
         || level.groups.iter().any(|group| by.groups.contains(group))
 }
 
-fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look]) -> NotTaken {
-    let leads = |checkpoint: &&Checkpoint| matches!(&checkpoint.then, Then::Decide(taken) if taken == action);
-    let why = match plan.checkpoints.iter().find(leads) {
+impl Run {
+    /// Whether a checkpoint is come to, and holds.
+    fn holds(&mut self, plan: &Plan, ix: u32) -> bool {
+        let checkpoint = &plan.checkpoints[ix as usize];
+        // Voices may agree before the last of them is heard.
+        let come = self.has_come_to(ix) || matches!(checkpoint.then, Then::Voices(_));
+        let open = !checkpoint.after.is_empty() && !self.fired[ix as usize] && come;
+        open && self.truth(&checkpoint.condition, None).holds()
+    }
+
+    /// Whether one of the checkpoints that are to be looked at holds. Those that do not are not looked at again.
+    pub(crate) fn something_holds(&mut self) -> bool {
+        let plan = self.plan.clone();
+        let mut checks = std::mem::take(&mut self.agenda.checks);
+        checks.retain(|ix| self.holds(&plan, *ix));
+        self.agenda.checks = checks;
+        !self.agenda.checks.is_empty()
+    }
+}
+
+/// A decision on its way.
+struct Taken {
+    action: String,
+    confidence: Option<quorate_expr::Decimal>,
+    rule: Rule,
+    reason: Option<String>,
+    with: Option<Payload>,
+    council: Option<Box<Council>>,
+}
+
+impl Taken {
+    fn new(action: &str, rule: Rule) -> Taken {
+        Taken { action: action.to_owned(), confidence: None, rule, reason: None, with: None, council: None }
+    }
+}
+
+fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look], council: Option<&Council>) -> NotTaken {
+    let leads = |checkpoint: &&Checkpoint| match &checkpoint.then {
+        Then::Decide(taken) => taken == action,
+        Then::Voices(voices) => voices::actions(plan, voices).contains(action),
+        Then::Follow(_) | Then::Grow(_) => false,
+    };
+    if let Some(why) = council.and_then(|council| council.why_not(action)) {
+        return NotTaken { action: action.to_string(), why };
+    }
+    let lead = plan.checkpoints.iter().find(leads);
+    if council.is_some() && lead.is_some_and(|lead| matches!(lead.then, Then::Voices(_))) {
+        return NotTaken { action: action.to_string(), why: "the voices came to something else".to_owned() };
+    }
+    let why = match lead {
         None => "no checkpoint of this plan takes it by itself".to_owned(),
         Some(checkpoint) => match looks.iter().find(|look| look.checkpoint == checkpoint.id) {
             None => {
@@ -1217,13 +1282,17 @@ fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look]) -> NotTaken {
                     Outcome::Fails => "does not hold",
                     Outcome::Unknown => "is unknown",
                 };
-                let operands: Vec<String> = look.operands.iter().map(Operand::to_string).collect();
-                let seen = if operands.is_empty() { String::new() } else { format!(": {}", operands.join(", ")) };
-                format!("`{}` {outcome}{seen}", look.condition)
+                format!("`{}` {outcome}{}", look.condition, seen(&look.operands))
             }
         },
     };
     NotTaken { action: action.to_string(), why }
+}
+
+/// What a condition saw, behind its outcome.
+pub(crate) fn seen(operands: &[Operand]) -> String {
+    let told: Vec<String> = operands.iter().map(Operand::to_string).collect();
+    if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) }
 }
 
 impl Run {

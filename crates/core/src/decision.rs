@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_expr::Decimal;
+use quorate_expr::{Decimal, Truth};
 use serde::{Deserialize, Serialize};
 
+use crate::Payload;
 use crate::event::{AgentRef, Operand, TaskRef};
+use crate::voices::Council;
 
 /// The decision when nothing else decided, and whenever what was seen is not enough.
 pub const HIL_REVIEW: &str = "HIL_REVIEW";
@@ -16,8 +18,10 @@ pub const AUTO_RESOLVE: &str = "AUTO_RESOLVE";
 pub const ESCALATE: &str = "ESCALATE";
 /// What stands behind a checkpoint that stays unknown, where no other checkpoint does.
 pub const OTHERWISE: &str = "otherwise";
+/// The decision that nothing is to be done.
+pub const REJECTED: &str = "REJECTED";
 /// The actions that every plan knows.
-pub const ACTIONS: [&str; 4] = [AUTO_RESOLVE, HIL_REVIEW, ESCALATE, "REJECTED"];
+pub const ACTIONS: [&str; 4] = [AUTO_RESOLVE, HIL_REVIEW, ESCALATE, REJECTED];
 
 /// What was decided, on what, and why nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +33,15 @@ pub struct Decision {
     pub confidence: Option<Decimal>,
     /// What decided.
     pub rule: Rule,
+    /// Why, in the words of whoever wrote the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What goes with the action, for whoever carries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Payload>,
+    /// Where voices decided together: what was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub council: Option<Box<Council>>,
     /// Every checkpoint that was looked at, with what it saw.
     pub looks: Vec<Look>,
     /// Whose output was there.
@@ -66,6 +79,20 @@ pub enum Rule {
         /// The one that holds.
         behind: Arc<str>,
     },
+    /// What voices came to together.
+    Voices {
+        /// The checkpoint that weighs them.
+        checkpoint: Arc<str>,
+        /// What they came to, in a few words.
+        how: String,
+    },
+    /// A checkpoint holds, but what goes with its action cannot be put together.
+    Incomplete {
+        /// The checkpoint.
+        checkpoint: Arc<str>,
+        /// What is missing.
+        why: String,
+    },
     /// Something failed that the run cannot do without.
     Failed {
         /// The task.
@@ -85,6 +112,8 @@ impl fmt::Display for Rule {
                 write!(f, "{checkpoint} is unknown, and nothing else decided")
             }
             Rule::Unknown { checkpoint, behind } => write!(f, "{checkpoint} is unknown, and stands before {behind}, which holds"),
+            Rule::Voices { checkpoint, how } => write!(f, "{checkpoint}: {how}"),
+            Rule::Incomplete { checkpoint, why } => write!(f, "{checkpoint} holds, but what goes with it is not known: {why}"),
             Rule::Failed { task } => write!(f, "{} failed, without which nothing is decided", task.id()),
             Rule::Otherwise => f.write_str("nothing else decided"),
         }
@@ -115,6 +144,16 @@ pub enum Outcome {
     Fails,
     /// A value is missing.
     Unknown,
+}
+
+impl From<Truth> for Outcome {
+    fn from(truth: Truth) -> Outcome {
+        match truth {
+            Truth::True => Outcome::Holds,
+            Truth::False => Outcome::Fails,
+            Truth::Unknown(_) => Outcome::Unknown,
+        }
+    }
 }
 
 /// A task whose output was there when the decision was taken.

@@ -493,6 +493,27 @@ pub struct CheckpointDraft {
     pub condition: String,
     /// What follows.
     pub then: ThenDraft,
+    /// Why, in words that go on record with the decision; may hold `{{ }}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What goes on record beside the action, for whoever carries it out: JSON with `{{ }}` in its strings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Json>,
+}
+
+impl CheckpointDraft {
+    /// A checkpoint without a name, after these tasks.
+    #[must_use]
+    pub fn new(after: Vec<String>, condition: &str, then: ThenDraft) -> CheckpointDraft {
+        CheckpointDraft { id: String::new(), after, condition: condition.to_owned(), then, reason: None, with: None }
+    }
+
+    /// The same with this name.
+    #[must_use]
+    pub fn called(mut self, id: &str) -> CheckpointDraft {
+        id.clone_into(&mut self.id);
+        self
+    }
 }
 
 /// What follows from a checkpoint that holds.
@@ -505,6 +526,81 @@ pub enum ThenDraft {
     Follow(String),
     /// These tasks of the catalogue are added.
     Grow(Vec<String>),
+    /// What these tasks say together is the decision. It is looked at whenever one of them ends.
+    Voices(VoicesDraft),
+}
+
+/// How many voices come to one decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoicesDraft {
+    /// By which rule.
+    pub by: Method,
+    /// Whose they are.
+    pub of: Vec<VoiceDraft>,
+    /// How many must be heard; without it all of them, and one where the first is taken. The weights of the others count for
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<u32>,
+    /// Of weighted numbers: what their `score` means. The first row that holds decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<RowDraft>,
+    /// Of votes: what may be voted for, besides the actions that every plan knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// The decision where too few are heard, or one that may veto is not; `HIL_REVIEW` where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insufficient: Option<String>,
+    /// The decision where they do not agree, or no row holds; `HIL_REVIEW` where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<String>,
+    /// The decision where one of them vetoes; `REJECTED` where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vetoed: Option<String>,
+}
+
+/// By which rule voices come to a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Numbers, of which the weighted mean is the score.
+    Weighted,
+    /// Votes, of which more than half of all weight has to agree.
+    Majority,
+    /// Votes that all agree.
+    Unanimity,
+    /// The first vote.
+    First,
+    /// The vote whose voice is the surest of it.
+    Best,
+}
+
+/// One of several voices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VoiceDraft {
+    /// The task.
+    pub task: String,
+    /// What it counts; 1 where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Decimal>,
+    /// What it says, as an expression over what it returned; its `confidence` where numbers are weighed, else its `action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// Where this holds, nothing that the others say counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub veto: Option<String>,
+}
+
+/// What a score means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RowDraft {
+    /// A condition, which may read `score`; without one the row always holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The decision.
+    pub then: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]

@@ -14,17 +14,33 @@ pub(crate) struct Facts<'a> {
     pub(crate) bound: &'a Bound,
     /// The task that reads, whose `item` is meant.
     pub(crate) reader: Option<u32>,
+    /// What weighted voices came to, where that is what is read.
+    pub(crate) score: Option<Decimal>,
 }
 
 impl Scope for Facts<'_> {
     fn value(&self, slot: usize) -> Value<'_> {
-        self.run.read(&self.bound.reads[slot], self.reader)
+        match (&self.bound.reads[slot], self.score) {
+            (Read::Score, Some(score)) => Value::Number(score),
+            (read, _) => self.run.read(read, self.reader),
+        }
     }
 }
 
 impl Run {
     fn facts<'a>(&'a self, bound: &'a Bound, reader: Option<u32>) -> Facts<'a> {
-        Facts { run: self, bound, reader }
+        Facts { run: self, bound, reader, score: None }
+    }
+
+    /// The outcome of a condition over what voices came to, and everything that it read.
+    pub(crate) fn explain_score(&self, bound: &Bound, score: Decimal) -> (Truth, Vec<Operand>) {
+        let (truth, trace) = bound.checked.explain(&Facts { score: Some(score), ..self.facts(bound, None) });
+        (truth, operands(bound, &trace))
+    }
+
+    /// What an expression comes to.
+    pub(crate) fn value_of<'a>(&'a self, bound: &'a Bound) -> Value<'static> {
+        bound.checked.value(&self.facts(bound, None)).into_owned()
     }
 
     pub(crate) fn truth(&self, bound: &Bound, reader: Option<u32>) -> Truth {
@@ -44,6 +60,7 @@ impl Run {
                 Some(Origin::Item { index, .. }) => Value::Number(index.into()),
                 _ => Value::Unknown(Why::Missing),
             },
+            Read::Score => Value::Unknown(Why::NotYet),
             Read::Output(node, path) => self.output_value(*node, path, reader),
             Read::Input(path) | Read::Profile(path) | Read::Session(path) | Read::Item(path) => {
                 let found = self.text(read, reader).map_or_else(Value::Unknown, |text| value(text, 0));
@@ -61,7 +78,7 @@ impl Run {
             Read::Session(path) => start.and_then(|start| start.session.as_ref()).ok_or(Why::Missing)?.at(path),
             Read::Item(path) => self.item(reader.ok_or(Why::Missing)?).ok_or(Why::Missing)?.at(path),
             Read::Output(node, path) => self.task_output(*node, reader)?.at(path),
-            Read::Status(..) | Read::Index => Err(Why::WrongType),
+            Read::Status(..) | Read::Index | Read::Score => Err(Why::WrongType),
         }
     }
 
@@ -190,7 +207,7 @@ impl Run {
     pub(crate) fn json_of(&self, bound: &Bound, reader: Option<u32>) -> Result<String, Why> {
         let ast = bound.checked.ast();
         if let (Expr::Name(_), Some(slot)) = (ast.node(ast.root()), bound.checked.slot_of(ast.root()))
-            && !matches!(bound.reads[slot], Read::Index | Read::Status(..))
+            && !matches!(bound.reads[slot], Read::Index | Read::Score | Read::Status(..))
             && let Ok(text) = self.text(&bound.reads[slot], reader)
         {
             return Ok(text.to_owned());

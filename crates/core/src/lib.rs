@@ -13,6 +13,7 @@
 //! input, chance is a digest of names, and no map is walked whose order is not fixed: the same inputs give the same
 //! entries, byte for byte. No user code is run again to rebuild a state.
 
+mod again;
 mod bind;
 mod budget;
 mod choice;
@@ -26,12 +27,16 @@ mod outlook;
 mod payload;
 mod plan;
 mod run;
+mod voices;
 mod work;
 
+pub use again::{Again, Differs};
 pub use budget::{Exceeded, Limit};
 pub use choice::{Choice, ChosenBy, MAX_FAILOVERS, MAX_NAMED, NotChosen, WhyNot};
 pub use decide::{Input, MAX_ASKED_FOR, MAX_SIGNALS_WAITING, Person, Refusal, Reply};
-pub use decision::{ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_REVIEW, Look, NotTaken, OTHERWISE, Outcome, Rule};
+pub use decision::{
+    ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_REVIEW, Look, NotTaken, OTHERWISE, Outcome, REJECTED, Rule,
+};
 pub use draft::{Draft, Role};
 pub use event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, MAX_TEXT_BYTES, Operand, Parent, Question,
@@ -42,4 +47,5 @@ pub use outlook::{CheckpointView, Place, ThenView};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};
 pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASK_SKILLS, MAX_TASKS, Plan, Problem};
 pub use run::{Asks, Corrupt, Delegation, MAX_INSTANCES, NOBODY, Progress, Run, TaskStatus, TaskView};
+pub use voices::{Agreement, Council, Heard, MAX_VOICES, RowLook};
 pub use work::{Asker, Child, Offer, Request, Work};

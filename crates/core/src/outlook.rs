@@ -32,6 +32,8 @@ pub enum ThenView<'a> {
     Follows(&'a str),
     /// These tasks are added.
     Adds(Vec<&'a str>),
+    /// What these tasks say together is, if that can be said by then.
+    Weighs(Vec<&'a str>),
 }
 
 /// What a slot of a condition reads.
@@ -63,6 +65,7 @@ impl Plan {
                 Then::Decide(action) => ThenView::Decides(action),
                 Then::Follow(task) => ThenView::Follows(name(*task)),
                 Then::Grow(tasks) => ThenView::Adds(tasks.iter().map(|task| name(*task)).collect()),
+                Then::Voices(voices) => ThenView::Weighs(voices.of.iter().map(|voice| name(voice.task)).collect()),
             },
         })
     }
@@ -111,6 +114,7 @@ impl Plan {
                 Read::Session(path) => plain("session", path, &Type::Any),
                 Read::Item(path) => plain("item", path, &Type::Any),
                 Read::Index => Place { may_be_missing: false, ..plain("index", &[], &Type::Any) },
+                Read::Score => plain("score", &[], &Type::Any),
             }
         };
         bound.reads.iter().enumerate().map(place).collect()

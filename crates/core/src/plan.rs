@@ -10,11 +10,13 @@ use quorate_expr::{Decimal, Diagnostic, Severity, Span, Type, closest};
 
 use crate::bind::{Bound, Form, Names, Reads};
 use crate::budget::Budget;
-use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW};
+use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW, REJECTED};
 use crate::draft::{
-    ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, WaitDraft, WorkDraft,
+    ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Method, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, VoiceDraft,
+    VoicesDraft, WaitDraft, WorkDraft,
 };
 use crate::run::NONE;
+use crate::voices::{MAX_VOICES, Row, Voice, Voices};
 use crate::{Digest, FailureClass, Millis, Payload, Timestamp};
 
 /// Most tasks of one plan.
@@ -81,6 +83,8 @@ pub(crate) struct Node {
     pub(crate) optional: bool,
     /// Whether every task after it counts successes only, so that its failure is theirs to judge.
     pub(crate) absorbed: bool,
+    /// Whether it is one of several voices, who judge what it means that it failed.
+    pub(crate) is_voice: bool,
     /// The task at the end of the repeated section that it belongs to, or `NONE`.
     pub(crate) section: u32,
     pub(crate) priority: u8,
@@ -146,6 +150,8 @@ pub(crate) struct Checkpoint {
     pub(crate) after: Box<[u32]>,
     pub(crate) condition: Bound,
     pub(crate) then: Then,
+    pub(crate) reason: Option<Form>,
+    pub(crate) with: Option<Form>,
     /// Checkpoints after the same tasks form one first-match table.
     pub(crate) table: usize,
 }
@@ -155,6 +161,7 @@ pub(crate) enum Then {
     Decide(Arc<str>),
     Follow(u32),
     Grow(Box<[u32]>),
+    Voices(Box<Voices>),
 }
 
 /// One mistake in a [`Draft`]: where, what, and what to do.
@@ -205,7 +212,13 @@ impl Plan {
     pub fn compile(draft: &Draft) -> Result<Plan, Vec<Problem>> {
         let whole = with_reviews(draft);
         let undo_items = whole.tasks.iter().filter(|task| task.for_each.is_some()).filter_map(|task| task.compensate.as_deref()).collect();
-        let mut compiler = Compiler { draft: &whole, by_id: HashMap::new(), undo_items, in_section: HashMap::new(), problems: Vec::new() };
+        let councils = whole.checkpoints.iter().filter_map(|checkpoint| match &checkpoint.then {
+            ThenDraft::Voices(voices) => Some(&voices.of),
+            ThenDraft::Decide(_) | ThenDraft::Follow(_) | ThenDraft::Grow(_) => None,
+        });
+        let voices = councils.flatten().map(|voice| voice.task.as_str()).collect();
+        let mut compiler =
+            Compiler { draft: &whole, by_id: HashMap::new(), undo_items, voices, in_section: HashMap::new(), problems: Vec::new() };
         let plan = compiler.plan();
         match plan {
             Some(plan) if compiler.problems.iter().all(|problem| problem.severity == Severity::Warning) => {
@@ -407,6 +420,8 @@ struct Compiler<'a> {
     by_id: HashMap<Arc<str>, u32>,
     /// The tasks that undo what was done for the items of a list.
     undo_items: HashSet<&'a str>,
+    /// The tasks that are heard as one of several voices.
+    voices: HashSet<&'a str>,
     /// For each task of a repeated section, the task at its end.
     in_section: HashMap<u32, u32>,
     problems: Vec<Problem>,
@@ -479,9 +494,17 @@ impl Compiler<'_> {
         let on_failure: Option<Arc<str>> = draft.on_failure.as_deref().filter(|_| decides(draft)).map(Arc::from);
         actions.extend([otherwise.clone(), on_unknown.clone()]);
         actions.extend(on_failure.clone());
-        actions.extend(checkpoints.iter().filter_map(|checkpoint| match &checkpoint.then {
-            Then::Decide(action) => Some(action.clone()),
-            Then::Follow(_) | Then::Grow(_) => None,
+        actions.extend(checkpoints.iter().flat_map(|checkpoint| match &checkpoint.then {
+            Then::Decide(action) => vec![action.clone()],
+            Then::Voices(voices) => {
+                let own = [&voices.insufficient, &voices.undecided, &voices.vetoed];
+                own.into_iter().chain(voices.rows.iter().map(|row| &row.then)).cloned().collect()
+            }
+            Then::Follow(_) | Then::Grow(_) => Vec::new(),
+        }));
+        actions.extend(draft.checkpoints.iter().flat_map(|checkpoint| match &checkpoint.then {
+            ThenDraft::Voices(voices) => voices.choices.iter().map(|choice| choice.as_str().into()).collect(),
+            ThenDraft::Decide(_) | ThenDraft::Follow(_) | ThenDraft::Grow(_) => Vec::<Arc<str>>::new(),
         }));
         Some(Plan {
             name: draft.name.as_str().into(),
@@ -721,7 +744,7 @@ impl Compiler<'_> {
             draft.tasks.iter().flat_map(|task| &task.may_grow).chain(draft.checkpoints.iter().flat_map(
                 |checkpoint| match &checkpoint.then {
                     ThenDraft::Grow(tasks) => tasks.as_slice(),
-                    ThenDraft::Decide(_) | ThenDraft::Follow(_) => &[],
+                    ThenDraft::Decide(_) | ThenDraft::Follow(_) | ThenDraft::Voices(_) => &[],
                 },
             ));
         let asked = draft.budget.iter().filter_map(|budget| budget.ask.as_ref());
@@ -838,7 +861,8 @@ impl Compiler<'_> {
             matches!(join.map(|join| join.needs), Some(Needs::Any | Needs::AtLeast(_)))
         };
         let mut after = succ[ix].iter().filter(|next| self.draft.tasks[**next as usize].role != Role::Finally).peekable();
-        let absorbed = after.peek().is_some() && after.all(counts_successes);
+        let is_voice = self.voices.contains(task.id.as_str());
+        let absorbed = is_voice || (after.peek().is_some() && after.all(counts_successes));
         let priority = task.priority.unwrap_or(5);
         if !(1..=10).contains(&priority) {
             self.report("P003", at("priority"), format!("a priority is 1 to 10, not {priority}"), None);
@@ -881,6 +905,7 @@ impl Compiler<'_> {
             timeout: task.timeout,
             optional: task.optional,
             absorbed,
+            is_voice,
             section: self.in_section.get(&here).copied().unwrap_or(NONE),
             priority,
             role: task.role,
@@ -1079,7 +1104,18 @@ impl Compiler<'_> {
             if !ids.insert(id.clone()) {
                 self.report("P005", at.clone(), format!("there are two checkpoints called `{id}`"), None);
             }
-            let after: Box<[u32]> = checkpoint.after.iter().filter_map(|id| self.task(id, || format!("{at}.after"))).collect();
+            let voices = match &checkpoint.then {
+                ThenDraft::Voices(voices) => self.voices(voices, names, &at),
+                ThenDraft::Decide(_) | ThenDraft::Follow(_) | ThenDraft::Grow(_) => None,
+            };
+            let mut after: Box<[u32]> = checkpoint.after.iter().filter_map(|id| self.task(id, || format!("{at}.after"))).collect();
+            if let Some(voices) = &voices {
+                if !after.is_empty() {
+                    let help = "leave it out: voices are looked at whenever one of them ends".to_owned();
+                    self.report("P026", format!("{at}.after"), "a checkpoint that hears voices has no `after`", Some(help));
+                }
+                after = voices.of.iter().map(|voice| voice.task).collect();
+            }
             for task in &after {
                 if matches!(draft.tasks[*task as usize].role, Role::Finally | Role::Review | Role::Compensation) {
                     let name = &draft.tasks[*task as usize].id;
@@ -1090,19 +1126,114 @@ impl Compiler<'_> {
                 ThenDraft::Decide(action) => Some(Then::Decide(action.as_str().into())),
                 ThenDraft::Follow(task) => self.task(task, || format!("{at}.then")).map(Then::Follow),
                 ThenDraft::Grow(tasks) => Some(Then::Grow(tasks.iter().filter_map(|id| self.by_id.get(id.as_str()).copied()).collect())),
+                ThenDraft::Voices(_) => voices.map(|voices| Then::Voices(Box::new(voices))),
             };
             let reads = names.after(&after);
             let condition = Bound::condition(&checkpoint.condition, &format!("{at}.condition"), &reads, &mut self.problems);
+            let reason = checkpoint
+                .reason
+                .as_ref()
+                .map(|text| Form::compile(&serde_json::Value::String(text.clone()), &format!("{at}.reason"), &reads, &mut self.problems));
+            let with = checkpoint.with.as_ref().map(|json| Form::compile(json, &format!("{at}.with"), &reads, &mut self.problems));
             let (Some(condition), Some(then)) = (condition, then) else { continue };
             let set: BTreeSet<u32> = after.iter().copied().collect();
             let table = tables.iter().position(|known| *known == set).unwrap_or_else(|| {
                 tables.push(set.clone());
                 tables.len() - 1
             });
-            checkpoints.push(Checkpoint { id, after, condition, then, table });
+            checkpoints.push(Checkpoint { id, after, condition, then, reason, with, table });
         }
         watch(&checkpoints, nodes);
         checkpoints
+    }
+
+    /// Voices that decide together.
+    fn voices(&mut self, draft: &VoicesDraft, names: &Names<'_>, at: &str) -> Option<Voices> {
+        let VoicesDraft { by, of, at_least, actions, choices, insufficient, undecided, vetoed } = draft;
+        if of.is_empty() || of.len() > MAX_VOICES {
+            self.report(
+                "P026",
+                format!("{at}.voices"),
+                format!("there are {} voices; 1 to {MAX_VOICES} can decide together", of.len()),
+                None,
+            );
+            return None;
+        }
+        let weighted = *by == Method::Weighted;
+        if weighted && actions.is_empty() {
+            let help = "write `actions: [{ when: score >= 0.7, then: AUTO_RESOLVE }]`".to_owned();
+            self.report("P026", format!("{at}.voices.actions"), "nothing says what the weighted mean means", Some(help));
+        }
+        if !weighted && !actions.is_empty() {
+            let help = "leave it out, or weigh numbers: `by: weighted`".to_owned();
+            self.report("P026", format!("{at}.voices.actions"), "votes have no mean that could mean something", Some(help));
+        }
+        if weighted && !choices.is_empty() {
+            let help = "leave it out: what the mean can mean stands under `actions`".to_owned();
+            self.report("P026", format!("{at}.voices.choices"), "where numbers are weighed nobody votes", Some(help));
+        }
+        let usual = if *by == Method::First { 1 } else { of.len() };
+        let at_least = at_least.map_or(usual, |least| least as usize);
+        if at_least == 0 || at_least > of.len() {
+            let message = format!("{at_least} of {} voices can never be heard", of.len());
+            let message = if at_least == 0 { "a decision that hears nobody is none".to_owned() } else { message };
+            self.report("P026", format!("{at}.voices.at_least"), message, Some(format!("write a number from 1 to {}", of.len())));
+        }
+        let mut met = BTreeSet::new();
+        let mut heard = Vec::with_capacity(of.len());
+        for (position, voice) in of.iter().enumerate() {
+            let at = format!("{at}.voices.of[{position}]");
+            heard.extend(self.voice(voice, weighted, names, &at));
+            if !met.insert(voice.task.as_str()) {
+                self.report("P026", format!("{at}.task"), format!("`{}` is heard twice", voice.task), None);
+            }
+        }
+        let tasks: Vec<u32> = heard.iter().map(|voice| voice.task).collect();
+        let reads = names.after(&tasks).with_score();
+        let mut rows = Vec::with_capacity(actions.len());
+        for (position, row) in actions.iter().enumerate() {
+            let at = format!("{at}.voices.actions[{position}].when");
+            let when = row.when.as_ref().map(|text| Bound::condition(text, &at, &reads, &mut self.problems));
+            match when {
+                Some(None) => {}
+                when => rows.push(Row { when: when.flatten(), then: row.then.as_str().into() }),
+            }
+        }
+        let action = |given: &Option<String>, usual: &str| given.as_deref().unwrap_or(usual).into();
+        Some(Voices {
+            by: *by,
+            of: heard,
+            at_least,
+            rows,
+            insufficient: action(insufficient, HIL_REVIEW),
+            undecided: action(undecided, HIL_REVIEW),
+            vetoed: action(vetoed, REJECTED),
+        })
+    }
+
+    fn voice(&mut self, draft: &VoiceDraft, weighted: bool, names: &Names<'_>, at: &str) -> Option<Voice> {
+        let task = self.task(&draft.task, || format!("{at}.task"))?;
+        if names.draft.tasks[task as usize].for_each.is_some() {
+            self.report(
+                "P026",
+                format!("{at}.task"),
+                format!("`{}` runs for every item of a list, and has no single voice", draft.task),
+                None,
+            );
+        }
+        let weight = draft.weight.unwrap_or(Decimal::ONE);
+        if weight <= Decimal::ZERO || weight > Decimal::ONE_THOUSAND {
+            self.report("P026", format!("{at}.weight"), format!("a weight is more than 0 and at most 1000, not {weight}"), None);
+        }
+        let reads = names.after(&[task]);
+        let usual = if weighted { "confidence" } else { "action" };
+        let says = draft.says.as_deref().unwrap_or(usual);
+        let says = Bound::expression(says, &format!("{at}.says"), &reads, &mut self.problems);
+        let veto = match &draft.veto {
+            Some(text) => Some(Bound::condition(text, &format!("{at}.veto"), &reads, &mut self.problems)?),
+            None => None,
+        };
+        Some(Voice { task, weight, says: says?, veto })
     }
 
     fn budget(&mut self, nodes: &[Node]) -> Option<Box<Budget>> {
@@ -1170,6 +1301,10 @@ fn watch(checkpoints: &[Checkpoint], nodes: &mut [Node]) {
     let mut watched: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); tables];
     for checkpoint in checkpoints {
         watched[checkpoint.table].extend(checkpoint.after.iter().copied().chain(checkpoint.condition.tasks()));
+        if let Then::Voices(voices) = &checkpoint.then {
+            let read = voices.of.iter().flat_map(|voice| voice.says.tasks().chain(voice.veto.iter().flat_map(Bound::tasks)));
+            watched[checkpoint.table].extend(read);
+        }
     }
     for (ix, checkpoint) in (0..).zip(checkpoints) {
         for node in &watched[checkpoint.table] {

@@ -1798,7 +1798,8 @@ impl Run {
         let node = &self.plan.nodes[task.node as usize];
         let failed = matches!(task.state, State::Ended(TaskStatus::Failed | TaskStatus::TimedOut, _));
         let left_out = matches!(task.origin, Origin::Item { .. }) || node.optional;
-        let judged = || node.absorbed && node.succ.iter().any(|next| self.judged(*next));
+        let heard = node.is_voice && self.decision.is_some();
+        let judged = || heard || (node.absorbed && node.succ.iter().any(|next| self.judged(*next)));
         failed && !left_out && !judged()
     }
 

@@ -17,7 +17,7 @@ fn task<'d>(draft: &'d mut Draft, id: &str) -> &'d mut TaskDraft {
 
 fn checkpoint(after: &[&str], condition: &str, then: ThenDraft) -> CheckpointDraft {
     let after = after.iter().map(|id| (*id).to_owned()).collect();
-    CheckpointDraft { id: String::new(), after, condition: condition.into(), then }
+    CheckpointDraft::new(after, condition, then)
 }
 
 fn decide(action: &str) -> ThenDraft {

@@ -109,8 +109,7 @@ fn every_mistake_in_a_draft_is_named_with_its_place() {
             "checkpoints",
             with("a; z", |draft| {
                 draft.tasks[1].role = Role::Finally;
-                let checkpoint =
-                    |after: &str, then| CheckpointDraft { id: "k".into(), after: vec![after.into()], condition: "always".into(), then };
+                let checkpoint = |after: &str, then| CheckpointDraft::new(vec![after.into()], "always", then).called("k");
                 draft.checkpoints =
                     vec![checkpoint("z", ThenDraft::Follow("nobody".into())), checkpoint("a", ThenDraft::Grow(vec!["a".into()]))];
             }),

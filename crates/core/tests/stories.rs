@@ -813,7 +813,7 @@ fn who_proposed_may_not_approve() {
 
 fn checkpoint(after: &str, condition: &str, then: ThenDraft) -> CheckpointDraft {
     let after = after.split_whitespace().map(str::to_owned).collect();
-    CheckpointDraft { id: String::new(), after, condition: condition.into(), then }
+    CheckpointDraft::new(after, condition, then)
 }
 
 fn decide(action: &str) -> ThenDraft {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use quorate_core::draft::{
-    ApprovalDraft, BudgetDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft,
-    TaskDraft, ThenDraft, WaitDraft, WorkDraft,
+    ApprovalDraft, BudgetDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Method, Needs, OnLate, RepeatDraft,
+    RetryDraft, RowDraft, TaskDraft, ThenDraft, VoiceDraft, VoicesDraft, WaitDraft, WorkDraft,
 };
 use quorate_core::{Draft, Millis, Plan, Role};
 use quorate_expr::Decimal;
@@ -182,6 +182,41 @@ fn add_budget(chance: &mut Chance, draft: &mut Draft) {
     draft.budget = Some(BudgetDraft { tokens, cost: None, warn_at: Some(Decimal::new(5, 1)), ask });
 }
 
+/// Some decisions are taken by several voices.
+fn add_council(chance: &mut Chance, draft: &mut Draft, mains: &[String]) {
+    if !chance.percent(40) {
+        return;
+    }
+    let by = *chance.pick(&[Method::Weighted, Method::Majority, Method::Unanimity, Method::First, Method::Best]);
+    let weighted = by == Method::Weighted;
+    let mut of = Vec::new();
+    for task in mains {
+        if chance.percent(60) {
+            let says = chance.percent(50).then(|| if weighted { "score / 10".to_owned() } else { "vote".to_owned() });
+            let veto = chance.percent(20).then(|| "not ok".to_owned());
+            let weight = chance.percent(50).then(|| Decimal::new(1 + i64::try_from(chance.below(30)).unwrap_or(0), 1));
+            of.push(VoiceDraft { task: task.clone(), weight, says, veto });
+        }
+    }
+    let at_least = chance.percent(60).then(|| 1 + u32::try_from(chance.below(of.len().max(1))).unwrap_or(0));
+    let row = |when: Option<&str>, then: &str| RowDraft { when: when.map(str::to_owned), then: then.to_owned() };
+    let rows = vec![row(Some("score > 0.5"), "AUTO_RESOLVE"), row(Some("score > 0.2 and input.flag"), "ESCALATE"), row(None, "HOLD")];
+    let voices = VoicesDraft {
+        by,
+        of,
+        at_least,
+        actions: if weighted { rows } else { Vec::new() },
+        choices: if weighted { Vec::new() } else { vec!["HOLD".into()] },
+        insufficient: chance.percent(50).then(|| "TOO_FEW".to_owned()),
+        undecided: chance.percent(50).then(|| "UNDECIDED".to_owned()),
+        vetoed: None,
+    };
+    let condition = *chance.pick(&["always", "always", "input.flag"]);
+    let council = CheckpointDraft::new(Vec::new(), condition, ThenDraft::Voices(voices)).called("council");
+    let place = chance.below(draft.checkpoints.len() + 1);
+    draft.checkpoints.insert(place, council);
+}
+
 fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {
     if !chance.percent(40) {
         return;
@@ -202,7 +237,7 @@ fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {
         }
         let after = if chance.percent(80) { vec![chance.pick(&mains).clone()] } else { Vec::new() };
         let condition = (*chance.pick(&["always", "not input.flag", "input.flag"])).to_owned();
-        draft.checkpoints.push(CheckpointDraft { id: format!("grow{ix}"), after, condition, then: ThenDraft::Grow(vec![id]) });
+        draft.checkpoints.push(CheckpointDraft::new(after, &condition, ThenDraft::Grow(vec![id])).called(&format!("grow{ix}")));
         if chance.percent(40) {
             let grower = chance.below(draft.tasks.len());
             draft.tasks[grower].may_grow.push(format!("grown{ix}"));
@@ -212,8 +247,9 @@ fn add_checkpoints(chance: &mut Chance, draft: &mut Draft) {
         let task = chance.pick(&mains).clone();
         let condition = (*chance.pick(&["ok", "score > 7", "confidence > 0.5", "always"])).to_owned();
         let then = if chance.percent(30) { ThenDraft::Follow(task.clone()) } else { ThenDraft::Decide((*chance.pick(&ACTIONS)).into()) };
-        draft.checkpoints.push(CheckpointDraft { id: format!("decide{ix}"), after: vec![task], condition, then });
+        draft.checkpoints.push(CheckpointDraft::new(vec![task], &condition, then).called(&format!("decide{ix}")));
     }
+    add_council(&mut Chance::new(chance.clone().draw()), draft, &mains);
     draft.no_early_exit = chance.percent(20);
     draft.on_failure = chance.percent(40).then(|| (*chance.pick(&["HIL_REVIEW", "ESCALATE"])).to_owned());
     if chance.percent(50) {

@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use quorate_core::draft::{Needs, TaskDraft};
-use quorate_core::{Cause, Draft, Effect, Entry, Event, FailureClass, MAX_FAILOVERS, Role, Rule, RunStatus, TaskStatus, Usage, Verdict};
+use quorate_core::draft::{Method, Needs, TaskDraft, ThenDraft};
+use quorate_core::{
+    Agreement, Cause, Council, Decision, Draft, Effect, Entry, Event, FailureClass, Heard, MAX_FAILOVERS, Role, Rule, RunStatus,
+    TaskStatus, Usage, Verdict,
+};
+use quorate_expr::Decimal;
 
 /// Watches the entries of a run and says when one of them breaks a rule. It derives how tasks stand by itself, from the
 /// draft and the entries, and never asks the state machine.
@@ -161,6 +165,9 @@ impl<'d> Watch<'d> {
             Event::Decided(decision) => {
                 rule(!self.decided, "a run decides once")?;
                 self.decided = true;
+                if let Some(council) = &decision.council {
+                    self.heard(council, decision)?;
+                }
                 if let Rule::Failed { task } = &decision.rule {
                     let end = self.seen(task.id()).end;
                     let failed = matches!(end, Some(TaskStatus::Failed | TaskStatus::TimedOut));
@@ -189,6 +196,46 @@ impl<'d> Watch<'d> {
             Event::CancelRequested { .. } => self.cancelled()?,
         }
         Ok(())
+    }
+
+    /// What voices come to rests on those that were heard, and on no veto that may still be there.
+    fn heard(&self, council: &Council, decision: &Decision) -> Result<(), String> {
+        let end = |heard: &Heard| self.newest.get(plan_id(heard.task.id())).and_then(|newest| self.tasks[newest].end);
+        for heard in &council.voices {
+            rule(heard.said.is_none() || end(heard) == Some(TaskStatus::Succeeded), "only a voice that succeeded is heard")?;
+            rule(heard.said.is_none() || heard.missing.is_none(), "a voice is heard or missing")?;
+        }
+        let voices = self.draft.checkpoints.iter().find_map(|checkpoint| match (&checkpoint.then, &decision.rule) {
+            (ThenDraft::Voices(voices), Rule::Voices { checkpoint: id, .. }) if checkpoint.id == **id => Some(voices),
+            _ => None,
+        });
+        let voices = voices.ok_or("broken: a decision of voices names their checkpoint")?;
+        let said = council.voices.iter().filter(|heard| heard.said.is_some());
+        let vetoed = council.voices.iter().any(|heard| heard.veto);
+        let may_veto = |heard: &&Heard| voices.of.iter().any(|voice| voice.veto.is_some() && voice.task == plan_id(heard.task.id()));
+        match council.outcome {
+            Agreement::Vetoed(_) => rule(vetoed && decision.action == "REJECTED", "a veto is obeyed"),
+            Agreement::Insufficient(_) => {
+                rule(!vetoed && decision.action == voices.insufficient.as_deref().unwrap_or("HIL_REVIEW"), "too few voices decide nothing")
+            }
+            Agreement::Agreed | Agreement::Undecided(_) | Agreement::Unknown(_) => {
+                rule(!vetoed, "nothing beats a veto")?;
+                let known = council.voices.iter().filter(may_veto).all(|heard| end(heard) == Some(TaskStatus::Succeeded));
+                rule(known, "nobody decides before it is known who vetoes")?;
+                let agreed = council.outcome == Agreement::Agreed;
+                rule(!agreed || said.clone().count() >= council.at_least, "a decision has heard as many as it takes")?;
+                if !agreed || council.by == Method::Weighted {
+                    return Ok(());
+                }
+                let agree = said.clone().filter(|heard| heard.said.as_ref() == Some(&decision.action));
+                rule(agree.clone().count() > 0, "somebody said what is decided")?;
+                rule(council.by != Method::Unanimity || agree.clone().count() == said.clone().count(), "who is unanimous agrees")?;
+                // Those who may still be heard could all be against it.
+                let whole: Decimal = council.voices.iter().filter(|heard| heard.missing.is_none()).map(|heard| heard.weight).sum();
+                let weight: Decimal = agree.map(|heard| heard.weight).sum();
+                rule(council.by != Method::Majority || weight * Decimal::TWO > whole, "a majority is more than half")
+            }
+        }
     }
 
     fn seen(&mut self, id: &str) -> &mut Seen {

@@ -26,6 +26,8 @@ pub struct Outcome {
     pub crashes: usize,
     /// Whether the run ended; it may also wait for a signal or a person who never comes.
     pub ended: bool,
+    /// Whether it decided.
+    pub decided: bool,
 }
 
 /// Plays one seed.
@@ -36,8 +38,14 @@ pub fn play(seed: u64) -> Result<Outcome, String> {
     let mut chance = Chance::new(seed);
     let (draft, plan) = random(&mut chance);
     let mut world = World::new(seed, chance, &draft, plan);
-    match world.play() {
-        Ok(ended) => Ok(Outcome { trace: world.trace, entries: world.journal.len(), crashes: world.crashes, ended }),
+    match world.play().and_then(|ended| world.decide_again().map(|()| ended)) {
+        Ok(ended) => Ok(Outcome {
+            trace: world.trace,
+            entries: world.journal.len(),
+            crashes: world.crashes,
+            ended,
+            decided: world.run.decision().is_some(),
+        }),
         Err(wrong) => Err(format!("seed {seed}: {wrong}\n{}\nplan: {}", world.trace, serde_json::to_string(&draft).unwrap_or_default())),
     }
 }
@@ -113,6 +121,22 @@ impl<'d> World<'d> {
             }
         }
         Err("the run never ends".to_owned())
+    }
+
+    /// The decision on record is the one that follows from what was on record before it. Another one, or one that is left
+    /// out, is noticed.
+    fn decide_again(&self) -> Result<(), String> {
+        let again = |entries: &[Entry]| Run::again(self.run.id(), self.plan.clone(), entries);
+        if let Some(differs) = again(&self.journal).map_err(|corrupt| corrupt.to_string())?.differs {
+            return Err(format!("the decision does not follow from what is on record: {differs:?}"));
+        }
+        let Some(at) = self.journal.iter().position(|entry| matches!(entry.event, Event::Decided(_))) else { return Ok(()) };
+        let mut forged = self.journal.clone();
+        if let Event::Decided(decision) = &mut forged[at].event {
+            decision.confidence = Some(quorate_expr::Decimal::new(99, 2));
+        }
+        let noticed = again(&forged).is_ok_and(|again| again.differs.is_some_and(|differs| differs.seq == forged[at].seq));
+        if noticed { Ok(()) } else { Err("a decision that was changed afterwards is not noticed".to_owned()) }
     }
 
     /// People, signals and a cancel that may come some time.
@@ -297,6 +321,7 @@ impl<'d> World<'d> {
         if self.chance.percent(70) {
             output["confidence"] = serde_json::json!(0.6);
         }
+        output["vote"] = (*["HOLD", "ESCALATE", "HOLD", "nonsense"].get(score % 5).unwrap_or(&"HIL_REVIEW")).into();
         let grow = if self.chance.percent(15) { vec!["grown0".into(), "t0".into()] } else { Vec::new() };
         let output = Payload::of(&output).unwrap_or_else(|_| Payload::null());
         let used = Said { usage: self.money.percent(50).then(|| tokens(self.money.below(60))), ..Said::default() };

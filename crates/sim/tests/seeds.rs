@@ -10,15 +10,17 @@ const STORMS: u64 = 200;
 
 #[test]
 fn the_fixed_seeds_keep_every_rule() {
-    let (mut entries, mut crashes, mut ended) = (0, 0, 0);
+    let (mut entries, mut crashes, mut ended, mut decided) = (0, 0, 0, 0);
     for seed in 0..SEEDS {
         let outcome = quorate_sim::check(seed).unwrap_or_else(|wrong| panic!("{wrong}"));
         entries += outcome.entries;
         crashes += outcome.crashes;
         ended += u64::from(outcome.ended);
+        decided += u64::from(outcome.decided);
     }
     // A simulator in which nothing happens finds nothing.
-    assert!(entries > 20_000 && crashes > 500 && ended > SEEDS / 2, "{entries} entries, {crashes} crashes, {ended} of {SEEDS} ended");
+    let told = format!("{entries} entries, {crashes} crashes, {ended} of {SEEDS} ended, {decided} decided");
+    assert!(entries > 20_000 && crashes > 500 && ended > SEEDS / 2 && decided > SEEDS / 5, "{told}");
 }
 
 #[test]

@@ -200,6 +200,13 @@ impl Telling {
                     writeln!(self.shown, "  not {}: {}", other.action, other.why).unwrap();
                 }
             }
+            "show" if who == "heard" => {
+                let decision = self.run.decision().unwrap();
+                writeln!(self.shown, "  {}: {} (confidence {:?})", decision.action, decision.rule, decision.confidence).unwrap();
+                for voice in decision.council.iter().flat_map(|council| &council.voices) {
+                    writeln!(self.shown, "  {voice}").unwrap();
+                }
+            }
             "show" if who == "status" => writeln!(self.shown, "  the run is {}", self.run.status()).unwrap(),
             "show" if who == "used" => {
                 writeln!(self.shown, "  used {} of {}", self.run.used().unwrap(), self.run.budget().unwrap()).unwrap();
@@ -247,6 +254,9 @@ impl Telling {
             (run.status(), run.seq(), run.wake_at(), tasks)
         };
         assert_eq!(state(&replayed), state(&self.run));
+        // And its decision follows from what was on record before it, and from nothing later.
+        let again = Run::again(self.run.id(), self.run.plan().clone(), &read).unwrap();
+        assert_eq!((again.differs, state(&again.run)), (None, state(&self.run)), "after\n{}", self.shown);
     }
 }
 
