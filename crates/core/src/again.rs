@@ -34,7 +34,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Corrupt`] at the first entry that cannot have happened.
-    pub fn again(id: RunId, plan: Arc<Plan>, entries: &[Entry]) -> Result<Again, Corrupt> {
+    pub fn again(id: RunId, plan: &Arc<Plan>, entries: &[Entry]) -> Result<Again, Corrupt> {
         let mut run = Run::new(id, plan.clone());
         let mut differs = None;
         let mut produced = Vec::with_capacity(3);
@@ -49,7 +49,7 @@ impl Run {
                     at += produced.len();
                     continue;
                 }
-                run = Run::load(id, plan.clone(), &entries[..at])?;
+                run = Run::midway(id, plan.clone(), &entries[..at])?;
             }
             if recorded.is_some() || run.is_due(entry) {
                 produced.clear();
@@ -81,7 +81,7 @@ impl Run {
 }
 
 /// What the facts come to by now: entries until the decision, or until something else follows first.
-fn next_decision(run: &mut Run, at: Timestamp, entries: &mut Vec<Entry>) {
+pub(crate) fn next_decision(run: &mut Run, at: Timestamp, entries: &mut Vec<Entry>) {
     let mut deciding = Deciding { run, at, entries, broken: None };
     while deciding.entries.is_empty() && deciding.broken.is_none() && !deciding.run.has_ended() && deciding.step() {}
 }

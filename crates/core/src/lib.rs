@@ -23,6 +23,7 @@ pub mod draft;
 mod event;
 mod facts;
 mod ids;
+mod nearest;
 mod outlook;
 mod payload;
 mod plan;
@@ -43,6 +44,7 @@ pub use event::{
     RunStatus, Said, Signal, Skill, Start, TaskRef, ToolUse, Usage, Verdict,
 };
 pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
+pub use nearest::{Flip, MAX_FLIPS, Needed};
 pub use outlook::{CheckpointView, Place, ThenView};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};
 pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASK_SKILLS, MAX_TASKS, Plan, Problem};

@@ -554,12 +554,18 @@ impl Run {
     /// # Errors
     /// [`Corrupt`] at the first entry that cannot have happened.
     pub fn load<'e>(id: RunId, plan: Arc<Plan>, entries: impl IntoIterator<Item = &'e Entry>) -> Result<Run, Corrupt> {
+        let mut run = Run::midway(id, plan, entries)?;
+        // Everything that follows from an input is appended with it, so what is left here has led to nothing.
+        run.agenda = Agenda::default();
+        Ok(run)
+    }
+
+    /// The same in the middle of an append, with all that has still to be looked at.
+    pub(crate) fn midway<'e>(id: RunId, plan: Arc<Plan>, entries: impl IntoIterator<Item = &'e Entry>) -> Result<Run, Corrupt> {
         let mut run = Run::new(id, plan);
         for entry in entries {
             run.apply(entry)?;
         }
-        // Everything that follows from an input is appended with it, so what is left here has led to nothing.
-        run.agenda = Agenda::default();
         Ok(run)
     }
 

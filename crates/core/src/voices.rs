@@ -334,6 +334,11 @@ impl Run {
         Settled { confidence, score: Some(score), rows: looked, ..settled }
     }
 
+    /// What a score would mean.
+    pub(crate) fn meaning_of(&self, voices: &Voices, score: Decimal) -> Arc<str> {
+        self.meaning(voices, score, &mut Vec::new()).action
+    }
+
     /// The first row that holds.
     fn meaning(&self, voices: &Voices, score: Decimal, looked: &mut Vec<RowLook>) -> Settled {
         for Row { when, then } in &voices.rows {

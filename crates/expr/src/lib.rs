@@ -15,6 +15,7 @@ mod ast;
 mod check;
 mod diagnostic;
 mod eval;
+mod flip;
 mod lexer;
 mod parser;
 mod solve;
@@ -25,6 +26,7 @@ pub use ast::{Arithmetic, Ast, Comparison, Expr, Function, MAX_DEPTH, MAX_NODES,
 pub use check::{Checked, Names, Resolution, Slot, Status};
 pub use diagnostic::{Diagnostic, Severity, Span, closest};
 pub use eval::{Operand, Scope, Trace, Truth, Value, Verdict, Why};
+pub use flip::Need;
 pub use parser::parse;
 pub use solve::{Answer, MAX_TRIES, Outcomes, Search, Source, Stand, Variable, Wanted, Witness};
 pub use template::{Part, Template};

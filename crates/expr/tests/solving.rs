@@ -1,49 +1,15 @@
 //! What values would make conditions come out as asked: held against trying everything.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
+mod conditions_of;
+
+use conditions_of::{VARIABLES, any_condition, condition, everything, position, type_of};
 use proptest::prelude::*;
-use quorate_expr::{
-    Answer, Checked, Decimal, MAX_TRIES, Names, Outcomes, Path, Range, Resolution, Search, Slot, Source, Stand, Truth, Type, Value,
-    Variable, Wanted, Why, Witness, parse,
-};
-
-/// What the conditions of these tests read.
-const VARIABLES: [&str; 6] = ["flag", "kind", "n", "m", "name", "any"];
-
-fn type_of(name: &str) -> Type {
-    match name {
-        "flag" => Type::Bool,
-        "kind" => Type::Enum(["FX", "EQUITY", "CASH"].map(str::to_owned).to_vec()),
-        "n" => Type::Number(Range { min: Some(Decimal::ZERO), max: Some(Decimal::from(4)) }),
-        "m" => Type::NUMBER,
-        "name" => Type::Text,
-        _ => Type::Any,
-    }
-}
-
-struct All;
-
-impl Names for All {
-    fn resolve(&self, path: &Path) -> Resolution {
-        match path.head() {
-            "rules" => Resolution::Task(Type::Any),
-            head if VARIABLES.contains(&head) => Resolution::Value(type_of(head)),
-            _ => Resolution::Unknown,
-        }
-    }
-
-    fn known(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-fn condition(text: &str) -> Checked {
-    parse(text).unwrap().check_condition(&All).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"))
-}
+use quorate_expr::{Answer, Checked, MAX_TRIES, Outcomes, Search, Slot, Source, Stand, Truth, Value, Variable, Wanted, Why, Witness};
 
 fn sources(condition: &Checked) -> Vec<Source> {
     let source = |slot: &Slot| match slot {
-        Slot::Value(path) => Source::Variable(VARIABLES.iter().position(|name| *name == path.head()).unwrap()),
+        Slot::Value(_) => Source::Variable(position(slot)),
         Slot::Status(status, _) => Source::Task(0, *status),
     };
     condition.slots().iter().map(source).collect()
@@ -158,58 +124,6 @@ fn a_search_that_would_take_too_long_says_so() {
 }
 
 // -- held against trying everything
-
-/// Parts whose conditions only compare, so that the answer is exact.
-fn part() -> impl Strategy<Value = String> {
-    let number = || (0..=4_i32).prop_map(|number| number.to_string());
-    let comparison = || prop::sample::select(&["<", "<=", ">", ">=", "==", "!="][..]);
-    let kind = || prop::sample::select(&["FX", "EQUITY", "CASH"][..]);
-    prop_oneof![
-        Just("flag".to_owned()),
-        Just("any".to_owned()),
-        kind().prop_map(|kind| format!("kind == '{kind}'")),
-        (kind(), kind()).prop_map(|(one, other)| format!("kind in ['{one}', '{other}']")),
-        (comparison(), number()).prop_map(|(compare, number)| format!("n {compare} {number}")),
-        (comparison(), number()).prop_map(|(compare, number)| format!("{number} {compare} m")),
-        (comparison(), number()).prop_map(|(compare, number)| format!("abs(m - 1) {compare} {number}")),
-        (comparison(), number()).prop_map(|(compare, number)| format!("2 - n {compare} {number}")),
-        (comparison(), number()).prop_map(|(compare, number)| format!("max(n, m) {compare} {number}")),
-        comparison().prop_map(|compare| format!("n {compare} m")),
-        comparison().prop_map(|compare| format!("m {compare} any")),
-        (comparison(), number()).prop_map(|(compare, number)| format!("default(m, 2) {compare} {number}")),
-        (comparison(), number()).prop_map(|(compare, number)| format!("any {compare} {number}")),
-        prop::sample::select(&["p", "q"][..]).prop_map(|text| format!("name != '{text}'")),
-        prop::sample::select(&["p", "q"][..]).prop_map(|text| format!("any == '{text}'")),
-        prop::sample::select(&VARIABLES[..]).prop_map(|name| format!("defined({name})")),
-    ]
-}
-
-fn any_condition() -> impl Strategy<Value = String> {
-    part().prop_recursive(3, 6, 2, |inner| {
-        prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} and {b})")),
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} or {b})")),
-            inner.prop_map(|inner| format!("not ({inner})")),
-        ]
-    })
-}
-
-/// Everything that a variable may be, finely enough that nothing lies between which differs.
-fn everything(name: &str) -> Vec<Value<'static>> {
-    let quarters = |from: i64, to: i64| (from * 4..=to * 4).map(|quarter| Value::Number(Decimal::new(quarter * 25, 2)));
-    let texts = || ["p", "q", "else"].map(|text| Value::Text(text.into())).into_iter();
-    let mut all: Vec<Value<'static>> = match name {
-        "flag" => vec![Value::Bool(true), Value::Bool(false)],
-        "kind" => ["FX", "EQUITY", "CASH"].map(|text| Value::Text(text.into())).to_vec(),
-        "n" => quarters(0, 4).collect(),
-        "m" => quarters(-5, 7).collect(),
-        "name" => texts().collect(),
-        // As wide as `m`, with which it is compared.
-        _ => quarters(-5, 7).chain(texts()).chain([Value::Bool(true), Value::Bool(false), Value::Object("{}".into())]).collect(),
-    };
-    all.push(Value::Unknown(Why::Missing));
-    all
-}
 
 fn fits(truth: Truth, wanted: Outcomes) -> bool {
     let outcome = match truth {

@@ -443,6 +443,8 @@ impl<'a> Lowering<'a, '_> {
             after: fields.texts("after"),
             condition: fields.text("condition").unwrap_or_default(),
             then: given.into_iter().next()?,
+            reason: fields.text("reason"),
+            with: fields.get("with").map(json),
         })
     }
 

@@ -343,7 +343,7 @@ impl<'a> Lowering<'a, '_> {
     // -- what decides
 
     fn push(&mut self, id: &str, after: Vec<String>, condition: &str, then: ThenDraft, node: Option<&'a Node>) {
-        let draft = CheckpointDraft { id: id.to_owned(), after, condition: condition.to_owned(), then };
+        let draft = CheckpointDraft::new(after, condition, then).called(id);
         self.checkpoints.push((draft, node));
     }
 

@@ -126,7 +126,7 @@ impl<'d> World<'d> {
     /// The decision on record is the one that follows from what was on record before it. Another one, or one that is left
     /// out, is noticed.
     fn decide_again(&self) -> Result<(), String> {
-        let again = |entries: &[Entry]| Run::again(self.run.id(), self.plan.clone(), entries);
+        let again = |entries: &[Entry]| Run::again(self.run.id(), &self.plan, entries);
         if let Some(differs) = again(&self.journal).map_err(|corrupt| corrupt.to_string())?.differs {
             return Err(format!("the decision does not follow from what is on record: {differs:?}"));
         }

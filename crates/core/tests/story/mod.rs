@@ -207,6 +207,14 @@ impl Telling {
                     writeln!(self.shown, "  {voice}").unwrap();
                 }
             }
+            "show" if who == "nearest" => {
+                writeln!(self.shown, "  {}: {}", self.run.decision().unwrap().action, self.run.decision().unwrap().rule).unwrap();
+                for flip in Run::nearest(self.run.id(), self.run.plan(), &self.journal) {
+                    let needs: Vec<String> = flip.needs.iter().map(ToString::to_string).collect();
+                    let to = flip.action.as_deref().unwrap_or("it would have gone on");
+                    writeln!(self.shown, "  {to} ({}): {}", flip.checkpoint, needs.join("; ")).unwrap();
+                }
+            }
             "show" if who == "status" => writeln!(self.shown, "  the run is {}", self.run.status()).unwrap(),
             "show" if who == "used" => {
                 writeln!(self.shown, "  used {} of {}", self.run.used().unwrap(), self.run.budget().unwrap()).unwrap();
@@ -255,7 +263,7 @@ impl Telling {
         };
         assert_eq!(state(&replayed), state(&self.run));
         // And its decision follows from what was on record before it, and from nothing later.
-        let again = Run::again(self.run.id(), self.run.plan().clone(), &read).unwrap();
+        let again = Run::again(self.run.id(), self.run.plan(), &read).unwrap();
         assert_eq!((again.differs, state(&again.run)), (None, state(&self.run)), "after\n{}", self.shown);
     }
 }

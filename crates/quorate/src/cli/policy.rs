@@ -151,6 +151,10 @@ fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>,
             quorate::draft::ThenDraft::Decide(action) => action.clone(),
             quorate::draft::ThenDraft::Follow(task) => format!("what {task} says"),
             quorate::draft::ThenDraft::Grow(tasks) => format!("{} as well", tasks.join(" and ")),
+            quorate::draft::ThenDraft::Voices(voices) => {
+                let of: Vec<&str> = voices.of.iter().map(|voice| voice.task.as_str()).collect();
+                format!("what {} say together ({})", of.join(", "), voices.by)
+            }
         };
         let condition = if checkpoint.condition == "always" { String::new() } else { format!("`{}`: ", checkpoint.condition) };
         screen.out(&format!("{after}: {condition}{then}"));
