@@ -537,10 +537,64 @@ pub(crate) static CHECKPOINT: Object = Object {
     fields: &[
         field("id", Shape::Text, "What people call it."),
         field("after", NAMES, "The tasks that must have ended; none: looked at when all else has ended."),
-        field("condition", Shape::Condition, "The condition.").required(),
+        field("condition", Shape::Condition, "The condition; where voices are heard, they always are without one.").or(&["when"]),
         field("action", Shape::Text, "The decision that follows."),
         field("follow", Shape::Text, "The task whose answer is the decision."),
         field("add", NAMES, "Tasks with `on_demand` that are added."),
+        field("voices", Shape::Object(&VOICES), "What several tasks say together is the decision."),
+        field("reason", Shape::Text, "Why, in words that go on record with the decision; `{{ }}` holds values."),
+        field("with", Shape::Any, "What goes on record beside the action, for whoever carries it out; `{{ }}` holds values."),
+    ],
+};
+
+const METHODS: [&str; 5] = ["weighted", "majority", "unanimity", "first", "best"];
+
+pub(crate) static VOICES: Object = Object {
+    title: "voices",
+    what: "voices",
+    fields: &[
+        field("by", Shape::Choice(&METHODS), "By which rule they come to a decision.").or(&["method"]).required(),
+        field("of", Shape::List(&Shape::Either(&[Shape::Text, Shape::Object(&VOICE)])), "Whose voices they are.").required(),
+        field("at_least", Shape::Whole(1, MAX), "How many must be heard; all where it is not given, and one where the first is taken.")
+            .or(&["min_agents"]),
+        field(
+            "actions",
+            Shape::List(&Shape::Object(&SCORE_ROW)),
+            "Of weighted numbers: what their `score` means, by the first row that holds.",
+        ),
+        field("choices", NAMES, "Of votes: what may be voted for besides AUTO_RESOLVE, HIL_REVIEW, ESCALATE and REJECTED."),
+        field(
+            "insufficient",
+            Shape::Text,
+            "The decision where too few are heard, or it is not known who vetoes; `HIL_REVIEW` where it is not given.",
+        ),
+        field("undecided", Shape::Text, "The decision where they do not agree, or no row holds; `HIL_REVIEW` where it is not given."),
+        field("vetoed", Shape::Text, "The decision where one of them vetoes; `REJECTED` where it is not given."),
+    ],
+};
+
+pub(crate) static VOICE: Object = Object {
+    title: "voice",
+    what: "a voice",
+    fields: &[
+        field("task", Shape::Text, "The task, or in a policy the agent.").or(&["agent", "name"]).required(),
+        field("weight", Shape::Number(0.0, 1000.0), "What it counts; 1 where it is not given."),
+        field(
+            "says",
+            Shape::Condition,
+            "What it says: an expression over what it returned; its `confidence` where numbers are weighed, else its `action`.",
+        )
+        .or(&["value"]),
+        field("veto", Shape::Condition, "Where this holds, nothing that the others say counts."),
+    ],
+};
+
+pub(crate) static SCORE_ROW: Object = Object {
+    title: "score_row",
+    what: "a row",
+    fields: &[
+        field("when", Shape::Condition, "Its condition, which may read `score`; a row without one always holds.").or(&["condition"]),
+        field("then", Shape::Text, "The decision.").or(&["action"]).required(),
     ],
 };
 
@@ -562,6 +616,19 @@ pub(crate) static POLICIES: Object = Object {
         ),
         field("deciding_agent", Shape::Text, "The agent that decides where a checkpoint asks it; `DECISIONING` where it is not given."),
         field(
+            "mode",
+            Shape::Choice(&MODES),
+            "How work is done: as its policy says, all agents one after another, or both beside each other.",
+        )
+        .or(&["orchestration_mode"]),
+        field("sequence", NAMES, "Of `mode: sequential`: all agents, in their order; that of the files where it is not given."),
+        field(
+            "auto_resolve_needs",
+            NAMES,
+            "Agents without which nothing is to be resolved by itself; RULES_TOLERANCE where the project has one and does not say.",
+        ),
+        field("monotone", Shape::Object(&MONOTONE), "Of more of something nothing laxer is to come."),
+        field(
             "policies",
             Shape::Map(&Shape::OneOrNamed(&POLICY)),
             "Policies by the first field, and by the second one: LOW, or LOW_RISK; `default` for the others.",
@@ -580,6 +647,17 @@ pub(crate) static POLICIES: Object = Object {
         field("execution_path", Shape::Any, "What its author expects; for those who read it."),
         field("agents_invoked", Shape::Any, "What its author expects; for those who read it."),
         field("parallel_steps", Shape::Any, "What its author expects; for those who read it."),
+    ],
+};
+
+pub(crate) const MODES: [&str; 3] = ["dynamic", "sequential", "compare"];
+
+pub(crate) static MONOTONE: Object = Object {
+    title: "monotone",
+    what: "what is monotone",
+    fields: &[
+        field("over", NAMES, "Fields of the profile: numbers, or texts with their values from less to more.").required(),
+        field("actions", NAMES, "Decisions, from the laxest; AUTO_RESOLVE, HIL_REVIEW, ESCALATE, REJECTED where it is not given."),
     ],
 };
 
@@ -606,7 +684,13 @@ pub(crate) static POLICY: Object = Object {
             "Agents that run when their own condition holds, or without one when all that must has run and nothing decided.",
         ),
         field("parallel_groups", Shape::List(&NAMES), "Sets of agents, in order; those of one set run side by side."),
-        field("routing", Shape::Object(&ROUTING), "Its agents with what each waits for, or in two phases, instead of the three above."),
+        field(
+            "stages",
+            Shape::List(&Shape::Either(&[Shape::Text, Shape::Object(&STAGE)])),
+            "Or agents one after another, each of which may stop it.",
+        )
+        .or(&["workflow_stages"]),
+        field("routing", Shape::Object(&ROUTING), "Its agents with what each waits for, or in two phases, instead of all above."),
         field("decision_checkpoints", Shape::Some(&Shape::Object(&CHECKPOINT)), "Conditions that may decide.")
             .or(&["decision_checkpoint", "checkpoints"]),
         field("deciding_agent", Shape::Text, "The agent that decides where a checkpoint asks it."),
@@ -629,6 +713,27 @@ pub(crate) static MEMBER: Object = Object {
     fields: &[
         field("agent", Shape::Text, "The agent.").or(&["name"]).required(),
         field("id", Shape::Text, "The name of its task; that of the agent where it is not given."),
+        field("when", Shape::Condition, "Runs only if this holds.").or(&["condition"]),
+        field("skip_when", Shape::Some(&Shape::Condition), "Does not run if one of these holds.").or(&["skip_conditions"]),
+        field("params", Shape::Any, "What it gets as parameters."),
+        field("retry", Shape::Object(&RETRY), "How failures are retried."),
+        field("timeout", Shape::Duration, "How long one attempt may take.").or(&["timeout_seconds"]),
+    ],
+};
+
+pub(crate) static STAGE: Object = Object {
+    title: "stage",
+    what: "a stage",
+    fields: &[
+        field("agent", Shape::Text, "The agent.").or(&["name"]).required(),
+        field("id", Shape::Text, "The name of its task; that of the agent where it is not given."),
+        field(
+            "stop_when",
+            Shape::Condition,
+            "Where this holds, it ends here; where it is not given, the agent says so with `stop_workflow`.",
+        ),
+        field("reason", Shape::Text, "Why it ends; the `reason` of the agent where it is not given. `{{ }}` holds values."),
+        field("action", Shape::Text, "The decision where it ends; `REJECTED` where it is not given."),
         field("when", Shape::Condition, "Runs only if this holds.").or(&["condition"]),
         field("skip_when", Shape::Some(&Shape::Condition), "Does not run if one of these holds.").or(&["skip_conditions"]),
         field("params", Shape::Any, "What it gets as parameters."),

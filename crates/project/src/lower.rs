@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, HashSet};
 
 use quorate_core::draft::{
-    ApprovalDraft, BudgetDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Needs, OnLate, RepeatDraft, RetryDraft,
-    TaskDraft, ThenDraft, WaitDraft, WorkDraft,
+    ApprovalDraft, BudgetDraft, CheckpointDraft, Choice, Expiry, ForEachDraft, JoinDraft, Level, Method, Needs, OnLate, RepeatDraft,
+    RetryDraft, RowDraft, TaskDraft, ThenDraft, VoiceDraft, VoicesDraft, WaitDraft, WorkDraft,
 };
 use quorate_core::{Digest, Draft, FailureClass, Millis, Role};
 use quorate_expr::Type;
 use serde_json::Value as Json;
 
 use crate::agents::AgentSpec;
-use crate::files::{APPROVAL, BUDGET, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, LIMITS, PROJECT, REPEAT, RETRY, TASK, WAIT, WORKFLOW};
+use crate::files::{
+    APPROVAL, BUDGET, CHECKPOINT, CHOICE, FOR_EACH, JOIN, LEVEL, LIMITS, PROJECT, REPEAT, RETRY, SCORE_ROW, TASK, VOICE, VOICES, WAIT,
+    WORKFLOW,
+};
 use crate::report::Diagnostic;
 use crate::shape::{Object, duration, json, number, truth};
 use crate::types;
@@ -428,23 +431,15 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn checkpoint(&mut self, node: &Node) -> Option<CheckpointDraft> {
+        let then = follows(node, self.problems)?;
         let fields = Fields::of(node, &CHECKPOINT);
-        let action = fields.text("action").map(ThenDraft::Decide);
-        let follow = fields.text("follow").map(ThenDraft::Follow);
-        let add = fields.get("add").map(|node| ThenDraft::Grow(texts(node)));
-        let given: Vec<ThenDraft> = [action, follow, add].into_iter().flatten().collect();
-        if given.len() != 1 {
-            let message = if given.is_empty() { "nothing follows from this checkpoint" } else { "two things follow from this checkpoint" };
-            let help = "give it `action`, `follow` or `add`: one of them";
-            self.problems.push(Diagnostic::error("W006", message).at(node.span).help(help));
-        }
         Some(CheckpointDraft {
             id: fields.text("id").unwrap_or_default(),
             after: fields.texts("after"),
-            condition: fields.text("condition").unwrap_or_default(),
-            then: given.into_iter().next()?,
+            condition: condition_of(node, &then, self.problems)?,
+            then,
             reason: fields.text("reason"),
-            with: fields.get("with").map(json),
+            with: fields.json("with"),
         })
     }
 
@@ -539,6 +534,75 @@ impl<'a> Lowering<'a, '_> {
             self.tasks.insert(position + 1, asks);
             self.origins.insert(position + 1, point);
         }
+    }
+}
+
+/// What follows from a checkpoint: one thing.
+pub(crate) fn follows(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<ThenDraft> {
+    let fields = Fields::of(node, &CHECKPOINT);
+    let action = fields.text("action").map(ThenDraft::Decide);
+    let follow = fields.text("follow").map(ThenDraft::Follow);
+    let add = fields.get("add").map(|node| ThenDraft::Grow(texts(node)));
+    let voices = fields.get("voices").map(|node| ThenDraft::Voices(voices(node)));
+    let given: Vec<ThenDraft> = [action, follow, add, voices].into_iter().flatten().collect();
+    if given.len() != 1 {
+        let message = if given.is_empty() { "nothing follows from this checkpoint" } else { "two things follow from this checkpoint" };
+        let help = "give it `action`, `follow`, `add` or `voices`: one of them";
+        problems.push(Diagnostic::error("W006", message).at(node.span).help(help));
+        return None;
+    }
+    given.into_iter().next()
+}
+
+/// The condition of a checkpoint, which only one that hears voices can do without.
+pub(crate) fn condition_of(node: &Node, then: &ThenDraft, problems: &mut Vec<Diagnostic>) -> Option<String> {
+    match (CHECKPOINT.get(node, "condition"), then) {
+        (Some(condition), _) => Some(condition.text().unwrap_or_default().to_owned()),
+        (None, ThenDraft::Voices(_)) => Some("always".to_owned()),
+        (None, ThenDraft::Decide(_) | ThenDraft::Follow(_) | ThenDraft::Grow(_)) => {
+            let problem = Diagnostic::error("F002", "a checkpoint needs `condition`").at(node.span);
+            problems.push(problem.help("write `always` if it is to hold in any case"));
+            None
+        }
+    }
+}
+
+/// Voices whose shape was checked.
+fn voices(node: &Node) -> VoicesDraft {
+    let fields = Fields::of(node, &VOICES);
+    let decimal = |node: &Node| number(node).and_then(|text| text.parse().ok());
+    let voice = |node: &Node| match node.text() {
+        Some(task) => VoiceDraft { task: task.to_owned(), ..VoiceDraft::default() },
+        None => {
+            let fields = Fields::of(node, &VOICE);
+            VoiceDraft {
+                task: fields.text("task").unwrap_or_default(),
+                weight: fields.get("weight").and_then(decimal),
+                says: fields.text("says"),
+                veto: fields.text("veto"),
+            }
+        }
+    };
+    let row = |node: &Node| RowDraft {
+        when: SCORE_ROW.get(node, "when").and_then(Node::text).map(str::to_owned),
+        then: SCORE_ROW.get(node, "then").and_then(Node::text).unwrap_or_default().to_owned(),
+    };
+    let items = |name| fields.get(name).map(Node::items).unwrap_or_default();
+    VoicesDraft {
+        by: match fields.word("by").as_deref() {
+            Some("weighted") => Method::Weighted,
+            Some("unanimity") => Method::Unanimity,
+            Some("first") => Method::First,
+            Some("best") => Method::Best,
+            _ => Method::Majority,
+        },
+        of: items("of").iter().map(voice).collect(),
+        at_least: fields.whole("at_least"),
+        actions: items("actions").iter().map(row).collect(),
+        choices: fields.texts("choices"),
+        insufficient: fields.text("insufficient"),
+        undecided: fields.text("undecided"),
+        vetoed: fields.text("vetoed"),
     }
 }
 

@@ -10,8 +10,9 @@ use quorate_expr::{Span, closest};
 
 use crate::agents::{self, AgentSpec};
 use crate::classify::Classifier;
-use crate::files::{CHECKPOINT, MEMBER, PHASE, POLICY, ROUTING};
-use crate::lower::{retry, texts};
+use crate::files::{CHECKPOINT, MEMBER, PHASE, POLICY, ROUTING, STAGE};
+use crate::lower::{self, retry, texts};
+use crate::project::step;
 use crate::report::{Diagnostic, Source};
 use crate::shape::{Object, duration, json, number, truth};
 use crate::yaml::{Kind, Node};
@@ -103,6 +104,7 @@ pub(crate) fn policy(
     match POLICY.get(node, "routing") {
         Some(routing) if ROUTING.get(routing, "phase_1").is_some() => lowering.phases(routing),
         Some(routing) => lowering.routed(routing),
+        None if lowering.get("stages").is_some() => lowering.staged(),
         None => lowering.grouped(),
     }
     lowering.follow_at_last();
@@ -291,6 +293,45 @@ impl<'a> Lowering<'a, '_> {
         stages
     }
 
+    /// Agents one after another, each of which may stop it.
+    fn staged(&mut self) {
+        let mut last: Option<String> = None;
+        let stages = self.get("stages").map(Node::items).unwrap_or_default();
+        if stages.is_empty() {
+            self.problems
+                .push(Diagnostic::error("D001", "this policy has no agents").at(self.node.span).help("write `stages: [VALIDATION]`"));
+        }
+        for field in ["mandatory_agents", "optional_agents", "parallel_groups"] {
+            if let Some(other) = self.get(field) {
+                let problem = Diagnostic::error("D011", format!("`stages` and `{field}` both say what runs")).at(other.span);
+                self.problems.push(problem.help("leave one of them out"));
+            }
+        }
+        for node in stages {
+            let Some(member) = self.member(node, &STAGE) else { continue };
+            member.depends_on = last.take().into_iter().collect();
+            let (id, agent) = (member.id.clone(), member.agent.clone());
+            last = Some(id.clone());
+            let stage = |name: &str| if node.text().is_some() { None } else { STAGE.get(node, name) };
+            let given = stage("stop_when");
+            // An agent that says what it returns and does not name this never says it.
+            let declared = self.around.agents.get(&agent).and_then(AgentSpec::returned).unwrap_or_default();
+            let says = |field: &str| declared.at(&[quorate_expr::Segment::Field(field.into())]).is_some();
+            let condition = match given.and_then(Node::text) {
+                Some(text) => text.to_owned(),
+                None if says("stop_workflow") => format!("default({id}.stop_workflow, false)"),
+                None => continue,
+            };
+            let text = |name: &str| stage(name).and_then(Node::text).map(str::to_owned);
+            let usual = says("reason").then(|| format!("{{{{ default({id}.reason, '{id} ends it') }}}}"));
+            let action = text("action").unwrap_or_else(|| quorate_core::REJECTED.to_owned());
+            let stop = CheckpointDraft::new(vec![id.clone()], &condition, ThenDraft::Decide(action)).called(&format!("stop_{id}"));
+            self.checkpoints.push((CheckpointDraft { reason: text("reason").or(usual), ..stop }, given));
+        }
+        let checkpoints = self.get("decision_checkpoints");
+        self.checkpoints(checkpoints, None);
+    }
+
     /// Agents with names of their own, and what each waits for.
     fn routed(&mut self, routing: &'a Node) {
         let nodes = ROUTING.get(routing, "agents").map(Node::items).unwrap_or_default();
@@ -363,17 +404,18 @@ impl<'a> Lowering<'a, '_> {
             Some(names) => names.iter().map(|name| self.ids.get(name).cloned().unwrap_or_else(|| name.clone())).collect(),
             None => usual.map(<[String]>::to_vec).unwrap_or_default(),
         };
-        // It is looked at after the second phase in any case.
-        let condition = text("condition").filter(|condition| *condition != "after_phase_2").unwrap_or("always");
         self.written += 1;
         let id = text("id").map_or_else(|| format!("checkpoint_{}", self.written), str::to_owned);
-        let deciding =
-            |lowering: &Self| lowering.position(&lowering.deciding.clone()).map(|position| lowering.members[position].id.clone());
-        let then = match (text("action"), text("follow"), CHECKPOINT.get(node, "add")) {
-            (Some(FOLLOW_DECISION), None, None) => {
+        let Some(then) = lower::follows(node, &mut self.problems) else { return };
+        let Some(condition) = lower::condition_of(node, &then, &mut self.problems) else { return };
+        // It is looked at after the second phase in any case.
+        let condition = if condition == "after_phase_2" { "always".to_owned() } else { condition };
+        let named = |lowering: &Self, name: String| lowering.ids.get(&name).cloned().unwrap_or(name);
+        let then = match then {
+            ThenDraft::Decide(action) if action == FOLLOW_DECISION => {
                 let follow = match &after[..] {
                     [one] => Some(one.clone()),
-                    _ => deciding(self),
+                    _ => self.position(&self.deciding.clone()).map(|position| self.members[position].id.clone()),
                 };
                 let Some(follow) = follow else {
                     let problem = Diagnostic::error("D004", "nothing says whose decision is followed").at(node.span);
@@ -382,24 +424,26 @@ impl<'a> Lowering<'a, '_> {
                 };
                 ThenDraft::Follow(follow)
             }
-            (Some(ASK_DECIDING_AGENT), None, None) => return self.ask_deciding_agent(&id, after, condition, node),
-            (Some(CONTINUE), None, None) => {
+            ThenDraft::Decide(action) if action == ASK_DECIDING_AGENT => {
+                return self.ask_deciding_agent(&id, after, &condition, node);
+            }
+            ThenDraft::Decide(action) if action == CONTINUE => {
                 let problem = Diagnostic::error("D005", "from `CONTINUE` nothing follows").at(node.span);
                 self.problems.push(problem.help("leave this checkpoint out: where none holds, the run goes on"));
                 return;
             }
-            (Some(action), None, None) => ThenDraft::Decide(action.to_owned()),
-            (None, Some(follow), None) => ThenDraft::Follow(self.ids.get(follow).cloned().unwrap_or_else(|| follow.to_owned())),
-            (None, None, Some(add)) => {
-                ThenDraft::Grow(texts(add).iter().map(|name| self.ids.get(name).cloned().unwrap_or_else(|| name.clone())).collect())
-            }
-            _ => {
-                let problem = Diagnostic::error("W006", "a checkpoint has one thing that follows from it").at(node.span);
-                self.problems.push(problem.help("give it `action`, `follow` or `add`: one of them"));
-                return;
+            ThenDraft::Decide(action) => ThenDraft::Decide(action),
+            ThenDraft::Follow(follow) => ThenDraft::Follow(named(self, follow)),
+            ThenDraft::Grow(add) => ThenDraft::Grow(add.into_iter().map(|name| named(self, name)).collect()),
+            ThenDraft::Voices(mut voices) => {
+                for voice in &mut voices.of {
+                    voice.task = named(self, std::mem::take(&mut voice.task));
+                }
+                ThenDraft::Voices(voices)
             }
         };
-        self.push(&id, after, condition, then, Some(node));
+        let checkpoint = CheckpointDraft::new(after, &condition, then).called(&id);
+        self.checkpoints.push((told(checkpoint, node), Some(node)));
     }
 
     /// The agent that decides is asked, and its answer followed.
@@ -433,9 +477,9 @@ impl<'a> Lowering<'a, '_> {
         if self.members[task].role == Role::Catalogue {
             self.push(id, after, condition, ThenDraft::Grow(vec![deciding.clone()]), Some(node));
         }
-        let follows = format!("{id}_decided");
         if !self.follows(&deciding) {
-            self.push(&follows, vec![deciding.clone()], "always", ThenDraft::Follow(deciding), None);
+            let follows = CheckpointDraft::new(vec![deciding.clone()], "always", ThenDraft::Follow(deciding));
+            self.checkpoints.push((told(follows.called(&format!("{id}_decided")), node), None));
         }
     }
 
@@ -513,16 +557,32 @@ impl<'a> Lowering<'a, '_> {
             other => other,
         };
         let part = match &whole.kind {
-            // The trigger of a phase is the condition by itself.
+            // The trigger of a phase, and the condition by which a stage ends it, are the condition by itself.
             Kind::Scalar(_) => Some(whole),
             _ => name.filter(|name| object.field(name).is_some()).and_then(|name| object.get(whole, name)),
         };
-        match (part, problem.span) {
+        // As deep as what it is about was written.
+        let mut inside = problem.span;
+        let part = part.map(|part| {
+            steps.fold(part, |here, name| {
+                step(here, name).unwrap_or_else(|| {
+                    inside = None;
+                    here
+                })
+            })
+        });
+        match (part, inside) {
             (Some(part), Some(inside)) => found.at(part.locate(&file.text, inside)),
             (Some(part), None) => found.at(part.span),
             (None, _) => found.at(whole.span),
         }
     }
+}
+
+/// The same with what is to go on record with its decision.
+fn told(checkpoint: CheckpointDraft, node: &Node) -> CheckpointDraft {
+    let reason = CHECKPOINT.get(node, "reason").and_then(Node::text).map(str::to_owned);
+    CheckpointDraft { reason, with: CHECKPOINT.get(node, "with").map(json), ..checkpoint }
 }
 
 /// A name that a task may have.

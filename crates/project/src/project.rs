@@ -8,7 +8,7 @@ use quorate_expr::{Severity, Span, Type, closest};
 
 use crate::agents::{self, AgentSpec, Does};
 use crate::classify::Classifier;
-use crate::files::{POLICIES, PROJECT, PROJECT_FILE, TASK, TELEMETRY, WORKFLOW, top_of};
+use crate::files::{CHECKPOINT, POLICIES, PROJECT, PROJECT_FILE, SCORE_ROW, TASK, TELEMETRY, VOICE, VOICES, WORKFLOW, top_of};
 use crate::lower::{self, Around, Lowered, Strategy, Usual, texts};
 use crate::models::{Later, PROMPTS_FOLDER, PricesSpec, Reader, pairs};
 use crate::pick::{self, Policies};
@@ -652,7 +652,7 @@ impl<'a> Places<'a> {
 }
 
 /// One step down, by the name that the compiler of plans uses.
-fn step<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+pub(crate) fn step<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     if let Ok(position) = name.parse::<usize>() {
         return node.items().get(position);
     }
@@ -668,5 +668,6 @@ fn step<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
         same => same,
     };
     let by_alias = |object: &'static crate::shape::Object| object.get(node, other);
-    node.get(name).or_else(|| node.get(other)).or_else(|| by_alias(&TASK)).or_else(|| by_alias(&WORKFLOW))
+    let objects = [&TASK, &WORKFLOW, &CHECKPOINT, &VOICES, &VOICE, &SCORE_ROW];
+    node.get(name).or_else(|| node.get(other)).or_else(|| objects.into_iter().find_map(by_alias))
 }

@@ -258,7 +258,7 @@ fn drawn(checked: &Checked, policy: &str) -> String {
         let optional = if task.optional { ", optional" } else { "" };
         writeln!(drawn, "{}{agent}{after}{role}{optional}", task.id).unwrap();
     }
-    for CheckpointDraft { id, after, condition, then } in &draft.checkpoints {
+    for CheckpointDraft { id, after, condition, then, .. } in &draft.checkpoints {
         writeln!(drawn, "{id}: after {}, {condition} -> {then:?}", if after.is_empty() { "all".to_owned() } else { after.join(", ") })
             .unwrap();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorate_core::Payload;
-use quorate_project::{Classifier, Pick, Policies};
+use quorate_project::{Classifier, Pick, Policies, Project};
 use quorate_runtime::Order;
 
 use crate::host::Host;
@@ -19,12 +19,17 @@ impl Host {
     /// How work comes in, where the project has policies.
     #[must_use]
     pub fn intake(&self) -> Option<Intake> {
-        let project = self.project();
-        (!project.policies.is_empty()).then(|| Intake { classifier: project.classifier.clone(), policies: project.policies.clone() })
+        Intake::of(self.project())
     }
 }
 
 impl Intake {
+    /// How work comes in to a project, where it has policies.
+    #[must_use]
+    pub fn of(project: &Project) -> Option<Intake> {
+        (!project.policies.is_empty()).then(|| Intake { classifier: project.classifier.clone(), policies: project.policies.clone() })
+    }
+
     /// What comes in looks like this.
     #[must_use]
     pub fn input(&self) -> &quorate_expr::Type {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::bench_policy;
 use anyhow::{Context as _, bail, ensure};
 use quorate::draft::{TaskDraft, WorkDraft};
 use quorate::expr::{Decimal, Names, Path, Resolution, Type, Value};
@@ -61,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<()> {
     runtime.block_on(bench.one(figure))
 }
 
-struct Bench<'a> {
+pub(super) struct Bench<'a> {
     arguments: &'a Arguments,
     json: bool,
 }
@@ -141,6 +142,7 @@ fn figures() -> Vec<String> {
         figures.extend(workloads().iter().map(|workload| format!("{}/{}", workload.name, mode.name)));
     }
     figures.extend([format!("{RECOVERY}/strict_1k"), format!("{WAITING}/memory")]);
+    figures.extend(bench_policy::FIGURES.map(str::to_owned));
     figures
 }
 
@@ -169,6 +171,9 @@ impl Bench<'_> {
     }
 
     async fn one(&self, figure: &str) -> anyhow::Result<()> {
+        if self.policy_figure(figure).await? {
+            return Ok(());
+        }
         match figure.split_once('/') {
             Some(("floor_spawn", _)) => self.floor_spawn().await,
             Some(("floor_flush", _)) => self.floor_flush(),
@@ -192,11 +197,11 @@ impl Bench<'_> {
         self.arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
     }
 
-    fn budget(&self) -> Duration {
+    pub(super) fn budget(&self) -> Duration {
         Duration::from_millis(self.arguments.budget)
     }
 
-    fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
+    pub(super) fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
         let made = match &self.arguments.folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder).with_context(|| format!("could not make the folder {}", folder.display()))?;
@@ -464,6 +469,20 @@ impl Bench<'_> {
         figure.workload = format!("waiting_10000_runs ({each:.0} bytes each)");
         self.show(&figure, false);
         Ok(())
+    }
+
+    /// How long one operation takes.
+    pub(super) fn show_each(&self, workload: &str, mode: &str, times: Vec<Duration>) {
+        self.show(&figure(workload, mode, 1, times, 0.0), false);
+    }
+
+    /// How many operations there are in all that time, which overlap.
+    pub(super) fn show_rate(&self, workload: &str, mode: &str, times: Vec<Duration>, wall: Duration, flushes: f64) {
+        let count = times.len();
+        let mut figure = figure(workload, mode, 1, times, flushes);
+        figure.us_per_step = micros(wall) / steps_f64(count);
+        figure.steps_per_s = 1e6 / figure.us_per_step;
+        self.show(&figure, false);
     }
 
     fn show(&self, figure: &Figure, first: bool) {

@@ -6,6 +6,7 @@ mod approvals;
 mod ask;
 mod audit;
 mod bench;
+mod bench_policy;
 mod check;
 mod context;
 mod doctor;
