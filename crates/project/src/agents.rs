@@ -19,6 +19,8 @@ use crate::yaml::{Kind, Node};
 pub struct AgentSpec {
     /// Its id.
     pub id: String,
+    /// Its place among all agents, as they stand in the files.
+    pub order: usize,
     /// What does its work.
     pub does: Does,
     /// What it is for.
@@ -246,6 +248,7 @@ fn one(
     let health = get("health").map(|node| health(node, &does, problems)).unwrap_or_default();
     Some(AgentSpec {
         id: id.to_owned(),
+        order: 0,
         does,
         description: text("description").or_else(|| text("name")),
         version: version.map(str::to_owned).or_else(|| text("version")),

@@ -656,7 +656,8 @@ pub(crate) static MONOTONE: Object = Object {
     title: "monotone",
     what: "what is monotone",
     fields: &[
-        field("over", NAMES, "Fields of the profile: numbers, or texts with their values from less to more.").required(),
+        field("over", Shape::List(&Shape::Text), "Fields of the profile: numbers, or texts with their values from less to more.")
+            .required(),
         field("actions", NAMES, "Decisions, from the laxest; AUTO_RESOLVE, HIL_REVIEW, ESCALATE, REJECTED where it is not given."),
     ],
 };

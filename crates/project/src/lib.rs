@@ -8,12 +8,14 @@
 
 mod agents;
 mod classify;
+mod explain;
 mod facts;
 mod files;
 mod graph;
 mod lint;
 mod lower;
 mod models;
+mod modes;
 mod pick;
 mod policy;
 mod project;
@@ -27,10 +29,12 @@ mod yaml;
 
 pub use agents::{AgentSpec, BreakerSpec, Does, ExecSpec, HealthSpec, HttpSpec};
 pub use classify::{Because, Classified, Classifier, FieldFound};
+pub use explain::{AgentWhy, EXPLANATION_SCHEMA, Explanation, decision_lines, flip_line, pick_lines};
 pub use files::{FOLDERS, PROJECT_FILE};
 pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;
 pub use models::{ApiSpec, LlmSpec, McpSpec, PROMPTS_FOLDER, PricesSpec, PromptSpec, ToolSpec};
+pub use modes::{Comparison, Mode, Side, sequential_name};
 pub use pick::{NO_POLICY, Pick, PickedBy, Policies};
 pub use policy::Policy;
 pub use project::{Checked, MAX_WORKFLOW_DEPTH, Project, TelemetrySpec, Workflow};

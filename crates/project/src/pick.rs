@@ -5,14 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use quorate_core::draft::{TaskDraft, WaitDraft, WorkDraft};
-use quorate_core::{Draft, Millis, Operand, Payload, Plan};
-use quorate_expr::{Truth, Type, closest, parse};
+use quorate_core::{Draft, Millis, Operand, Payload, Plan, Problem};
+use quorate_expr::{Field, Truth, Type, closest, parse};
 use serde::{Deserialize, Serialize};
 
+use crate::agents::{self, AgentSpec};
 use crate::classify::{Classified, Classifier, FieldFound};
 use crate::facts::{Facts, Formula, Known};
-use crate::files::{POLICIES, POLICY, RULE};
+use crate::files::{MONOTONE, POLICIES, POLICY, RULE};
 use crate::lower::texts;
+use crate::modes::{self, Mode};
 use crate::policy::{self, Around, Policy};
 use crate::report::{Diagnostic, Source};
 use crate::yaml::{Node, Style};
@@ -23,6 +25,8 @@ const USUAL_KEYS: [&str; 2] = ["break_type", "risk_tier"];
 const FIRST_KEY: &str = "type";
 /// The key of what has no policy of its own.
 pub(crate) const OTHERS: &str = "default";
+/// The agent without which nothing is resolved by itself, where a project has it and does not say.
+const RULES_AGENT: &str = "RULES_TOLERANCE";
 /// Rules that are told of because they did not hold.
 const MAX_PASSED: usize = 12;
 /// What the plan of work without a policy is called.
@@ -42,6 +46,25 @@ pub struct Policies {
     pub(crate) profiled: Vec<(String, usize, quorate_expr::Span)>,
     /// How many agents the project has.
     agents: usize,
+    /// How work is done.
+    pub mode: Mode,
+    /// A task for each agent, in the order in which all of them run one after another.
+    sequence: Vec<TaskDraft>,
+    /// Where all agents run one after another: the plans, by policy.
+    sequential: BTreeMap<String, Arc<Plan>>,
+    /// Agents without which nothing is to be resolved by itself.
+    pub(crate) auto_resolve_needs: Vec<String>,
+    pub(crate) monotone: Option<Monotone>,
+}
+
+/// Of more of which nothing laxer is to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Monotone {
+    pub(crate) over: Vec<String>,
+    /// Decisions, the laxest first.
+    pub(crate) actions: Vec<String>,
+    pub(crate) file: usize,
+    pub(crate) span: quorate_expr::Span,
 }
 
 /// A field by which policies are looked up.
@@ -73,6 +96,9 @@ pub struct Pick {
     pub fields: Vec<FieldFound>,
     /// How many agents there are, of which the policy takes some.
     pub agents: usize,
+    /// How the work is done.
+    #[serde(default, skip_serializing_if = "Mode::is_dynamic")]
+    pub mode: Mode,
 }
 
 /// What picks a policy.
@@ -143,6 +169,7 @@ impl Policies {
     #[must_use]
     pub fn plan(&self, pick: &Pick) -> Option<&Arc<Plan>> {
         match &pick.policy {
+            Some(policy) if !pick.mode.is_dynamic() => self.sequential.get(policy),
             Some(policy) => self.list.get(policy).map(|policy| &policy.plan),
             None => self.no_policy.as_ref(),
         }
@@ -154,7 +181,22 @@ impl Policies {
         let facts = Facts { input, profile: &classified.values };
         let mut passed = Vec::new();
         let (policy, because) = self.look(facts, &mut passed);
-        Pick { policy, because, passed, fields: classified.fields.clone(), agents: self.agents }
+        Pick { policy, because, passed, fields: classified.fields.clone(), agents: self.agents, mode: self.mode }
+    }
+
+    /// The same, by which work is done in this mode.
+    ///
+    /// # Errors
+    /// A policy whose agents cannot run one after another, and why.
+    pub fn in_mode(mut self, mode: Mode) -> Result<Policies, (String, Vec<Problem>)> {
+        self.mode = mode;
+        if !mode.is_dynamic() && self.sequential.is_empty() {
+            for (id, policy) in &self.list {
+                let plan = modes::sequential(&policy.plan, &self.sequence).map_err(|problems| (id.clone(), problems))?;
+                self.sequential.insert(id.clone(), Arc::new(plan));
+            }
+        }
+        Ok(self)
     }
 
     fn look(&self, facts: Facts<'_>, passed: &mut Vec<String>) -> (Option<String>, PickedBy) {
@@ -282,8 +324,63 @@ impl Reading<'_> {
         if let Some((file, node)) = one("default") {
             policies.default = self.named(file, node, &written, tell);
         }
+        self.how(&one, &profile, &mut policies, tell);
         policies.no_policy = Some(Arc::new(Plan::compile(&no_policy(classifier)).expect("a plan that waits for no time is a plan")));
         policies
+    }
+
+    /// How work is done, and what is to be true of all policies.
+    fn how<'a>(
+        &self,
+        one: &dyn Fn(&str) -> Option<(usize, &'a Node)>,
+        profile: &[Field],
+        policies: &mut Policies,
+        tell: &mut dyn FnMut(usize, Diagnostic),
+    ) {
+        let agents = self.around.agents;
+        let named = |(file, node): (usize, &'a Node), tell: &mut dyn FnMut(usize, Diagnostic)| {
+            let items = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
+            items.iter().filter_map(|item| agents::missing(item, agents, self.around.functions)).for_each(|problem| tell(file, problem));
+            texts(node)
+        };
+        let mut usual: Vec<&AgentSpec> = agents.values().filter(|agent| agent.enabled).collect();
+        usual.sort_by_key(|agent| agent.order);
+        let sequence = match one("sequence") {
+            Some(given) => named(given, tell),
+            None => usual.iter().map(|agent| agent.id.clone()).collect(),
+        };
+        policies.sequence = sequence.iter().map(|agent| policy::call(agent, agent, agents)).collect();
+        policies.auto_resolve_needs = match one("auto_resolve_needs") {
+            Some(given) => named(given, tell),
+            None => agents.contains_key(RULES_AGENT).then(|| RULES_AGENT.to_owned()).into_iter().collect(),
+        };
+        policies.monotone = one("monotone").map(|(file, node)| {
+            let given = |name| MONOTONE.get(node, name).map(texts);
+            for field in MONOTONE.get(node, "over").map(Node::items).unwrap_or_default() {
+                let name = field.text().unwrap_or_default();
+                if !profile.iter().any(|known| known.name == name) {
+                    let near = closest(name, profile.iter().map(|field| field.name.as_str())).map(|near| format!("did you mean `{near}`?"));
+                    let problem = Diagnostic::error("D008", format!("nobody says what the `{name}` of work is")).at(field.span);
+                    tell(file, problem.help(near.unwrap_or_else(|| "find it out under `classify`".to_owned())));
+                }
+            }
+            let actions = given("actions").unwrap_or_else(|| quorate_core::ACTIONS.map(str::to_owned).to_vec());
+            Monotone { over: given("over").unwrap_or_default(), actions, file, span: node.span }
+        });
+        if let Some((file, node)) = one("mode") {
+            let mode = Mode::named(node.text().unwrap_or_default());
+            match std::mem::take(policies).in_mode(mode) {
+                Ok(read) => *policies = read,
+                Err((policy, problems)) => {
+                    let why = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
+                    let message = format!("the agents of {policy} cannot run one after another: {why}");
+                    tell(
+                        file,
+                        Diagnostic::error("D012", message).at(node.span).help("say in which order they can: `sequence: [FIRST, SECOND]`"),
+                    );
+                }
+            }
+        }
     }
 
     fn written<'a>(&self, trees: &[(usize, &'a Node)]) -> Vec<Written<'a>> {

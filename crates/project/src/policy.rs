@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, TaskDraft, ThenDraft, WorkDraft};
+use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, TaskDraft, ThenDraft};
 use quorate_core::{Draft, Millis, Plan, Problem, Role};
 use quorate_expr::{Span, closest};
 
@@ -515,14 +515,7 @@ impl<'a> Lowering<'a, '_> {
             () if before().any(may_be_skipped) => Some(Needs::NoneFailed),
             () => None,
         };
-        let several = self.around.agents.get(&member.agent).filter(|agent| agent.instances.is_some());
-        let work = match several {
-            Some(agent) => WorkDraft::Agent { id: None, capabilities: vec![agent.id.clone()] },
-            None => WorkDraft::Agent { id: Some(member.agent.clone()), capabilities: Vec::new() },
-        };
         TaskDraft {
-            id: member.id.clone(),
-            work,
             depends_on: member.depends_on.clone(),
             join: needs.map(|needs| JoinDraft { needs, ..JoinDraft::default() }),
             when: member.when.clone(),
@@ -532,8 +525,7 @@ impl<'a> Lowering<'a, '_> {
             timeout: field("timeout").and_then(duration),
             optional: member.optional,
             role: member.role,
-            output: self.around.agents.get(&member.agent).and_then(AgentSpec::returned).unwrap_or_default(),
-            ..TaskDraft::default()
+            ..call(&member.id, &member.agent, self.around.agents)
         }
     }
 
@@ -577,6 +569,16 @@ impl<'a> Lowering<'a, '_> {
             (None, _) => found.at(whole.span),
         }
     }
+}
+
+/// A call of an agent, or of one of several that are it.
+pub(crate) fn call(id: &str, agent: &str, agents: &BTreeMap<String, AgentSpec>) -> TaskDraft {
+    let spec = agents.get(agent);
+    let task = match spec.filter(|spec| spec.instances.is_some()) {
+        Some(several) => TaskDraft::need(&plain(id), [several.id.as_str()]),
+        None => TaskDraft::call(&plain(id), agent),
+    };
+    TaskDraft { output: spec.and_then(AgentSpec::returned).unwrap_or_default(), ..task }
 }
 
 /// The same with what is to go on record with its decision.

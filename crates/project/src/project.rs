@@ -303,7 +303,8 @@ impl Reading<'_> {
                 problems.push(problem.help("the other one stands in another file"));
                 continue;
             }
-            self.project.agents.insert(agent.id.clone(), agent);
+            let order = self.project.agents.len();
+            self.project.agents.insert(agent.id.clone(), AgentSpec { order, ..agent });
         }
         self.report(file, problems);
     }

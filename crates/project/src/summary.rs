@@ -8,6 +8,7 @@ use quorate_core::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::modes::Comparison;
 use crate::pick::Pick;
 
 /// The version of what [`Summary`] looks like.
@@ -54,6 +55,9 @@ pub struct Summary<'a> {
     pub duration_ms: u64,
     /// Its last entry.
     pub seq: u64,
+    /// Where all agents ran one after another: what its policy would have made of their answers, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<&'a Comparison>,
 }
 
 /// A task, as it is told.
@@ -130,6 +134,7 @@ impl<'a> Summary<'a> {
             parallel_steps: before.iter().chain(&after).filter(|stage| stage.len() > 1).map(Vec::len).sum(),
             duration_ms: entries.first().zip(entries.last()).map_or(0, |(first, last)| millis_between(first.at, last.at)),
             seq: run.seq(),
+            comparison: None,
             tasks,
         }
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use quorate_core::Payload;
-use quorate_project::{Classifier, Pick, Policies, Project};
+use quorate_core::{Entry, Payload, Problem, Run};
+use quorate_project::{Classifier, Comparison, Mode, Pick, Policies, Project};
 use quorate_runtime::Order;
 
 use crate::host::Host;
@@ -28,6 +28,29 @@ impl Intake {
     #[must_use]
     pub fn of(project: &Project) -> Option<Intake> {
         (!project.policies.is_empty()).then(|| Intake { classifier: project.classifier.clone(), policies: project.policies.clone() })
+    }
+
+    /// The same, by which work is done in this mode.
+    ///
+    /// # Errors
+    /// A policy whose agents cannot run one after another, and why.
+    pub fn in_mode(self, mode: Mode) -> Result<Intake, (String, Vec<Problem>)> {
+        Ok(Intake { policies: self.policies.in_mode(mode)?, ..self })
+    }
+
+    /// How work is done.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.policies.mode
+    }
+
+    /// What the policy of a run would have made of the answers of its agents, where all of them ran one after another; with its name.
+    #[must_use]
+    pub fn compare(&self, run: &Run, entries: &[Entry]) -> Option<(String, Comparison)> {
+        let pick = run.begun()?.route.as_ref()?.decode::<Pick>().ok().filter(|pick| !pick.mode.is_dynamic())?;
+        let name = pick.policy?;
+        let comparison = Comparison::of(run, entries, &self.policies.list.get(&name)?.plan)?;
+        Some((name, comparison))
     }
 
     /// What comes in looks like this.

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use quorate::host::Host;
-use quorate::project::standing;
+use quorate::intake::Intake;
+use quorate::project::{Comparison, standing};
 use quorate::{Durability, Engine, Order, Run, RunStatus};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::compare::Totals;
 use super::context::{Context, counted};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watch, start, stop, told_to_stop};
@@ -46,6 +48,8 @@ struct Place {
 struct Done {
     place: Place,
     run: Option<Run>,
+    /// Where it was done both ways: by which policy, and what came of it.
+    compared: Option<(String, Comparison)>,
     /// Why there is no run.
     wrong: Option<String>,
 }
@@ -70,7 +74,7 @@ pub(crate) fn run(context: &Context, host: &Host, target: &Target<'_>, batch: &B
         let kept = batch.durability != Durability::Memory;
         let owned = if kept { context.own(host, None).await? } else { Context::fleeting(host)? };
         // Whoever does not get the data leaves the results of others alone.
-        let mut results = Results { out: open(batch.out)?, kept, counts: [0; 3] };
+        let mut results = Results { out: open(batch.out)?, kept, counts: [0; 3], totals: Totals::default() };
         let engine = &owned.engine;
         let by = context.me(host.project()).name;
         let (order, durability) = (target.orders(host, by)?, batch.durability);
@@ -79,8 +83,9 @@ pub(crate) fn run(context: &Context, host: &Host, target: &Target<'_>, batch: &B
             .zip(records)
             .map(move |(record, found)| (Place { record, line: found.line }, order(found.payload).durability(durability)));
         let queue = Arc::new(Queue { orders: Mutex::new(orders), closed: AtomicBool::new(false) });
+        let intake = target.comparing().map(Arc::new);
         for _ in 0..jobs {
-            tokio::spawn(work(engine.clone(), queue.clone(), tell.clone(), context.screen));
+            tokio::spawn(work(engine.clone(), queue.clone(), tell.clone(), context.screen, intake.clone()));
         }
         drop(tell);
         let interrupt = told_to_stop();
@@ -129,6 +134,11 @@ pub(crate) fn run(context: &Context, host: &Host, target: &Target<'_>, batch: &B
                 said.push_str(&format!(", {count} {what}"));
             }
         }
+        if !results.totals.is_empty() && batch.out.is_some() {
+            results.totals.table().show(&context.screen);
+        } else if !results.totals.is_empty() {
+            context.screen.note("hint: `quorate policy compare` shows both ways side by side, policy by policy");
+        }
         context.screen.note(&said);
         Ok(match () {
             () if interrupted => Exit::Interrupted,
@@ -153,6 +163,8 @@ struct Results {
     /// Whether a run that waits is still there afterwards.
     kept: bool,
     counts: [usize; 3],
+    /// What was done both ways.
+    totals: Totals,
 }
 
 impl Results {
@@ -163,6 +175,9 @@ impl Results {
             _ => 1,
         };
         self.counts[slot] += 1;
+        if let Some((policy, comparison)) = &done.compared {
+            self.totals.add(policy, comparison);
+        }
         // Put together first: written piece by piece, a line is dozens of calls of the system.
         self.out.write_all(format!("{}\n", told(done, self.kept)).as_bytes())
     }
@@ -176,7 +191,7 @@ struct Queue<Q> {
 }
 
 /// Starts one run after another, as long as there are records.
-async fn work<Q>(engine: Engine, queue: Arc<Queue<Q>>, tell: mpsc::Sender<Done>, screen: Screen)
+async fn work<Q>(engine: Engine, queue: Arc<Queue<Q>>, tell: mpsc::Sender<Done>, screen: Screen, comparing: Option<Arc<Intake>>)
 where
     Q: Iterator<Item = (Place, Order)> + Send,
 {
@@ -185,8 +200,11 @@ where
         let Some((place, order)) = next.filter(|_| !queue.closed.load(Ordering::Relaxed)) else { return };
         let how = Watch { view: View::Nothing, at_most: None, known: 0, by: None };
         let done = match start(&engine, order, how, &screen).await {
-            Ok(watched) => Done { place, run: Some(watched.run), wrong: None },
-            Err(problem) => Done { place, run: None, wrong: Some(problem.message) },
+            Ok(watched) => {
+                let compared = comparing.as_ref().and_then(|intake| intake.compare(&watched.run, &watched.entries));
+                Done { place, run: Some(watched.run), compared, wrong: None }
+            }
+            Err(problem) => Done { place, run: None, compared: None, wrong: Some(problem.message) },
         };
         if tell.send(done).await.is_err() {
             return;
@@ -207,6 +225,9 @@ fn told(done: &Done, kept: bool) -> Value {
         _ if run.has_ended() => told["error"] = standing(run).into(),
         _ if !kept => told["error"] = format!("{}, and is gone: nothing of it was kept", standing(run)).into(),
         _ => told["waits"] = standing(run).into(),
+    }
+    if let Some((_, comparison)) = &done.compared {
+        told["comparison"] = serde_json::to_value(comparison).unwrap_or_default();
     }
     if let Some(decision) = run.decision() {
         told["decision"] = serde_json::to_value(&**decision).unwrap_or_default();

@@ -6,15 +6,18 @@ use clap::Subcommand;
 use quorate::expr::MAX_TRIES;
 use quorate::host::Host;
 use quorate::intake::Intake;
-use quorate::project::{Graph, Pick, Policy};
-use quorate::{Payload, Plan};
+use quorate::project::{Explanation, Graph, Policy, pick_lines, sequential_name};
+use quorate::{Payload, Plan, Wanted};
 use serde_json::{Value, json};
 
 use super::check::told as told_of;
-use super::context::{Context, counted, input};
+use super::compare::Totals;
+use super::context::{Context, counted, input, load};
 use super::exit::{Exit, Outcome};
+use super::likely::Likely;
 use super::run::{intake_fits, no_policies};
-use super::screen::Table;
+use super::runs::loaded;
+use super::screen::{Table, one_line};
 
 /// Lists policies, looks for what is odd about them, and shows what a piece of work would come to.
 ///
@@ -47,7 +50,26 @@ enum Verb {
         #[arg(long, short, value_name = "JSON")]
         input: Option<String>,
     },
+    /// Says why a run decided as it did: which policy it got, why each agent ran or did not, what was looked at, why nothing else was
+    /// decided, and what would have been enough for it.
+    ///
+    /// Example: quorate policy explain 01J9
+    Explain {
+        /// The run, or the beginning of its id.
+        run: String,
+    },
+    /// Shows runs of all agents one after another beside what their policies would have made of the same answers, policy by policy.
+    ///
+    /// Example: quorate policy compare
+    Compare {
+        /// Only so many of the newest runs of each policy.
+        #[arg(long, value_name = "N", default_value_t = USUAL_RUNS)]
+        limit: usize,
+    },
 }
+
+/// How many runs of a policy are looked at, where nobody says.
+const USUAL_RUNS: usize = 1_000;
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let host = context.host(&context.folder()?)?;
@@ -78,7 +100,43 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         }
         Verb::Lint { strict } => Ok(lint(context, &host, *strict)),
         Verb::Plan { input: given } => plan(context, &intake, policies, &input(given.as_deref())?),
+        Verb::Explain { run } => explain(context, run),
+        Verb::Compare { limit } => compare(context, &intake, policies, *limit),
     }
+}
+
+fn explain(context: &Context, wanted: &str) -> Outcome {
+    let (_, run, entries) = loaded(context, wanted, None)?;
+    let explanation = Explanation::of(&run, &entries);
+    if context.global.json {
+        context.screen.out(&serde_json::to_string(&explanation).unwrap_or_default());
+        return Ok(Exit::Succeeded);
+    }
+    explanation.lines().iter().for_each(|line| context.screen.out(&one_line(line)));
+    Ok(Exit::Succeeded)
+}
+
+fn compare(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>, limit: usize) -> Outcome {
+    let reader = context.reader()?;
+    let mut totals = Totals::default();
+    for policy in policies.keys() {
+        let wanted = Wanted { name: Some(sequential_name(policy)), ..Wanted::newest(limit) };
+        for info in reader.list(&wanted)? {
+            let compared = load(&reader, info.run).ok().and_then(|(run, entries)| intake.compare(&run, &entries));
+            if let Some((policy, comparison)) = compared {
+                totals.add(&policy, &comparison);
+            }
+        }
+    }
+    if context.global.json {
+        context.screen.out(&totals.json().to_string());
+    } else if totals.is_empty() {
+        context.screen.note("no run of all agents one after another is on record");
+        context.screen.note("hint: `quorate run policies --mode compare -i work.json` makes one");
+    } else {
+        totals.table().show(&context.screen);
+    }
+    Ok(Exit::Succeeded)
 }
 
 fn lint(context: &Context, host: &Host, strict: bool) -> Exit {
@@ -127,13 +185,14 @@ fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>,
             "profile": profile.decode::<Value>().unwrap_or_default(),
             "pick": pick,
             "policy": policy.map(|policy| told(pick.policy.as_deref().unwrap_or_default(), policy)),
+            "likely": policy.zip(pick.policy.as_deref()).and_then(|(_, id)| Likely::of(context, id)),
             "graph": policy.and_then(|policy| serde_json::from_str::<Value>(&Graph::of(&policy.plan, None).json()).ok()),
         });
         context.screen.out(&whole.to_string());
         return Ok(Exit::Succeeded);
     }
     let screen = &context.screen;
-    for line in lines(&pick) {
+    for line in pick_lines(&pick) {
         screen.out(&line);
     }
     let Some(policy) = policy else { return Ok(Exit::Succeeded) };
@@ -160,11 +219,10 @@ fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>,
         screen.out(&format!("{after}: {condition}{then}"));
     }
     screen.out(&format!("otherwise: {}", draft.otherwise.as_deref().unwrap_or(quorate::HIL_REVIEW)));
+    screen.out("");
+    match pick.policy.as_deref().and_then(|id| Likely::of(context, id)) {
+        Some(likely) => likely.lines().iter().for_each(|line| screen.out(line)),
+        None => screen.out("no run of this policy is on record, by which to say what is likely"),
+    }
     Ok(Exit::Succeeded)
-}
-
-/// What was found out, and which policy was picked, a line each.
-pub(crate) fn lines(pick: &Pick) -> Vec<String> {
-    let fields = pick.fields.iter().map(ToString::to_string);
-    fields.chain(pick.passed.iter().cloned()).chain([pick.to_string()]).collect()
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use quorate::expr::Type;
 use quorate::host::Host;
 use quorate::intake::Intake;
-use quorate::project::{PROJECT_FILE, Summary, Workflow, standing};
+use quorate::project::{Comparison, Mode, PROJECT_FILE, Summary, Workflow, standing};
 use quorate::{Durability, Entry, Order, Payload, Run, RunStatus, TaskStatus};
 
+use super::compare;
 use super::context::{Context, Owned, input};
 use super::each;
 use super::exit::{Exit, Outcome, Problem};
@@ -46,6 +47,39 @@ impl Target<'_> {
         }
     }
 
+    /// The same, by which work is done in this mode.
+    fn in_mode(self, mode: Option<Mode>) -> Result<Self, Problem> {
+        match (self, mode) {
+            (target, None) => Ok(target),
+            (Target::Workflow(workflow), Some(_)) => {
+                let problem = Problem::new(Exit::Usage, format!("{} is a workflow, and is always run as it says", workflow.plan.name()));
+                Err(problem.hint("`quorate run policies --mode …` is for work that gets a policy"))
+            }
+            (Target::Policies(intake), Some(mode)) => {
+                let wrong = |(policy, problems): (String, Vec<quorate::Problem>)| {
+                    let why = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
+                    let problem = Problem::new(Exit::Invalid, format!("the agents of {policy} cannot run one after another: {why}"));
+                    problem.hint("say in which order they can, in a file of `policies`: `sequence: [FIRST, SECOND]`")
+                };
+                Ok(Target::Policies(Box::new(intake.in_mode(mode).map_err(wrong)?)))
+            }
+        }
+    }
+
+    /// What another way would have made of it, where that is asked for, and by which policy.
+    pub(crate) fn compare(&self, run: &Run, entries: &[Entry]) -> Option<(String, Comparison)> {
+        let Target::Policies(intake) = self else { return None };
+        (intake.mode() == Mode::Compare).then(|| intake.compare(run, entries)).flatten()
+    }
+
+    /// What compares runs, where that is asked for.
+    pub(crate) fn comparing(&self) -> Option<Intake> {
+        match self {
+            Target::Policies(intake) if intake.mode() == Mode::Compare => Some((**intake).clone()),
+            Target::Policies(_) | Target::Workflow(_) => None,
+        }
+    }
+
     /// How an input becomes an order.
     pub(crate) fn orders(&self, host: &Host, by: Arc<str>) -> Result<Box<dyn Fn(Payload) -> Order + Send>, Problem> {
         match self {
@@ -78,6 +112,10 @@ pub(crate) struct Arguments {
     /// Go on working while entries are written; decisions and results wait for the disk.
     #[arg(long, conflicts_with = "memory")]
     relaxed: bool,
+    /// How work is done by policies: `dynamic`, as they say; `sequential`, by all agents one after another; `compare`, as that, and
+    /// what `dynamic` would have made of the same answers beside it.
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    mode: Option<Mode>,
     /// Everything that happens, as lines of JSON.
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
@@ -99,7 +137,7 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
     let workflow = target(&mut context, &arguments.target)?;
     let folder = context.folder()?;
     let host = context.host(&folder)?;
-    let target = find_target(&host, workflow.as_deref())?;
+    let target = find_target(&host, workflow.as_deref())?.in_mode(arguments.mode)?;
     let durability = match (arguments.memory, arguments.relaxed) {
         (true, _) => Durability::Memory,
         (_, true) => Durability::Relaxed,
@@ -119,6 +157,7 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         let order = target.orders(&host, by.clone())?(payload).durability(durability);
         let how = Watch { view: view(&context, arguments.jsonl), at_most: arguments.timeout, known: 0, by: Some(&by) };
         let watched = start(&owned.engine, order, how, &context.screen).await;
+        let compared = watched.as_ref().ok().and_then(|watched| target.compare(&watched.run, &watched.entries));
         if arguments.memory && watched.as_ref().is_ok_and(|watched| !watched.run.has_ended()) {
             stop(&owned.engine).await?;
             let watched = watched?;
@@ -126,7 +165,8 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
             let problem = Problem::new(exit, format!("the run {}, and is gone: nothing of it was kept", standing(&watched.run)));
             return Err(problem.hint("run it without --memory"));
         }
-        leave(&context, &owned, watched, arguments.jsonl).await
+        let comparison = compared.as_ref().map(|(_, comparison)| comparison);
+        leave_compared(&context, &owned, watched, arguments.jsonl, comparison).await
     })
 }
 
@@ -201,6 +241,17 @@ pub(crate) fn view(context: &Context, jsonl: bool) -> View {
 
 /// Tells how a run that was watched stands, and leaves the engine as it should be left.
 pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watched, Problem>, jsonl: bool) -> Outcome {
+    leave_compared(context, owned, watched, jsonl, None).await
+}
+
+/// The same with what another way would have made of it.
+async fn leave_compared(
+    context: &Context,
+    owned: &Owned,
+    watched: Result<Watched, Problem>,
+    jsonl: bool,
+    comparison: Option<&Comparison>,
+) -> Outcome {
     let watched = match watched {
         Ok(watched) => watched,
         Err(wrong) => {
@@ -208,7 +259,8 @@ pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watc
             return Err(wrong);
         }
     };
-    let exit = tell_watched(context, &watched, jsonl, owned.kept);
+    tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some(), owned.kept, comparison);
+    let exit = watched.left.map_or_else(|| Exit::of(&watched.run), Exit::left);
     if watched.left.is_some() {
         stop(&owned.engine).await?;
     } else {
@@ -219,12 +271,18 @@ pub(crate) async fn leave(context: &Context, owned: &Owned, watched: Result<Watc
 
 /// Tells how a run that was watched stands.
 pub(crate) fn tell_watched(context: &Context, watched: &Watched, jsonl: bool, kept: bool) -> Exit {
-    tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some(), kept);
+    tell(context, &watched.run, &watched.entries, jsonl, watched.left.is_some(), kept, None);
     watched.left.map_or_else(|| Exit::of(&watched.run), Exit::left)
 }
 
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a number from 1".to_owned())
+}
+
+/// How work is done, as an argument.
+fn mode(text: &str) -> Result<Mode, String> {
+    let known = [Mode::Dynamic, Mode::Sequential, Mode::Compare];
+    known.into_iter().find(|mode| mode.to_string() == text).ok_or_else(|| "it is dynamic, sequential or compare".to_owned())
 }
 
 /// A length of time, as an argument.
@@ -235,16 +293,19 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 
 /// Tells of a run that had ended before anybody watched it.
 pub(crate) fn tell_of(context: &Context, run: &Run, entries: &[Entry], jsonl: bool) -> Outcome {
-    tell(context, run, entries, jsonl, false, true);
+    tell(context, run, entries, jsonl, false, true, None);
     Ok(Exit::of(run))
 }
 
-fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool, kept: bool) {
+fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool, kept: bool, comparison: Option<&Comparison>) {
     let (screen, id) = (&context.screen, run.id().short());
-    let summary = Summary::of(run, entries);
+    let summary = Summary { comparison, ..Summary::of(run, entries) };
     if context.global.json {
         screen.out(&serde_json::to_string(&summary).unwrap_or_default());
         return;
+    }
+    if let Some(comparison) = comparison.filter(|_| !jsonl) {
+        compare::show(screen, comparison);
     }
     if !jsonl && let Some(output) = &summary.output {
         screen.out(&pretty(output.get()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use quorate::project::{AgentSpec, Pick, Project, Routed, Summary, millis_between, standing, standing_with};
+use quorate::project::{AgentSpec, Pick, Project, Routed, Summary, decision_lines, millis_between, pick_lines, standing, standing_with};
 use quorate::{
     Asker, Durability, Entry, Event, FolderLock, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
 };
@@ -17,7 +17,7 @@ use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Afar, Watch, goes_on_by_itself, now, start, watch, watch_from_afar};
 use super::modes::{Modes, Off};
 use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
-use super::{events, policy, run, tree};
+use super::{events, run, tree};
 
 /// Most tasks of a run that are shown.
 const MAX_SHOWN: usize = 200;
@@ -274,7 +274,7 @@ pub(crate) fn moment(at: quorate::Timestamp) -> String {
 }
 
 /// A run as it stood after an entry; as it stands, where none is given.
-fn loaded(context: &Context, wanted: &str, at: Option<u64>) -> Result<(Reader, Run, Vec<Entry>), Problem> {
+pub(crate) fn loaded(context: &Context, wanted: &str, at: Option<u64>) -> Result<(Reader, Run, Vec<Entry>), Problem> {
     let reader = context.reader()?;
     let id = context.find_run(&reader, wanted)?;
     let (mut run, mut entries) = load(&reader, id)?;
@@ -420,6 +420,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
             .collect();
         let told = json!({
             "schema": "quorate.explain/1", "run_id": run.id().to_string(), "status": run.status(), "standing": standing, "facts": facts,
+            "decision": run.decision().map(|decision| &**decision), "nearest": Run::nearest(run.id(), run.plan(), &entries),
         });
         screen.out(&told.to_string());
         return Ok(Exit::Succeeded);
@@ -435,15 +436,8 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     }
     if let Some(decision) = run.decision() {
         screen.out("");
-        screen.out(&format!("The decision is {}: {}.", decision.action, one_line(&decision.rule.to_string())));
-        for look in &decision.looks {
-            let operands: Vec<String> = look.operands.iter().map(ToString::to_string).collect();
-            let outcome = serde_json::to_value(look.outcome).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
-            let operands = if operands.is_empty() { String::new() } else { format!(" ({})", operands.join(", ")) };
-            screen.out(&format!("  {} `{}` {outcome}{operands}", look.checkpoint, look.condition));
-        }
-        for other in &decision.not_taken {
-            screen.out(&format!("  not {}: {}", other.action, other.why));
+        for line in decision_lines(decision, &Run::nearest(run.id(), run.plan(), &entries)) {
+            screen.out(&one_line(&line));
         }
     }
     screen.out("");
@@ -457,7 +451,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
             screen.out(&format!("{:17}{line}", ""));
         }
         let picked = start.route.as_ref().and_then(|route| route.decode::<Pick>().ok());
-        for line in picked.iter().flat_map(policy::lines) {
+        for line in picked.iter().flat_map(pick_lines) {
             screen.out(&format!("{:17}{}", "", one_line(&line)));
         }
         for skill in &start.skills {
