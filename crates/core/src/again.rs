@@ -82,6 +82,6 @@ impl Run {
 
 /// What the facts come to by now: entries until the decision, or until something else follows first.
 pub(crate) fn next_decision(run: &mut Run, at: Timestamp, entries: &mut Vec<Entry>) {
-    let mut deciding = Deciding { run, at, entries, broken: None };
+    let mut deciding = Deciding { run, at, entries, broken: None, at_last: false };
     while deciding.entries.is_empty() && deciding.broken.is_none() && !deciding.run.has_ended() && deciding.step() {}
 }

@@ -246,7 +246,7 @@ impl Run {
         let start = Start { plan: plan.digest(), name: plan.name().clone(), deadline, ..start };
         let mut run = Run::new(id, plan.clone());
         let mut entries = Vec::with_capacity(2);
-        let mut deciding = Deciding { run: &mut run, at, entries: &mut entries, broken: None };
+        let mut deciding = Deciding { run: &mut run, at, entries: &mut entries, broken: None, at_last: false };
         deciding.record(Event::RunStarted(Box::new(start)));
         deciding.settle();
         assert_eq!(deciding.broken, None, "a plan that was checked can begin");
@@ -284,7 +284,7 @@ impl Run {
         }
         let at = at.max(self.at);
         let before = entries.len();
-        let mut deciding = Deciding { run: self, at, entries, broken: None };
+        let mut deciding = Deciding { run: self, at, entries, broken: None, at_last: false };
         deciding.input(input)?;
         deciding.settle();
         match deciding.broken {
@@ -312,6 +312,8 @@ pub(crate) struct Deciding<'r> {
     pub(crate) entries: &'r mut Vec<Entry>,
     /// Why nothing more can follow: the state came from entries that nobody decided.
     pub(crate) broken: Option<Corrupt>,
+    /// Whether everything has ended and nothing decided, so that what is kept for this is looked at.
+    pub(crate) at_last: bool,
 }
 
 impl Deciding<'_> {
@@ -988,13 +990,13 @@ impl Deciding<'_> {
                 return;
             }
             if self.run.holds(&plan, *ix) {
-                self.checkpoint_holds(&plan, *ix, false);
+                self.checkpoint_holds(&plan, *ix);
             }
         }
     }
 
-    /// A checkpoint holds. It follows only if no unknown one stands before it in its table. `last`: nothing else will happen.
-    fn checkpoint_holds(&mut self, plan: &Plan, ix: u32, last: bool) {
+    /// A checkpoint holds. It follows only if no unknown one stands before it in its table.
+    fn checkpoint_holds(&mut self, plan: &Plan, ix: u32) {
         let checkpoint = &plan.checkpoints[ix as usize];
         let before = plan.checkpoints[..ix as usize].iter().zip(&self.run.fired);
         let unknown = before.filter(|(other, fired)| other.table == checkpoint.table && !**fired).map(|(other, _)| other);
@@ -1014,7 +1016,7 @@ impl Deciding<'_> {
                 self.decide_with(plan, checkpoint, taken);
             }
             Then::Voices(voices) => {
-                let Some(Heard { action, confidence, council }) = self.run.council(voices, last) else { return };
+                let Some(Heard { action, confidence, council }) = self.run.council(voices, self.at_last) else { return };
                 let rule = Rule::Voices { checkpoint: checkpoint.id.clone(), how: council.to_string() };
                 self.decide_with(plan, checkpoint, Taken { confidence, council: Some(Box::new(council)), ..Taken::new(&action, rule) });
             }
@@ -1086,7 +1088,10 @@ impl Deciding<'_> {
     }
 
     fn looks(&self, plan: &Plan) -> Vec<Look> {
-        let reached = (0..).zip(&plan.checkpoints).filter(|(ix, _)| self.run.is_reached(*ix)).map(|(_, checkpoint)| checkpoint);
+        // Those that are kept for the end are looked at then.
+        let come = |ix: u32, checkpoint: &Checkpoint| !checkpoint.after.is_empty() || self.at_last || self.run.fired[ix as usize];
+        let reached = (0..).zip(&plan.checkpoints).filter(|(ix, checkpoint)| self.run.is_reached(*ix) && come(*ix, checkpoint));
+        let reached = reached.map(|(_, checkpoint)| checkpoint);
         let look = |checkpoint: &Checkpoint| {
             let (truth, operands) = self.run.explain(&checkpoint.condition, None);
             let condition = checkpoint.condition.text().to_owned();
@@ -1128,12 +1133,18 @@ impl Deciding<'_> {
 
     /// Everything has ended and nothing decided: the checkpoints that were kept for this are looked at.
     fn decide_at_last(&mut self) {
+        self.at_last = true;
+        self.take_last();
+        self.at_last = false;
+    }
+
+    fn take_last(&mut self) {
         let plan = self.run.plan.clone();
         for (ix, checkpoint) in (0..).zip(&plan.checkpoints) {
             let kept = (checkpoint.after.is_empty() || matches!(checkpoint.then, Then::Voices(_))) && !self.run.fired[ix as usize];
             if kept && self.run.truth(&checkpoint.condition, None).holds() {
                 let before = self.entries.len();
-                self.checkpoint_holds(&plan, ix, true);
+                self.checkpoint_holds(&plan, ix);
                 if self.entries.len() > before {
                     return;
                 }

@@ -96,6 +96,10 @@ async fn appends_are_compared_with_the_head(journal: &dyn Journal) {
     assert!(matches!(refused, Err(AppendError::Conflict { .. })), "the same length is not the same history");
     let again = journal.append(RunId(2), Head::START, &[started(1)], &[]).done.await;
     assert!(matches!(again, Err(AppendError::Conflict { .. })), "a run begins once");
+    let last = journal.append(RunId(2), first.head, &[ended(3)], &[]);
+    last.done.await.expect("a run can end");
+    let again = journal.append(RunId(2), Head::START, &[started(1)], &[]).done.await;
+    assert!(matches!(again, Err(AppendError::Conflict { expected: 0, actual: 3, .. })), "also one that has ended: {again:?}");
 }
 
 async fn all_of_an_append_or_nothing(journal: &dyn Journal) {

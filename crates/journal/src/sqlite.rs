@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use quorate_core::{Digest, Entry, Event, RunId};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::oneshot;
 
@@ -121,6 +122,8 @@ impl SqliteJournal {
             format!("PRAGMA journal_mode=WAL; PRAGMA synchronous={flush}; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-65536;");
         connection.execute_batch(&settings).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(32);
+        // Otherwise a statement is made anew for every value that is bound to it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
         if !existed {
             let marks = format!("PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT};");
             connection.execute_batch(&format!("BEGIN; {SCHEMA} {marks} COMMIT;")).map_err(failed)?;
@@ -402,18 +405,15 @@ impl Writer {
         for order in batch {
             let outcome = match order {
                 Order::Flush(_) => Ok(()),
-                Order::Append(append) => match self.head_of(append.run)? {
-                    actual if actual != append.after => {
-                        Err(AppendError::Conflict { run: append.run, expected: append.after.seq, actual: actual.seq })
-                    }
-                    _ => {
-                        self.insert(append)?;
+                Order::Append(append) => match self.append(append)? {
+                    None => {
                         replaced.push((append.run, self.heads.insert(append.run, append.head)));
                         changed.push(append.run);
                         entries += append.entries;
                         appends += 1;
                         Ok(())
                     }
+                    Some(actual) => Err(AppendError::Conflict { run: append.run, expected: append.after.seq, actual: actual.seq }),
                 },
             };
             outcomes.push(outcome);
@@ -437,10 +437,31 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn head_of(&self, run: RunId) -> rusqlite::Result<Head> {
-        if let Some(head) = self.heads.get(&run) {
-            return Ok(*head);
+    /// Writes an append where it follows the head of its run; else that is given.
+    fn append(&mut self, append: &Appending) -> rusqlite::Result<Option<Head>> {
+        let known = self.heads.get(&append.run).copied();
+        // A run that begins is not looked for: nearly always it is new, and where it is not, the index of the table says so.
+        let begins = known.is_none() && append.after == Head::START;
+        if !begins {
+            let actual = known.map_or_else(|| self.head_on_disk(append.run), Ok)?;
+            if actual != append.after {
+                return Ok(Some(actual));
+            }
         }
+        match self.insert(append) {
+            Err(wrong) if begins && wrong.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                let actual = self.head_on_disk(append.run)?;
+                if actual == Head::START {
+                    return Err(wrong);
+                }
+                self.position -= 1;
+                Ok(Some(actual))
+            }
+            inserted => inserted.map(|()| None),
+        }
+    }
+
+    fn head_on_disk(&self, run: RunId) -> rusqlite::Result<Head> {
         let sql = "SELECT body FROM appends WHERE run = ?1 ORDER BY seq DESC LIMIT 1";
         let last: Option<String> = self.connection.prepare_cached(sql)?.query_row([bytes_of(run)], |row| row.get(0)).optional()?;
         let line = last.as_deref().and_then(|body| body.rsplit('\n').next());
