@@ -46,7 +46,7 @@ pub use event::{
 };
 pub use ids::{Digest, Millis, NotA, RunId, Timestamp};
 pub use nearest::{Flip, MAX_FLIPS, Needed};
-pub use outlook::{CheckpointView, Place, ThenView};
+pub use outlook::{CheckpointView, GateView, Place, ThenView};
 pub use payload::{BadValue, MAX_INLINE_BYTES, MAX_VALUE_BYTES, Payload};
 pub use plan::{MAX_CHECKPOINTS, MAX_DEPENDENCIES, MAX_ID_BYTES, MAX_REPEATS, MAX_TASK_SKILLS, MAX_TASKS, Plan, Problem};
 pub use rehearse::{Answered, Answers, Rehearsal, answers, concluded, rehearse};

@@ -1,10 +1,14 @@
 //! What may come of a plan, for those who ask before anything runs: its checkpoints, and what they read.
 
+use std::sync::Arc;
+
 use quorate_expr::{Checked, Path, Segment, Stand, Status, Type};
 
 use crate::Role;
 use crate::bind::{Bound, Read};
+use crate::draft::Needs;
 use crate::plan::{Plan, Then};
+use crate::voices;
 
 /// A checkpoint of a plan.
 #[derive(Debug)]
@@ -32,8 +36,28 @@ pub enum ThenView<'a> {
     Follows(&'a str),
     /// These tasks are added.
     Adds(Vec<&'a str>),
-    /// What these tasks say together is, if that can be said by then.
-    Weighs(Vec<&'a str>),
+    /// What these tasks say together is.
+    Weighs {
+        /// The tasks.
+        of: Vec<&'a str>,
+        /// What they may come to.
+        actions: Vec<Arc<str>>,
+    },
+}
+
+/// What keeps a task from running.
+#[derive(Debug)]
+pub struct GateView<'a> {
+    /// The task.
+    pub task: &'a str,
+    /// What it waits for.
+    pub deps: Vec<&'a str>,
+    /// What it needs of them.
+    pub needs: Needs,
+    /// It runs only if this holds.
+    pub when: Option<(&'a Checked, Vec<Place<'a>>)>,
+    /// It does not run if this holds.
+    pub skip_when: Option<(&'a Checked, Vec<Place<'a>>)>,
 }
 
 /// What a slot of a condition reads.
@@ -65,8 +89,25 @@ impl Plan {
                 Then::Decide(action) => ThenView::Decides(action),
                 Then::Follow(task) => ThenView::Follows(name(*task)),
                 Then::Grow(tasks) => ThenView::Adds(tasks.iter().map(|task| name(*task)).collect()),
-                Then::Voices(voices) => ThenView::Weighs(voices.of.iter().map(|voice| name(voice.task)).collect()),
+                Then::Voices(voices) => ThenView::Weighs {
+                    of: voices.of.iter().map(|voice| name(voice.task)).collect(),
+                    actions: voices::actions(self, voices),
+                },
             },
+        })
+    }
+
+    /// What keeps its tasks from running, each after all that it waits for.
+    pub fn gates(&self) -> impl Iterator<Item = GateView<'_>> {
+        self.in_order().into_iter().filter_map(|task| self.find(task)).map(move |ix| {
+            let node = &self.nodes[ix as usize];
+            GateView {
+                task: &node.id,
+                deps: node.deps.iter().map(|dep| &*self.nodes[*dep as usize].id).collect(),
+                needs: node.join.needs,
+                when: node.when.as_ref().map(|bound| (&bound.checked, self.places(bound))),
+                skip_when: node.skip_when.as_ref().map(|bound| (&bound.checked, self.places(bound))),
+            }
         })
     }
 

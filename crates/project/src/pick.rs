@@ -76,9 +76,11 @@ pub(crate) struct Key {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    name: String,
+    pub(crate) name: String,
     pub(crate) when: Option<Formula>,
-    policy: String,
+    pub(crate) policy: String,
+    /// Where it stands; nothing where it is what a single policy says about its work.
+    pub(crate) at: Option<(usize, quorate_expr::Span)>,
 }
 
 /// Which policy a piece of work gets, and why.
@@ -200,7 +202,7 @@ impl Policies {
     }
 
     fn look(&self, facts: Facts<'_>, passed: &mut Vec<String>) -> (Option<String>, PickedBy) {
-        for Rule { name, when, policy } in &self.rules {
+        for Rule { name, when, policy, .. } in &self.rules {
             let rule = name.clone();
             let Some(when) = when else {
                 return (Some(policy.clone()), PickedBy::Rule { rule, when: None, operands: Vec::new() });
@@ -470,7 +472,8 @@ impl Reading<'_> {
             problems.into_iter().for_each(|problem| tell(file, problem));
             let Some(policy) = RULE.get(rule, "policy").and_then(|node| self.named(file, node, written, tell)) else { continue };
             if when.is_none() || formula.is_some() {
-                policies.rules.push(Rule { name, when: formula, policy });
+                let span = when.map_or(rule.span, |when| when.span);
+                policies.rules.push(Rule { name, when: formula, policy, at: Some((file, span)) });
             }
         }
     }
@@ -520,7 +523,7 @@ impl Reading<'_> {
             let place = profile.map(|profile| profile.span);
             problems.into_iter().for_each(|problem| tell(*file, Diagnostic { span: place, ..problem }));
             if parts.is_empty() || when.is_some() {
-                found.push((parts.len(), Rule { name: id.clone(), when, policy: id.clone() }));
+                found.push((parts.len(), Rule { name: id.clone(), when, policy: id.clone(), at: None }));
             }
         }
         found.sort_by_key(|(parts, _)| std::cmp::Reverse(*parts));

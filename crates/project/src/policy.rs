@@ -47,6 +47,8 @@ pub(crate) struct At {
     pub(crate) checkpoints: Vec<Option<Span>>,
     /// Agents that may run and stand in a group as if they did.
     pub(crate) grouped: Vec<(String, Span)>,
+    /// By task.
+    pub(crate) members: BTreeMap<String, Span>,
     /// Whether it says what happens where nothing decides.
     pub(crate) otherwise: bool,
 }
@@ -125,6 +127,7 @@ pub(crate) fn policy(
         span,
         checkpoints: lowering.checkpoints.iter().map(|(_, node)| node.map(|node| node.span)).collect(),
         grouped: std::mem::take(&mut lowering.grouped),
+        members: lowering.members.iter().map(|member| (member.id.clone(), member.node.span)).collect(),
         otherwise: lowering.get("otherwise").is_some(),
     };
     let on_demand = lowering.members.iter().filter(|member| member.role == Role::Catalogue).map(|member| member.agent.clone());
@@ -585,6 +588,14 @@ pub(crate) fn call(id: &str, agent: &str, agents: &BTreeMap<String, AgentSpec>) 
 fn told(checkpoint: CheckpointDraft, node: &Node) -> CheckpointDraft {
     let reason = CHECKPOINT.get(node, "reason").and_then(Node::text).map(str::to_owned);
     CheckpointDraft { reason, with: CHECKPOINT.get(node, "with").map(json), ..checkpoint }
+}
+
+impl Policy {
+    /// Where a checkpoint stands, if anybody wrote it.
+    pub(crate) fn place_of(&self, checkpoint: &str) -> Option<Span> {
+        let position = self.plan.checkpoints().position(|view| view.id == checkpoint)?;
+        self.at.checkpoints.get(position).copied().flatten()
+    }
 }
 
 /// A name that a task may have.

@@ -490,7 +490,7 @@ fn every_kind_of_mistake_has_a_place_a_code_and_a_way_out() {
     workflows/w.yaml:1:43 error[P005] there are two tasks called `a`, the first at tasks[0]
     workflows/w.yaml:1:1 error[P002] the plan has no task to start with
     workflows/w.yaml:1:21 error[F005] `max_parallel_tasks` is a whole number from 1, not 0
-    workflows/w.yaml:2:15 error[W006] nothing follows from this checkpoint | give it `action`, `follow` or `add`: one of them
+    workflows/w.yaml:2:15 error[W006] nothing follows from this checkpoint | give it `action`, `follow`, `add` or `voices`: one of them
     workflows/w.yaml:2:24 error[P010] there is no task `c`
     workflows/w.yaml:2:13 error[P003] what is unknown is never resolved by itself | leave it out for HIL_REVIEW, or name another action
     workflows/w.yaml:2:19 error[W007] there is no step `b`

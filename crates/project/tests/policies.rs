@@ -489,13 +489,13 @@ rules: [{ when: amuont > 5, policy: CASH/LOW }]
     15 |         - { after: NOBODY, condition: always, action: AUTO_RESOLVE }
        |                    ^^^^^^
 
-    error[W006]: a checkpoint has one thing that follows from it
+    error[W006]: nothing follows from this checkpoint
       --> policies/p.yaml:16:11
        |
     16 |         - { condition: always }
        |           ^^^^^^^^^^^^^^^^^^^^^
        |
-       = help: give it `action`, `follow` or `add`: one of them
+       = help: give it `action`, `follow`, `add` or `voices`: one of them
 
     error[D001]: this policy has no agent that must run
       --> policies/p.yaml:18:11
@@ -572,7 +572,7 @@ fn the_linter_finds_what_document_000_leaves_open() {
     policies/routing_policies.yaml:13:12 L011 `MATCHING_CORRELATION` stands in a group, and runs only where nothing decided before | let it be mandatory, or give it `when`, if it is to run beside the others
     policies/small_cash_break.yaml:2:9 L009 there is no policy for work whose break_type is CASH_RECONCILIATION and whose risk_tier is MEDIUM or HIGH | people decide on it; write one, or a `default`
     policies/medium_with_expansion.yaml:2:9 L009 there is no policy for work whose break_type is BROKER_VS_INTERNAL and whose risk_tier is LOW or HIGH | people decide on it; write one, or a `default`
-    policies/medium_with_expansion.yaml:13:5 L004 after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is 0.85 and RULES_TOLERANCE.rules_failed is false; or where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is missing and RULES_TOLERANCE.rules_failed is false | people are asked then (HIL_REVIEW); say so with `otherwise: HIL_REVIEW`, or close the gap
+    policies/medium_with_expansion.yaml:13:5 L004 after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is 0.85 and RULES_TOLERANCE.rules_failed is false; or where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is missing | people are asked then (HIL_REVIEW); say so with `otherwise: HIL_REVIEW`, or close the gap
     ");
 }
 
@@ -602,9 +602,17 @@ fn the_linter_finds_what_can_never_or_always_hold_and_what_nothing_is_left_for()
     policies/p.yaml:6:9 L003 nothing is left for checkpoint_2: where it holds, checkpoint_1 decides before it, or is unknown | let it stand before the others, or leave it out
     policies/p.yaml:7:9 L007 DECISIONING must run, and checkpoint_3 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
     ");
-    // Closed for numbers, and for what is not there.
+    // What stands behind one that is unknown does not decide either; one that is never unknown closes it.
     insta::assert_snapshot!(policy(&[
         "condition: confidence > 0.5, action: AUTO_RESOLVE",
+        "condition: 'default(confidence, 0) <= 0.5', action: ESCALATE",
+    ]), @"
+    policies/p.yaml:5:9 L007 DECISIONING must run, and checkpoint_1 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
+    policies/p.yaml:5:9 L004 after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.confidence is missing | people are asked then (HIL_REVIEW); say so with `otherwise: HIL_REVIEW`, or close the gap
+    policies/p.yaml:6:9 L007 DECISIONING must run, and checkpoint_2 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
+    ");
+    insta::assert_snapshot!(policy(&[
+        "condition: 'default(confidence, 0) > 0.5', action: AUTO_RESOLVE",
         "condition: 'default(confidence, 0) <= 0.5', action: ESCALATE",
     ]), @"
     policies/p.yaml:5:9 L007 DECISIONING must run, and checkpoint_1 can decide before it does | let the checkpoint look `after` it as well, or let the agent be optional
@@ -625,6 +633,7 @@ policies:
     insta::assert_snapshot!(linted(&checked), @"
     policies/p.yaml:4:11 L009 there is no policy for work whose break_type is CASH and whose risk_tier is MEDIUM or HIGH | people decide on it; write one, or a `default`
     policies/p.yaml:4:11 L009 there is no policy for work whose break_type is FX and whose risk_tier is LOW or MEDIUM or HIGH | people decide on it; write one, or a `default`
+    policies/p.yaml:5:59 L012 decided can come to AUTO_RESOLVE although RULES_TOLERANCE has found nothing | let it look after RULES_TOLERANCE, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes
     ");
 }
 

@@ -1,9 +1,13 @@
 //! What is odd about policies although they can run, found out by trying which values there may be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_core::{CheckpointView, HIL_REVIEW, Plan, Role, ThenView};
-use quorate_expr::{Answer, Outcomes, Search, Source, Span, Stand, Type, Value, Variable, Wanted, Witness};
+use quorate_core::{CheckpointView, HIL_REVIEW, Place, Plan, Role, ThenView};
+use quorate_expr::{Answer, Checked, Outcomes, Search, Source, Span, Stand, Type, Value, Variable, Wanted, Witness};
+
+mod monotone;
+mod reach;
+mod rules;
 
 use crate::facts::{Formula, Known};
 use crate::pick::{OTHERS, Policies, tier};
@@ -18,10 +22,13 @@ impl Project {
     pub fn lint(&self, max_tries: usize) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for policy in self.policies.list.values() {
-            let linting = Linting { policy, views: policy.plan.checkpoints().collect(), max_tries, found: &mut found };
+            let mut linting = Linting { policy, views: policy.plan.checkpoints().collect(), max_tries, found: &mut found };
             linting.lint();
+            linting.reach(&self.policies.auto_resolve_needs);
         }
         self.coverage(max_tries, &mut found);
+        self.rules(max_tries, &mut found);
+        self.monotone(max_tries, &mut found);
         found.sort_by_key(|problem| (problem.file, problem.span.map_or(0, |span| span.start)));
         found
     }
@@ -90,29 +97,35 @@ impl Project {
         let Some(work) = Formula::written(work, known, &mut Vec::new()) else { return Answer::Unsure };
         let rules = self.policies.rules.iter().filter_map(|rule| rule.when.as_ref()).map(|when| (when, Outcomes::NOT_TRUE));
         let asked: Vec<(&Formula, Outcomes)> = rules.chain([(&work, Outcomes::TRUE)]).collect();
-        let mut names: Vec<String> = Vec::new();
-        let mut variables = Vec::new();
-        let sources: Vec<Vec<Source>> = asked
-            .iter()
-            .map(|(formula, _)| {
-                let source = |(slot, name): (usize, String)| {
-                    let position = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-                        names.push(name);
-                        variables.push(Variable { kind: formula.checked().slot_type(slot).clone(), may_be_missing: true, of: None });
-                        names.len() - 1
-                    });
-                    Source::Variable(position)
-                };
-                formula.reads().enumerate().map(source).collect()
-            })
-            .collect();
-        let wanted = asked.iter().zip(&sources).map(|((formula, outcomes), sources)| Wanted {
-            condition: formula.checked(),
-            sources,
-            outcomes: *outcomes,
-        });
-        Search { variables, tasks: Vec::new(), wanted: wanted.collect() }.run(max_tries)
+        work_like(&asked, max_tries).1
     }
+}
+
+/// Looks for work for which these come out as asked: what is read, and what was found.
+fn work_like(asked: &[(&Formula, Outcomes)], max_tries: usize) -> (Vec<String>, Answer) {
+    let mut names: Vec<String> = Vec::new();
+    let mut variables = Vec::new();
+    let sources: Vec<Vec<Source>> = asked
+        .iter()
+        .map(|(formula, _)| {
+            let source = |(slot, name): (usize, String)| {
+                let position = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    names.push(name);
+                    variables.push(Variable { kind: formula.checked().slot_type(slot).clone(), may_be_missing: true, of: None });
+                    names.len() - 1
+                });
+                Source::Variable(position)
+            };
+            formula.reads().enumerate().map(source).collect()
+        })
+        .collect();
+    let wanted = asked.iter().zip(&sources).map(|((formula, outcomes), sources)| Wanted {
+        condition: formula.checked(),
+        sources,
+        outcomes: *outcomes,
+    });
+    let answer = Search { variables, tasks: Vec::new(), wanted: wanted.collect() }.run(max_tries);
+    (names, answer)
 }
 
 struct Linting<'a, 'f> {
@@ -128,7 +141,7 @@ impl Linting<'_, '_> {
         self.found.push(Diagnostic::warning(code, message).at(span.unwrap_or(at.span)).help(help).in_file(at.file));
     }
 
-    fn lint(mut self) {
+    fn lint(&mut self) {
         for (agent, span) in self.policy.at.grouped.clone() {
             let message = format!("`{agent}` stands in a group, and runs only where nothing decided before");
             self.tell("L011", message, Some(span), "let it be mandatory, or give it `when`, if it is to run beside the others");
@@ -186,7 +199,7 @@ impl Linting<'_, '_> {
                 return self.tell("L003", message, place, "let it stand before the others, or leave it out");
             }
         }
-        if let ThenView::Decides(_) | ThenView::Follows(_) = here.then {
+        if let ThenView::Decides(_) | ThenView::Follows(_) | ThenView::Weighs { .. } = here.then {
             self.skipped(view);
         }
     }
@@ -216,10 +229,11 @@ impl Linting<'_, '_> {
             return;
         }
         let open = self.search(&views.iter().map(|view| (*view, Outcomes::FALSE)).collect::<Vec<_>>());
-        let unknown = views.iter().find_map(|unknown| {
-            let outcome = |view: &usize| (*view, if view == unknown { Outcomes::UNKNOWN } else { Outcomes::NOT_TRUE });
-            match self.search(&views.iter().map(outcome).collect::<Vec<_>>()) {
-                Answer::Found(witness) => Some(witness),
+        // The first that does not fail is unknown: whatever stands behind it does not decide either.
+        let unknown = (0..views.len()).find_map(|first| {
+            let before = views[..first].iter().map(|view| (*view, Outcomes::FALSE));
+            match self.search(&before.chain([(views[first], Outcomes::UNKNOWN)]).collect::<Vec<_>>()) {
+                Answer::Found(witness) => Some((first, witness)),
                 Answer::Never | Answer::Unsure | Answer::GaveUp => None,
             }
         });
@@ -232,8 +246,9 @@ impl Linting<'_, '_> {
             }
             Answer::Never | Answer::Unsure => None,
         };
-        let told: Vec<String> =
-            open.iter().chain(&unknown).map(|witness| self.told(&views, witness)).filter(|told| !told.is_empty()).collect();
+        let open = open.iter().map(|witness| self.told(&views, witness));
+        let unknown = unknown.iter().map(|(first, witness)| self.told(&views[..=*first], witness));
+        let told: Vec<String> = open.chain(unknown).filter(|told| !told.is_empty()).collect();
         if !told.is_empty() {
             let after = self.views[views[0]].after.join(" and ");
             let message = format!("after {after}, nothing decides where {}", told.join("; or where "));
@@ -245,61 +260,37 @@ impl Linting<'_, '_> {
 
     /// Looks for values under which checkpoints come out as asked.
     fn search(&self, wanted: &[(usize, Outcomes)]) -> Answer {
-        let (names, tasks) = self.read(wanted.iter().map(|(view, _)| *view));
-        let sources: Vec<Vec<Source>> = wanted
-            .iter()
-            .map(|(view, _)| {
-                let source = |place: &quorate_core::Place<'_>| match (place.status, place.task) {
-                    (Some(status), Some(task)) => Source::Task(tasks.iter().position(|known| *known == task).unwrap_or_default(), status),
-                    _ => Source::Variable(names.iter().position(|(known, _)| *known == place.name).unwrap_or_default()),
-                };
-                self.views[*view].reads.iter().map(source).collect()
-            })
-            .collect();
         let plan = &self.policy.plan;
         let before = wanted.iter().flat_map(|(view, _)| all_before(plan, &self.views[*view].after)).collect::<BTreeSet<&str>>();
         let at_last = wanted.iter().any(|(view, _)| self.views[*view].after.is_empty());
-        let stands = |task: &&str| {
-            let mut stands = plan.ends_of(task);
-            let has_ended = before.contains(task) || (at_last && plan.begins_with(task));
-            if !has_ended {
-                stands.push(Stand::Open);
-            }
-            stands
+        let reads = wanted.iter().flat_map(|(view, _)| &self.views[*view].reads).filter_map(|place| place.task);
+        let open = |task: &&str| !(before.contains(task) || (at_last && plan.begins_with(task)));
+        let given = reads.filter(open).map(|task| (task, plan.ends_of(task).into_iter().chain([Stand::Open]).collect()));
+        let asked: Vec<Asked<'_>> =
+            wanted.iter().map(|(view, outcomes)| (self.views[*view].condition, &self.views[*view].reads[..], *outcomes)).collect();
+        self.ask(&asked, &given.collect())
+    }
+
+    /// Looks for values under which conditions come out as asked, where some tasks stand as given.
+    fn ask(&self, asked: &[Asked<'_>], given: &BTreeMap<&str, Vec<Stand>>) -> Answer {
+        let (names, tasks) = read(asked.iter().flat_map(|(_, places, _)| places.iter()));
+        let source = |place: &Place<'_>| match (place.status, place.task) {
+            (Some(status), Some(task)) => Source::Task(tasks.iter().position(|known| *known == task).unwrap_or_default(), status),
+            _ => Source::Variable(names.iter().position(|(known, _)| *known == place.name).unwrap_or_default()),
         };
+        let sources: Vec<Vec<Source>> = asked.iter().map(|(_, places, _)| places.iter().map(source).collect()).collect();
+        let stands = |task: &&str| given.get(*task).cloned().unwrap_or_else(|| self.policy.plan.ends_of(task));
+        let wanted = asked.iter().zip(&sources);
         let search = Search {
             variables: names.iter().map(|(_, variable)| variable.clone()).collect(),
             tasks: tasks.iter().map(stands).collect(),
-            wanted: wanted
-                .iter()
-                .zip(&sources)
-                .map(|((view, outcomes), sources)| Wanted { condition: self.views[*view].condition, sources, outcomes: *outcomes })
-                .collect(),
+            wanted: wanted.map(|((condition, _, outcomes), sources)| Wanted { condition, sources, outcomes: *outcomes }).collect(),
         };
         search.run(self.max_tries)
     }
 
-    /// What checkpoints read: values by name, and tasks.
-    fn read(&self, views: impl Iterator<Item = usize>) -> (Vec<(String, Variable)>, Vec<&str>) {
-        let places: Vec<&quorate_core::Place<'_>> = views.flat_map(|view| &self.views[view].reads).collect();
-        let mut tasks: Vec<&str> = Vec::new();
-        for task in places.iter().filter_map(|place| place.task) {
-            if !tasks.contains(&task) {
-                tasks.push(task);
-            }
-        }
-        let mut names: Vec<(String, Variable)> = Vec::new();
-        for place in places.iter().filter(|place| place.status.is_none()) {
-            if !names.iter().any(|(known, _)| *known == place.name) {
-                let of = place.task.and_then(|task| tasks.iter().position(|known| *known == task));
-                names.push((place.name.clone(), Variable { kind: place.kind.clone(), may_be_missing: place.may_be_missing, of }));
-            }
-        }
-        (names, tasks)
-    }
-
     fn told(&self, views: &[usize], witness: &Witness) -> String {
-        let (names, tasks) = self.read(views.iter().copied());
+        let (names, tasks) = read(views.iter().flat_map(|view| &self.views[*view].reads));
         let value = |((name, _), value): (&(String, Variable), &Option<Value<'static>>)| match value.as_ref()? {
             Value::Unknown(why) => Some(format!("{name} {why}")),
             value => Some(format!("{name} is {value}")),
@@ -313,6 +304,27 @@ impl Linting<'_, '_> {
         let stands = tasks.iter().zip(&witness.tasks).filter_map(stand);
         names.iter().zip(&witness.values).filter_map(value).chain(stands).collect::<Vec<_>>().join(" and ")
     }
+}
+
+/// A condition, what its slots read, and how it is to come out.
+type Asked<'a> = (&'a Checked, &'a [Place<'a>], Outcomes);
+
+/// What conditions read: values by name, and tasks.
+fn read<'a>(places: impl Iterator<Item = &'a Place<'a>> + Clone) -> (Vec<(String, Variable)>, Vec<&'a str>) {
+    let mut tasks: Vec<&str> = Vec::new();
+    for task in places.clone().filter_map(|place| place.task) {
+        if !tasks.contains(&task) {
+            tasks.push(task);
+        }
+    }
+    let mut names: Vec<(String, Variable)> = Vec::new();
+    for place in places.filter(|place| place.status.is_none()) {
+        if !names.iter().any(|(known, _)| *known == place.name) {
+            let of = place.task.and_then(|task| tasks.iter().position(|known| *known == task));
+            names.push((place.name.clone(), Variable { kind: place.kind.clone(), may_be_missing: place.may_be_missing, of }));
+        }
+    }
+    (names, tasks)
 }
 
 /// These tasks, and all that come before them.
