@@ -222,6 +222,8 @@ impl Run {
         let mut heard = Heard { task, weight: voice.weight, said: None, confidence: None, veto: false, missing: None };
         let state = match self.latest[voice.task as usize] {
             NONE => None,
+            // What may run again has not had its last word.
+            ix if self.agenda.repeats.contains(&ix) => None,
             ix => Some(self.state(ix)),
         };
         let missing = match state {

@@ -167,12 +167,20 @@ impl Policies {
         self.list.is_empty()
     }
 
+    /// The plan by which work is done that gets this policy.
+    #[must_use]
+    pub fn plan_of(&self, policy: &str) -> Option<&Arc<Plan>> {
+        match self.mode {
+            Mode::Dynamic => self.list.get(policy).map(|policy| &policy.plan),
+            Mode::Sequential | Mode::Compare => self.sequential.get(policy),
+        }
+    }
+
     /// The plan of what was picked. Where nothing was, people decide.
     #[must_use]
     pub fn plan(&self, pick: &Pick) -> Option<&Arc<Plan>> {
         match &pick.policy {
-            Some(policy) if !pick.mode.is_dynamic() => self.sequential.get(policy),
-            Some(policy) => self.list.get(policy).map(|policy| &policy.plan),
+            Some(policy) => self.plan_of(policy),
             None => self.no_policy.as_ref(),
         }
     }

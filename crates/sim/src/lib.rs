@@ -8,6 +8,7 @@
 mod chance;
 mod crowd;
 mod plans;
+mod policies;
 mod storm;
 mod watch;
 mod world;

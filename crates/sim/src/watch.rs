@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use quorate_core::draft::{Method, Needs, TaskDraft, ThenDraft};
+use quorate_core::draft::{CheckpointDraft, Method, Needs, TaskDraft, ThenDraft};
 use quorate_core::{
-    Agreement, Cause, Council, Decision, Draft, Effect, Entry, Event, FailureClass, Heard, MAX_FAILOVERS, Role, Rule, RunStatus,
+    Agreement, Cause, Council, Decision, Draft, Effect, Entry, Event, FailureClass, Heard, MAX_FAILOVERS, Outcome, Role, Rule, RunStatus,
     TaskStatus, Usage, Verdict,
 };
 use quorate_expr::Decimal;
@@ -165,6 +165,7 @@ impl<'d> Watch<'d> {
             Event::Decided(decision) => {
                 rule(!self.decided, "a run decides once")?;
                 self.decided = true;
+                self.rests_on_evidence(decision)?;
                 if let Some(council) = &decision.council {
                     self.heard(council, decision)?;
                 }
@@ -196,6 +197,36 @@ impl<'d> Watch<'d> {
             Event::CancelRequested { .. } => self.cancelled()?,
         }
         Ok(())
+    }
+
+    /// What is unknown, or failed, resolves nothing.
+    fn rests_on_evidence(&self, decision: &Decision) -> Result<(), String> {
+        let resolves = decision.action == "AUTO_RESOLVE";
+        let open = matches!(decision.rule, Rule::Unknown { .. } | Rule::Failed { .. } | Rule::Incomplete { .. } | Rule::NotFollowed { .. });
+        rule(!resolves || !open, "what is unknown or failed is never resolved by itself")?;
+        if let Rule::Checkpoint(id) = &decision.rule {
+            let holds = decision.looks.iter().any(|look| look.checkpoint == *id && look.outcome == Outcome::Holds);
+            rule(holds, "a checkpoint that decides holds")?;
+        }
+        let judged = |id: &str| {
+            let voice = |checkpoint: &CheckpointDraft| matches!(&checkpoint.then, ThenDraft::Voices(voices) if voices.of.iter().any(|voice| voice.task == id));
+            let counted = |task: &TaskDraft| {
+                task.depends_on.iter().any(|dep| dep == id)
+                    && task.join.as_ref().is_some_and(|join| matches!(join.needs, Needs::Any | Needs::AtLeast(_)))
+            };
+            self.draft.checkpoints.iter().any(voice) || self.draft.tasks.iter().any(counted)
+        };
+        let failed = self
+            .draft
+            .tasks
+            .iter()
+            .filter(|task| matches!(task.role, Role::Main | Role::Catalogue) && !task.optional && !judged(&task.id))
+            .any(|task| {
+                let end = self.newest.get(&task.id).and_then(|newest| self.tasks[newest].end);
+                matches!(end, Some(TaskStatus::Failed | TaskStatus::TimedOut))
+            });
+        let must = self.draft.on_failure.is_some() && !self.draft.continue_on_failure;
+        rule(!must || !failed || matches!(decision.rule, Rule::Failed { .. }), "where something failed that must not, that decides")
     }
 
     /// What voices come to rests on those that were heard, and on no veto that may still be there.

@@ -9,7 +9,10 @@ use quorate_core::{
     Reply, Run, RunId, Said, Signal, Start, TaskRef, Timestamp, Usage, Work,
 };
 
+use quorate_project::Classifier;
+
 use crate::plans::{AGENTS, random};
+use crate::policies;
 use crate::{Chance, Watch};
 
 /// Most things that happen to one run; one that goes on for longer never ends.
@@ -36,8 +39,16 @@ pub struct Outcome {
 /// The rule that was broken, with the journal that led to it.
 pub fn play(seed: u64) -> Result<Outcome, String> {
     let mut chance = Chance::new(seed);
-    let (draft, plan) = random(&mut chance);
+    // Some plans are made of policies, as people write them.
+    let (draft, plan, classifier) = if chance.percent(35) {
+        let (draft, plan, classifier) = policies::random(&mut chance);
+        (draft, plan, Some(classifier))
+    } else {
+        let (draft, plan) = random(&mut chance);
+        (draft, plan, None)
+    };
     let mut world = World::new(seed, chance, &draft, plan);
+    world.classifier = classifier;
     match world.play().and_then(|ended| world.decide_again().map(|()| ended)) {
         Ok(ended) => Ok(Outcome {
             trace: world.trace,
@@ -56,6 +67,8 @@ struct World<'d> {
     /// What calls use is a matter of its own.
     money: Chance,
     plan: Arc<Plan>,
+    /// How work is classified, where the plan is that of a policy.
+    classifier: Option<Classifier>,
     run: Run,
     /// The same run, folded from entries that were written and read again.
     shadow: Option<Run>,
@@ -87,6 +100,7 @@ impl<'d> World<'d> {
             seed,
             run: Run::start(&plan, RunId(0), Timestamp::default(), start(&plan, Payload::null())).0,
             plan,
+            classifier: None,
             money: Chance::new(!seed),
             chance,
             shadow: None,
@@ -106,7 +120,9 @@ impl<'d> World<'d> {
         let flag = self.chance.percent(50);
         let items: Vec<usize> = (0..self.chance.below(5)).collect();
         let input = Payload::of(&serde_json::json!({"flag": flag, "items": items})).map_err(|wrong| wrong.to_string())?;
-        let (run, entries) = Run::start(&self.plan, RunId(u128::from(self.seed)), self.now, start(&self.plan, input));
+        let profile = self.classifier.as_ref().map(|classifier| classifier.classify(&input).profile);
+        let start = Start { profile, ..start(&self.plan, input) };
+        let (run, entries) = Run::start(&self.plan, RunId(u128::from(self.seed)), self.now, start);
         self.run = run;
         // Until its first entry is durable there is no run.
         self.write(&entries)?;
@@ -170,7 +186,9 @@ impl<'d> World<'d> {
         let (mut full, mut held) = (Vec::new(), HashSet::new());
         while let Some(offer) = self.run.next_ready_except(&full, &held) {
             let Asker::Agent(id) = offer.asker else { return Err("a plan asks for something that is not there".to_owned()) };
-            let (agent, limit) = *AGENTS.iter().find(|(name, _)| **name == **id).ok_or("an agent that is not there")?;
+            // An agent of a policy has a number behind its name.
+            let name = id.split('_').next().unwrap_or_default();
+            let (agent, limit) = *AGENTS.iter().find(|(known, _)| *known == name).ok_or("an agent that is not there")?;
             if self.busy.get(agent).copied().unwrap_or(0) >= limit {
                 full.push(offer.lane);
                 continue;
