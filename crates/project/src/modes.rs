@@ -151,7 +151,7 @@ impl Side {
             confidence: decision.and_then(|decision| decision.confidence),
             agents: summary.agents_invoked,
             micros,
-            execution_path: summary.execution_path.clone(),
+            execution_path: summary.execution_path,
             usage: run.used().cloned(),
         }
     }

@@ -1019,6 +1019,11 @@ fn every_command_shows_an_example_and_fits_a_terminal() {
               Go on working while entries are written; decisions and results wait
               for the disk
 
+          --mode <MODE>
+              How work is done by policies: `dynamic`, as they say; `sequential`, by
+              all agents one after another; `compare`, as that, and what `dynamic`
+              would have made of the same answers beside it
+
           --jsonl
               Everything that happens, as lines of JSON
 

@@ -238,6 +238,8 @@ fn a_plan_is_shown_before_it_runs() {
     after MATCHING_CORRELATION and PATTERN_INTELLIGENCE: DECISIONING as well
     after DECISIONING: what DECISIONING says
     otherwise: HIL_REVIEW
+
+    no run of this policy is on record, by which to say what is likely
     exit 0
     ");
     assert_snapshot!(house.type_in("policy plan -i '{\"amount_diff\": \"much\"}'"), @r#"
@@ -289,7 +291,7 @@ fn what_is_odd_about_policies_is_shown_before_they_run() {
     err:   |
     err:   = help: people decide on it; write one, or a `default`
     err:
-    err: warning[L004]: after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is 0.85 and RULES_TOLERANCE.rules_failed is false; or where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is missing and RULES_TOLERANCE.rules_failed is false
+    err: warning[L004]: after RULES_TOLERANCE, nothing decides where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is 0.85 and RULES_TOLERANCE.rules_failed is false; or where RULES_TOLERANCE.within_tolerance is true and RULES_TOLERANCE.confidence is missing
     err:   --> policies/medium_with_expansion.yaml:13:5
     err:    |
     err: 13 | /     condition: "within_tolerance and confidence > 0.85"

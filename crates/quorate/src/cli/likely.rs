@@ -68,7 +68,7 @@ impl Likely {
             };
             ways.entry((path.to_owned(), decision.action.clone())).or_default().push(went);
         }
-        let mut ways: Vec<Way> = ways.into_iter().map(|((path, action), went)| Way::of(path, action, went)).collect();
+        let mut ways: Vec<Way> = ways.into_iter().map(|((path, action), went)| Way::of(path, action, &went)).collect();
         let runs = ways.iter().map(|way| way.runs).sum();
         ways.sort_by(|a, b| b.runs.cmp(&a.runs).then_with(|| a.execution_path.cmp(&b.execution_path)));
         ways.truncate(MAX_WAYS);
@@ -96,7 +96,7 @@ impl Likely {
 }
 
 impl Way {
-    fn of(execution_path: String, action: String, went: Vec<Went>) -> Way {
+    fn of(execution_path: String, action: String, went: &[Went]) -> Way {
         let mut times: Vec<u64> = went.iter().map(|went| went.millis).collect();
         times.sort_unstable();
         let at = |part: usize| times[(times.len() - 1) * part / 100];
