@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use quorate_core::draft::{TaskDraft, WaitDraft, WorkDraft};
-use quorate_core::{Draft, Millis, Operand, Payload, Plan, Problem};
+use quorate_core::draft::{CheckpointDraft, TaskDraft, ThenDraft, WaitDraft, WorkDraft};
+use quorate_core::{Draft, HIL_REVIEW, Millis, Operand, Payload, Plan, Problem};
 use quorate_expr::{Field, Truth, Type, closest, parse};
 use serde::{Deserialize, Serialize};
 
@@ -565,8 +565,10 @@ fn no_policy(classifier: &Classifier) -> Draft {
     // A plan begins with something; this takes no time and nobody.
     let wait = WaitDraft { lasting: Some(Millis(0)), ..WaitDraft::default() };
     let task = TaskDraft { id: NO_POLICY.to_owned(), work: WorkDraft::Wait(wait), ..TaskDraft::default() };
-    let draft = Draft { decides: true, input: classifier.input.clone(), profile: classifier.profile(), ..Draft::new(NO_POLICY) };
-    draft.task(task)
+    let decides = CheckpointDraft::new(vec![NO_POLICY.to_owned()], "always", ThenDraft::Decide(HIL_REVIEW.to_owned())).called(NO_POLICY);
+    let reason = Some("no_policy: the project has none for this work, or what it is looked up by is unknown".to_owned());
+    let checkpoints = vec![CheckpointDraft { reason, ..decides }];
+    Draft { checkpoints, input: classifier.input.clone(), profile: classifier.profile(), ..Draft::new(NO_POLICY) }.task(task)
 }
 
 impl Formula {

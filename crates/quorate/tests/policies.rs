@@ -3,27 +3,9 @@
 
 mod house;
 
-use house::House;
+use house::{House, document};
 use insta::assert_snapshot;
 use serde_json::Value;
-
-/// A project of document 000, of which only `quorate.yaml` is ours.
-fn document() -> House {
-    let house = House::empty();
-    house.write("quorate.yaml", "name: breaks\ndefault: policies\n");
-    macro_rules! copied {
-        ($($path:literal),*) => { $(house.write($path, include_str!(concat!("../../project/tests/document_000/", $path)));)* };
-    }
-    copied!(
-        "agents/agents.yaml",
-        "policies/classify.yaml",
-        "policies/routing_policies.yaml",
-        "policies/small_cash_break.yaml",
-        "policies/large_derivative_break.yaml",
-        "policies/medium_with_expansion.yaml"
-    );
-    house
-}
 
 /// What became of a piece of work: the path, how many agents it took, the decision, and why others did not run.
 fn path(house: &House, work: &str) -> String {
@@ -140,7 +122,9 @@ fn work_without_a_policy_goes_to_people_with_the_reason() {
     assert_snapshot!(house.type_in("runs explain last"), @"
     Run <id> waits for an answer to review (“What is to be done? The decision is left to people.”).
 
-    The decision is HIL_REVIEW: nothing else decided.
+    The decision is HIL_REVIEW: no_policy holds.
+      because no_policy: the project has none for this work, or what it is looked up by is unknown
+      no_policy `always` holds
       not AUTO_RESOLVE: no checkpoint of this plan takes it by itself
       not ESCALATE: no checkpoint of this plan takes it by itself
       not REJECTED: no checkpoint of this plan takes it by itself

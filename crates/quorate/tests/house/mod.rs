@@ -52,6 +52,24 @@ pub(crate) fn house() -> House {
     house
 }
 
+/// A project of document 000, of which only `quorate.yaml` is ours.
+pub(crate) fn document() -> House {
+    let house = House::empty();
+    house.write("quorate.yaml", "name: breaks\ndefault: policies\n");
+    macro_rules! copied {
+        ($($path:literal),*) => { $(house.write($path, include_str!(concat!("../../../project/tests/document_000/", $path)));)* };
+    }
+    copied!(
+        "agents/agents.yaml",
+        "policies/classify.yaml",
+        "policies/routing_policies.yaml",
+        "policies/small_cash_break.yaml",
+        "policies/large_derivative_break.yaml",
+        "policies/medium_with_expansion.yaml"
+    );
+    house
+}
+
 impl House {
     /// A folder with nothing in it.
     pub(crate) fn empty() -> House {
