@@ -24,9 +24,9 @@ pub struct Differs {
     /// The entry.
     pub seq: u64,
     /// The decision that is on record there; nothing where a decision should be on record and is not.
-    pub recorded: Option<Box<Decision>>,
+    pub recorded: Option<Arc<Decision>>,
     /// The one that follows; nothing where none does.
-    pub follows: Option<Box<Decision>>,
+    pub follows: Option<Arc<Decision>>,
 }
 
 impl Run {

@@ -1079,7 +1079,7 @@ impl Deciding<'_> {
         });
         let contributors = contributors.collect();
         let decision = Decision { action: action.clone(), confidence, rule, reason, with, council, looks, contributors, not_taken };
-        self.record(Event::Decided(Box::new(decision)));
+        self.record(Event::Decided(Arc::new(decision)));
         // Before the main part is over, so that what comes after it knows whom to wait for.
         let reviews: Vec<u32> = plan.reviews.iter().filter(|(on, _)| **on == *action).map(|(_, node)| *node).collect();
         if !reviews.is_empty() {

@@ -314,7 +314,7 @@ pub enum Event {
         limit: Limit,
     },
     /// The decision was taken.
-    Decided(Box<Decision>),
+    Decided(Arc<Decision>),
     /// Somebody asked for the run to be cancelled.
     CancelRequested {
         /// Who.

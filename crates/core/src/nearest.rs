@@ -103,7 +103,7 @@ impl Trying<'_> {
         let mut follows = Vec::new();
         next_decision(&mut run, self.moment, &mut follows);
         let action = follows.into_iter().find_map(|entry| match entry.event {
-            Event::Decided(decision) => Some(decision.action),
+            Event::Decided(decision) => Some(decision.action.clone()),
             _ => None,
         });
         let flip = Flip { checkpoint: checkpoint.clone(), action, needs: needs.iter().map(needed).collect() };
@@ -118,10 +118,12 @@ impl Trying<'_> {
             let facts = Facts { run: self.run, bound: when, reader: None, score: Some(score) };
             let holds = when.checked.truth(&facts).holds();
             let Some(needs) = when.checked.flip(&facts, !holds) else { continue };
-            let [Need { slot, to: Value::Number(to), .. }] = &needs[..] else { continue };
-            if !matches!(when.reads[*slot], Read::Score) {
+            let of_score = |need: &&Need| matches!(when.reads[need.slot], Read::Score);
+            if !needs.iter().any(|need| of_score(&need)) {
+                flips.extend(self.with(checkpoint, when, &needs));
                 continue;
             }
+            let [Need { to: Value::Number(to), .. }] = &needs[..] else { continue };
             let action = self.run.meaning_of(voices, *to);
             if *action != *self.taken {
                 let needs = needs.iter().map(needed).collect();

@@ -937,7 +937,7 @@ impl Run {
                 }
             }
             Event::Decided(decision) => {
-                if self.decision.replace(Arc::new((**decision).clone())).is_some() {
+                if self.decision.replace(decision.clone()).is_some() {
                     return Err("the run had decided".to_owned());
                 }
                 self.agenda.checks.clear();

@@ -7,7 +7,7 @@ use quorate_core::draft::{
     RetryDraft, RowDraft, TaskDraft, ThenDraft, VoiceDraft, VoicesDraft, WaitDraft, WorkDraft,
 };
 use quorate_core::{Digest, Draft, FailureClass, Millis, Role};
-use quorate_expr::Type;
+use quorate_expr::{Decimal, Type};
 use serde_json::Value as Json;
 
 use crate::agents::AgentSpec;
@@ -570,7 +570,9 @@ pub(crate) fn condition_of(node: &Node, then: &ThenDraft, problems: &mut Vec<Dia
 /// Voices whose shape was checked.
 fn voices(node: &Node) -> VoicesDraft {
     let fields = Fields::of(node, &VOICES);
-    let decimal = |node: &Node| number(node).and_then(|text| text.parse().ok());
+    // What is out of range has been told.
+    let weighs = |weight: &Decimal| (Decimal::ZERO..=Decimal::ONE_THOUSAND).contains(weight);
+    let decimal = |node: &Node| number(node).and_then(|text| text.parse().ok()).filter(weighs);
     let voice = |node: &Node| match node.text() {
         Some(task) => VoiceDraft { task: task.to_owned(), ..VoiceDraft::default() },
         None => {

@@ -324,6 +324,13 @@ impl Reading<'_> {
             Some((_, node)) => texts(node),
             None => USUAL_KEYS.map(str::to_owned).to_vec(),
         };
+        // Where rules pick all of them, nothing is looked up.
+        let rules = || trees.iter().flat_map(|(_, tree)| POLICIES.get(tree, "rules").map(Node::items).unwrap_or_default());
+        let ruled = |id: &String| rules().any(|rule| RULE.get(rule, "policy").and_then(Node::text) == Some(id));
+        let usual = one("keyed_by").is_some() || Formula::named(USUAL_KEYS[0], known).is_some();
+        if !usual && policies.keyed.values().all(ruled) {
+            policies.keyed.clear();
+        }
         if !policies.keyed.is_empty() {
             self.keys(&names, &written, known, one("keyed_by"), &mut policies, tell);
         }

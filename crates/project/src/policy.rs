@@ -255,7 +255,7 @@ impl<'a> Lowering<'a, '_> {
         let mut met = BTreeSet::new();
         for group in groups {
             let mut members = Vec::new();
-            for item in if group.items().is_empty() { std::slice::from_ref(group) } else { group.items() } {
+            for item in if group.text().is_some() { std::slice::from_ref(group) } else { group.items() } {
                 let name = item.text().unwrap_or_default();
                 let Some(position) = self.position(name) else {
                     let known = self.members.iter().map(|member| member.agent.as_str());
@@ -276,6 +276,8 @@ impl<'a> Lowering<'a, '_> {
             }
             grouped.push(members);
         }
+        // A group of nobody holds nobody up.
+        grouped.retain(|members| !members.is_empty());
         let mut stages: Vec<Vec<usize>> = Vec::new();
         let mut left: Vec<usize> =
             (0..self.members.len()).filter(|member| !met.contains(member) && self.members[*member].role == Role::Main).collect();
@@ -314,6 +316,7 @@ impl<'a> Lowering<'a, '_> {
             let Some(member) = self.member(node, &STAGE) else { continue };
             member.depends_on = last.take().into_iter().collect();
             let (id, agent) = (member.id.clone(), member.agent.clone());
+            let conditional = member.when.is_some() || member.skip_when.is_some();
             last = Some(id.clone());
             let stage = |name: &str| if node.text().is_some() { None } else { STAGE.get(node, name) };
             let given = stage("stop_when");
@@ -330,6 +333,13 @@ impl<'a> Lowering<'a, '_> {
             let action = text("action").unwrap_or_else(|| quorate_core::REJECTED.to_owned());
             let stop = CheckpointDraft::new(vec![id.clone()], &condition, ThenDraft::Decide(action)).called(&format!("stop_{id}"));
             self.checkpoints.push((CheckpointDraft { reason: text("reason").or(usual), ..stop }, given));
+            if given.is_some() {
+                // Where it cannot be said whether it ends here, it does not go on as if it did not.
+                let runs = if conditional { format!("not skipped({id}) and ") } else { String::new() };
+                let unsure = format!("{runs}not defined({condition})");
+                let unsure = CheckpointDraft::new(vec![id.clone()], &unsure, ThenDraft::Decide(quorate_core::HIL_REVIEW.to_owned()));
+                self.checkpoints.push((unsure.called(&format!("unsure_{id}")), None));
+            }
         }
         let checkpoints = self.get("decision_checkpoints");
         self.checkpoints(checkpoints, None);

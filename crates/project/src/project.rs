@@ -373,7 +373,9 @@ impl Reading<'_> {
         }
         let Some(default) = &self.project.default else { return };
         // It may be the one that could not be read.
-        let unread = |(file, tree): (&Source, &Option<Node>)| tree.is_none() && file.path.starts_with("workflows/");
+        let policies = default == "policies";
+        let folder = if policies { "policies/" } else { "workflows/" };
+        let unread = |(file, tree): (&Source, &Option<Node>)| (tree.is_none() || policies) && file.path.starts_with(folder);
         if written.contains_key(default) || files.iter().zip(trees).any(unread) && self.problems.iter().any(Diagnostic::is_error) {
             return;
         }

@@ -149,7 +149,7 @@ impl<'d> World<'d> {
         let Some(at) = self.journal.iter().position(|entry| matches!(entry.event, Event::Decided(_))) else { return Ok(()) };
         let mut forged = self.journal.clone();
         if let Event::Decided(decision) = &mut forged[at].event {
-            decision.confidence = Some(quorate_expr::Decimal::new(99, 2));
+            Arc::make_mut(decision).confidence = Some(quorate_expr::Decimal::new(99, 2));
         }
         let noticed = again(&forged).is_ok_and(|again| again.differs.is_some_and(|differs| differs.seq == forged[at].seq));
         if noticed { Ok(()) } else { Err("a decision that was changed afterwards is not noticed".to_owned()) }

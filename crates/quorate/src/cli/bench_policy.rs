@@ -95,6 +95,7 @@ impl Bench<'_> {
         match figure {
             "decide_3_of_7_x64/strict" => self.decisions("decide_3_of_7_x64", false).await?,
             "decide_7_of_7_x64/strict" => self.decisions("decide_7_of_7_x64", true).await?,
+            "classify_and_pick/memory" => self.classify()?,
             "decide_again/memory" => self.again().await?,
             "policy_compile/memory" => self.compile()?,
             "lint_200_policies/memory" => self.lint()?,
@@ -151,6 +152,24 @@ impl Bench<'_> {
         }
         ensure!(failed.load(Ordering::Relaxed) == 0, "work of the measurement was not decided");
         Ok(times)
+    }
+
+    /// What is found out about a piece of work, and which policy it gets: an order that an engine can take.
+    fn classify(&self) -> anyhow::Result<()> {
+        let intake = Intake::of(&small(false)?).context("no policies")?;
+        let (work, by): (Payload, Arc<str>) = (Payload::parse(WORK.to_owned())?, "bench".into());
+        let mut times = Vec::new();
+        let begun = Instant::now();
+        while begun.elapsed() < self.budget() / 2 {
+            const ROUNDS: u32 = 100;
+            let start = Instant::now();
+            for _ in 0..ROUNDS {
+                std::hint::black_box(intake.order(std::hint::black_box(work.clone()), &by));
+            }
+            times.push(start.elapsed() / ROUNDS);
+        }
+        self.show_each("classify_and_pick", "memory", times);
+        Ok(())
     }
 
     /// Recorded runs of seven agents, whose decisions are taken again.
