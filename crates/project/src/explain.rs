@@ -1,7 +1,7 @@
 //! Why a run decided as it did: a pure function of its entries, told in the same words every time.
 
 use quorate_core::draft::{TaskDraft, ThenDraft, WorkDraft};
-use quorate_core::{Decision, Entry, Event, Flip, Look, NotTaken, Outcome, Plan, Role, Run, TaskStatus, TaskView};
+use quorate_core::{Decision, Entry, Event, Flip, Grower, Look, NotTaken, Outcome, Plan, Role, Run, TaskStatus, TaskView};
 use serde::Serialize;
 
 use crate::pick::Pick;
@@ -165,7 +165,7 @@ fn reason(task: TaskView<'_>, entries: &[Entry]) -> String {
         _ => None,
     });
     let because = admitted.map(|seen| format!(", as {seen}")).unwrap_or_default();
-    let grown = if task.grown() { ", added" } else { "" };
+    let grown = if task.grown() { format!(", added{}", added_by(task, entries)) } else { String::new() };
     match (task.status(), task.cause()) {
         (TaskStatus::Succeeded, _) => format!("ran{grown}{because}"),
         (TaskStatus::Failed | TaskStatus::TimedOut, Some(cause)) => format!("failed: {cause}"),
@@ -174,6 +174,22 @@ fn reason(task: TaskView<'_>, entries: &[Entry]) -> String {
         (TaskStatus::Waiting, _) => "waits for those before it".to_owned(),
         (TaskStatus::Ready, _) => "may run, and waits for a place".to_owned(),
         (status, _) => format!("is {status}"),
+    }
+}
+
+/// What added a task, and what it saw.
+fn added_by(task: TaskView<'_>, entries: &[Entry]) -> String {
+    let grew = entries.iter().find_map(|entry| match &entry.event {
+        Event::Grew { by, tasks } if tasks.iter().any(|id| **id == *task.id()) => Some(by),
+        _ => None,
+    });
+    match grew {
+        Some(Grower::Checkpoint { id, operands }) if operands.is_empty() => format!(" by {id}"),
+        Some(Grower::Checkpoint { id, operands }) => {
+            format!(" by {id}, as {}", operands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+        Some(Grower::Task(by)) => format!(" by {}", by.id()),
+        Some(Grower::Decision(_) | Grower::Budget(_)) | None => String::new(),
     }
 }
 

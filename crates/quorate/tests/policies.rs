@@ -311,3 +311,91 @@ fn what_is_odd_about_policies_is_shown_before_they_run() {
     "#);
     assert!(house.type_in("policy lint --json").ends_with("exit 0"));
 }
+
+#[test]
+fn what_is_likely_is_what_became_of_work_like_it() {
+    let house = document();
+    let work = |confidence: &str| {
+        format!(
+            r#"{{"break_type": "BROKER_VS_INTERNAL", "amount_diff": 45000, "within_tolerance": true, "confidence": {confidence}, "rules_failed": false}}"#
+        )
+    };
+    let lines = ["0.9", "0.9", "0.9", "0.5", "0.85"].map(work).join("\n");
+    house.write("work.jsonl", &lines);
+    house.run(&["run", "policies", "--each", "work.jsonl", "--jobs", "1", "--out", "out.jsonl"], "");
+    let told = house.type_in("policy plan -i '{\"break_type\": \"BROKER_VS_INTERNAL\", \"amount_diff\": 45000}'");
+    let likely = told.lines().skip_while(|line| !line.starts_with("of the last")).map(|line| format!("{line}\n")).collect::<String>();
+    assert_snapshot!(likely, @"
+    of the last 5 runs of this policy:
+       60 %  AUTO_RESOLVE, 3 agents, half in <took>, nine in ten in <took>
+             BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE
+       20 %  HIL_REVIEW, 3 agents, in <took>
+             BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE
+       20 %  ESCALATE, 6 agents, in <took>
+             BREAK_INGESTION -> DATA_ENRICHMENT -> RULES_TOLERANCE -> [MATCHING_CORRELATION || PATTERN_INTELLIGENCE] -> DECISIONING
+    exit 0
+    ");
+    let json = house.run(&["policy", "plan", "--json", "-i", r#"{"break_type": "BROKER_VS_INTERNAL", "amount_diff": 45000}"#], "");
+    let plan: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let ways: Vec<String> = plan["likely"]["ways"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|way| format!("{} {} {}", way["runs"], way["agents"], way["action"]))
+        .collect();
+    assert_eq!(
+        (&plan["likely"]["runs"], ways),
+        (&5.into(), vec!["3 3 \"AUTO_RESOLVE\"".to_owned(), "1 3 \"HIL_REVIEW\"".to_owned(), "1 6 \"ESCALATE\"".to_owned()])
+    );
+    assert_eq!(plan["graph"]["schema"], "quorate.graph/1");
+}
+
+#[test]
+fn a_decision_explains_itself() {
+    let house = document();
+    let work =
+        r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 100, "asset_class": "FX", "within_tolerance": true, "confidence": 0.88}"#;
+    house.run(&["run", ".", "-i", work], "");
+    assert_snapshot!(house.type_in("policy explain last"), @"
+    Which policy:
+      exposure is 100: `abs(default(amount_diff, 0))`, where amount_diff is 100
+      risk_tier is LOW: row 1 holds, `exposure < 5000`, where exposure is 100
+      the rule large_derivative_break does not hold, `break_type == 'TRADE_OMS_MISMATCH' and risk_tier == 'HIGH' and asset_class == 'DERIVATIVE'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'LOW', asset_class is 'FX'
+      the rule medium_with_expansion does not hold, `break_type == 'BROKER_VS_INTERNAL' and risk_tier == 'MEDIUM'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'LOW'
+      the rule small_cash_break does not hold, `break_type == 'CASH_RECONCILIATION' and risk_tier == 'LOW'`: break_type is 'TRADE_OMS_MISMATCH', risk_tier is 'LOW'
+      policy TRADE_OMS_MISMATCH/LOW_RISK: break_type is TRADE_OMS_MISMATCH, risk_tier is LOW
+
+    Which agents:
+      BREAK_INGESTION: ran
+      DATA_ENRICHMENT: ran
+      RULES_TOLERANCE: ran
+      MATCHING_CORRELATION: ran, added by optional_agents
+      PATTERN_INTELLIGENCE: ran, added by optional_agents
+
+    The decision is HIL_REVIEW: nothing else decided.
+      checkpoint_1 `within_tolerance and confidence > 0.9` does not hold: within_tolerance is true, confidence is 0.88
+      optional_agents `always` holds
+      not AUTO_RESOLVE: `within_tolerance and confidence > 0.9` does not hold: within_tolerance is true, confidence is 0.88
+      not ESCALATE: no checkpoint of this plan takes it by itself
+      not REJECTED: no checkpoint of this plan takes it by itself
+    What would have been enough for another one:
+      AUTO_RESOLVE: confidence is 0.88, needs more than 0.9 (checkpoint_1)
+    exit 0
+    ");
+    let json: Value = serde_json::from_slice(&house.run(&["policy", "explain", "last", "--json"], "").stdout).unwrap();
+    assert_eq!(json["schema"], "quorate.explanation/1");
+    assert_snapshot!(json["nearest"][0], @r#"{"checkpoint":"checkpoint_1","action":"AUTO_RESOLVE","needs":[{"name":"confidence","value":"0.88","needs":"more than 0.9"}]}"#);
+    assert_snapshot!(json["agents"][2], @r#"{"task":"RULES_TOLERANCE","agent":"RULES_TOLERANCE","status":"succeeded","why":"ran"}"#);
+    assert_snapshot!(json["decision"]["rule"], @r#""otherwise""#);
+    // The same in the whole story of the run.
+    let explained: Value = serde_json::from_slice(&house.run(&["runs", "explain", "last", "--json"], "").stdout).unwrap();
+    assert_eq!(explained["nearest"], json["nearest"]);
+    // What it says would have been enough, is.
+    let run = house.run(&["run", ".", "--json", "-i", &work.replace("0.88", "0.901")], "");
+    assert_eq!(serde_json::from_slice::<Value>(&run.stdout).unwrap()["decision"]["action"], "AUTO_RESOLVE");
+    assert_snapshot!(house.type_in("policy explain nobody"), @"
+    err: error: there is no run `nobody`
+    err: hint: `quorate runs list` shows them
+    exit 4
+    ");
+}
