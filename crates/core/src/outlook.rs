@@ -40,6 +40,8 @@ pub enum ThenView<'a> {
     Weighs {
         /// The tasks.
         of: Vec<&'a str>,
+        /// Those that have to be heard, whatever the others say.
+        needed: Vec<&'a str>,
         /// What they may come to.
         actions: Vec<Arc<str>>,
     },
@@ -91,6 +93,7 @@ impl Plan {
                 Then::Grow(tasks) => ThenView::Adds(tasks.iter().map(|task| name(*task)).collect()),
                 Then::Voices(voices) => ThenView::Weighs {
                     of: voices.of.iter().map(|voice| name(voice.task)).collect(),
+                    needed: voices.needed().map(name).collect(),
                     actions: voices::actions(self, voices),
                 },
             },

@@ -43,6 +43,14 @@ pub(crate) struct Row {
     pub(crate) then: Arc<str>,
 }
 
+impl Voices {
+    /// The tasks without which nothing is agreed on: all where all have to be heard, and those that may veto.
+    pub(crate) fn needed(&self) -> impl Iterator<Item = u32> {
+        let all = self.at_least == self.of.len();
+        self.of.iter().filter(move |voice| all || voice.veto.is_some()).map(|voice| voice.task)
+    }
+}
+
 /// What was heard, and what it came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Council {

@@ -1,6 +1,6 @@
 //! Which policy a piece of work gets: by rules in order, then by the fields that policies are looked up by, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -325,14 +325,16 @@ impl Reading<'_> {
             None => USUAL_KEYS.map(str::to_owned).to_vec(),
         };
         // Where rules pick all of them, nothing is looked up.
-        let rules = || trees.iter().flat_map(|(_, tree)| POLICIES.get(tree, "rules").map(Node::items).unwrap_or_default());
-        let ruled = |id: &String| rules().any(|rule| RULE.get(rule, "policy").and_then(Node::text) == Some(id));
+        let rules = trees.iter().flat_map(|(_, tree)| POLICIES.get(tree, "rules").map(Node::items).unwrap_or_default());
+        let named = rules.filter_map(|rule| RULE.get(rule, "policy")).chain(one("default").map(|(_, node)| node));
+        let named: BTreeSet<&str> = named.filter_map(Node::text).collect();
+        let ruled = |id: &String| named.contains(id.as_str());
         let usual = one("keyed_by").is_some() || Formula::named(USUAL_KEYS[0], known).is_some();
         if !usual && policies.keyed.values().all(ruled) {
             policies.keyed.clear();
         }
         if !policies.keyed.is_empty() {
-            self.keys(&names, &written, known, one("keyed_by"), &mut policies, tell);
+            self.keys(&names, &written, known, (one("keyed_by"), &named), &mut policies, tell);
         }
         for (file, tree) in &trees {
             self.rules(*file, tree, known, &written, &mut policies, tell);
@@ -435,7 +437,7 @@ impl Reading<'_> {
         names: &[String],
         written: &[Written<'_>],
         known: Known<'_>,
-        place: Option<(usize, &Node)>,
+        (place, named): (Option<(usize, &Node)>, &BTreeSet<&str>),
         policies: &mut Policies,
         tell: &mut dyn FnMut(usize, Diagnostic),
     ) {
@@ -458,7 +460,9 @@ impl Reading<'_> {
                 for policy in keyed.clone() {
                     let Some((first, second)) = &policy.keys else { continue };
                     let Some(value) = (if position == 0 { Some(first) } else { second.as_ref() }) else { continue };
-                    if value != OTHERS && !values.iter().any(|known| known.eq_ignore_ascii_case(value)) {
+                    // One that a rule picks needs no key.
+                    let picked = value == OTHERS || (second.is_none() && named.contains(policy.id.as_str()));
+                    if !picked && !values.iter().any(|known| known.eq_ignore_ascii_case(value)) {
                         let near = closest(value, values.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
                         let problem = Diagnostic::error("D009", format!("{name} is never `{value}`, so no work gets this policy"))
                             .at(if position == 0 { policy.first } else { policy.span });

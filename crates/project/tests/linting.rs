@@ -89,6 +89,11 @@ fn resolving_without_the_rules() {
     let skipped = "policies:\n  default:\n    mandatory_agents: [INTAKE, { agent: RULES_TOLERANCE, when: input.amount > 5 }, PATTERNS]\n";
     insta::assert_snapshot!(linted(&format!("{skipped}    decision_checkpoints: {{ after: PATTERNS, condition: always, action: AUTO_RESOLVE }}")), @"4:27 L012 checkpoint_1 can come to AUTO_RESOLVE although RULES_TOLERANCE has found nothing | let it look after RULES_TOLERANCE, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes");
     insta::assert_snapshot!(linted(&format!("{skipped}    decision_checkpoints: {{ after: PATTERNS, condition: RULES_TOLERANCE.within, action: AUTO_RESOLVE }}")), @"");
+    // One of several voices may be missing, unless all have to be heard, or it may veto.
+    let voices = |voices: &str| rules(&format!("    decision_checkpoints: {{ voices: {{ by: majority, {voices} }} }}"));
+    insta::assert_snapshot!(voices("of: [RULES_TOLERANCE, PATTERNS], at_least: 1"), @"4:27 L012 checkpoint_1 can come to AUTO_RESOLVE although RULES_TOLERANCE has found nothing | let it look after RULES_TOLERANCE, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes");
+    insta::assert_snapshot!(voices("of: [RULES_TOLERANCE, PATTERNS]"), @"");
+    insta::assert_snapshot!(voices("of: [{ agent: RULES_TOLERANCE, veto: not within }, PATTERNS], at_least: 1"), @"");
     // And who it takes is said by the project.
     insta::assert_snapshot!(linted(&format!("auto_resolve_needs: [DECISIONING]\n{skipped}    decision_checkpoints: {{ after: PATTERNS, condition: always, action: AUTO_RESOLVE }}")), @"5:27 L012 checkpoint_1 can come to AUTO_RESOLVE although DECISIONING has found nothing | let it look after DECISIONING, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes");
 }

@@ -309,7 +309,7 @@ fn every_command_has_a_document_for_programs() {
     exit 0
     "#);
     insta::assert_snapshot!(house.type_in("init --template list --json"), @r#"
-    {"schema":"quorate.templates/1","templates":[{"name":"ci","about":"checks side by side, then build and deploy"},{"name":"etl","about":"rows that are read, cleaned one by one, and loaded"},{"name":"review","about":"two of three reviewers have to come to a result"},{"name":"approval","about":"a payment that somebody has to agree to"},{"name":"map-reduce","about":"each item by itself, then all together"},{"name":"saga","about":"steps that are undone when a later one fails"},{"name":"loop","about":"write and judge until it is good"}]}
+    {"schema":"quorate.templates/1","templates":[{"name":"ci","about":"checks side by side, then build and deploy"},{"name":"etl","about":"rows that are read, cleaned one by one, and loaded"},{"name":"review","about":"two of three reviewers have to come to a result"},{"name":"approval","about":"a payment that somebody has to agree to"},{"name":"map-reduce","about":"each item by itself, then all together"},{"name":"saga","about":"steps that are undone when a later one fails"},{"name":"loop","about":"write and judge until it is good"},{"name":"policies","about":"work that gets a policy, and is decided by rules, voices or people"}]}
     exit 0
     "#);
     insta::assert_snapshot!(house.type_in("graph --json"), @r#"
@@ -462,7 +462,7 @@ fn files_that_cannot_be_read_are_named() {
 
 #[test]
 fn every_template_is_a_project_that_runs() {
-    let templates: [(&str, &str, &str); 7] = [
+    let templates: [(&str, &str, &str); 8] = [
         ("ci", r#"'{"branch": "main"}'"#, "0"),
         ("etl", r#"'{"rows": [{"id": 1}, {"id": 2}]}'"#, "0"),
         ("review", r#"'{"text": "A first draft."}'"#, "0"),
@@ -470,6 +470,7 @@ fn every_template_is_a_project_that_runs() {
         ("map-reduce", r#"'{"items": ["a", "b"]}'"#, "0"),
         ("saga", r#"'{"car": false}'"#, "1"),
         ("loop", r#"'{"topic": "quorums"}'"#, "0"),
+        ("policies", r#"'{"break_type": "CASH_RECONCILIATION", "amount_a": 10000, "amount_b": 8800}'"#, "0"),
     ];
     let house = House::empty();
     for (name, input, exit) in templates {
@@ -570,6 +571,7 @@ fn every_template_is_a_project_that_runs() {
     map-reduce   each item by itself, then all together
     saga         steps that are undone when a later one fails
     loop         write and judge until it is good
+    policies     work that gets a policy, and is decided by rules, voices or people
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("init fresh"), @r#"

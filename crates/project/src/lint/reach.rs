@@ -77,9 +77,10 @@ impl Linting<'_, '_> {
                     after.push(task);
                     true
                 }
-                ThenView::Weighs { of, actions } => {
+                ThenView::Weighs { of, needed, actions } => {
                     after.extend(of);
-                    actions.iter().any(|action| **action == *AUTO_RESOLVE)
+                    let heard = needed.iter().any(|task| its.contains(task));
+                    !heard && actions.iter().any(|action| **action == *AUTO_RESOLVE)
                 }
                 ThenView::Adds(_) => false,
             };

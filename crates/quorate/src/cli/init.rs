@@ -8,8 +8,8 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::{Exit, Outcome, Problem};
 
-/// The workflows that a project may begin with: their names, what they show, and their text.
-const TEMPLATES: [(&str, &str, &str); 7] = [
+/// What a project may begin with: their names, what they show, and their text.
+const TEMPLATES: [(&str, &str, &str); 8] = [
     ("ci", "checks side by side, then build and deploy", include_str!("../../templates/ci.yaml")),
     ("etl", "rows that are read, cleaned one by one, and loaded", include_str!("../../templates/etl.yaml")),
     ("review", "two of three reviewers have to come to a result", include_str!("../../templates/review.yaml")),
@@ -17,8 +17,12 @@ const TEMPLATES: [(&str, &str, &str); 7] = [
     ("map-reduce", "each item by itself, then all together", include_str!("../../templates/map-reduce.yaml")),
     ("saga", "steps that are undone when a later one fails", include_str!("../../templates/saga.yaml")),
     ("loop", "write and judge until it is good", include_str!("../../templates/loop.yaml")),
+    (POLICIES, "work that gets a policy, and is decided by rules, voices or people", include_str!("../../templates/policies.yaml")),
 ];
 const AGENTS: &str = include_str!("../../templates/agents.yaml");
+/// The template of which the text is no workflow, and its agents.
+const POLICIES: &str = "policies";
+const POLICY_AGENTS: &str = include_str!("../../templates/policies.agents.yaml");
 
 /// Makes a project to begin with.
 ///
@@ -63,10 +67,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         "name: {title}\ndescription: {about}\ndefault: {name}\nlimits: {{ max_concurrent_agents: 10 }}\n\
          groups:\n  clerks: [ann, bob]\n  heads: [cid]\n"
     );
+    let (agents, place) =
+        if name == POLICIES { (POLICY_AGENTS, format!("policies/{name}.yaml")) } else { (AGENTS, format!("workflows/{name}.yaml")) };
     let files = [
         (PROJECT_FILE.to_owned(), project.as_str()),
-        ("agents/agents.yaml".to_owned(), AGENTS),
-        (format!("workflows/{name}.yaml"), text),
+        ("agents/agents.yaml".to_owned(), agents),
+        (place, text),
         (".gitignore".to_owned(), ".quorate/\n"),
     ];
     for (path, _) in &files {
