@@ -1,5 +1,6 @@
 //! Decisions taken again, from the facts that were on record before them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::decide::Deciding;
@@ -29,6 +30,20 @@ pub struct Differs {
     pub follows: Option<Arc<Decision>>,
 }
 
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |decision: &Decision| format!("{}, because {}", decision.action, decision.rule);
+        match (&self.recorded, &self.follows) {
+            (Some(recorded), Some(follows)) => {
+                write!(f, "the decision is {}; from what is on record follows {}", told(recorded), told(follows))
+            }
+            (Some(recorded), None) => write!(f, "the decision is {}; from what is on record none follows", told(recorded)),
+            (None, Some(follows)) => write!(f, "no decision is on record; what follows is {}", told(follows)),
+            (None, None) => f.write_str("nothing was decided"),
+        }
+    }
+}
+
 impl Run {
     /// Loads a run and takes its decision again, wherever the facts on record until then come to one.
     ///
@@ -56,7 +71,8 @@ impl Run {
                 next_decision(&mut run.clone(), entry.at, &mut produced);
                 let follows =
                     produced.drain(..).find_map(|entry| if let Event::Decided(decision) = entry.event { Some(decision) } else { None });
-                if recorded.is_some() || follows.is_some() {
+                let agree = recorded.zip(follows.as_ref()).is_some_and(|(recorded, follows)| recorded.agrees_with(follows));
+                if !agree && (recorded.is_some() || follows.is_some()) {
                     differs.get_or_insert(Differs { seq: entry.seq, recorded: recorded.cloned(), follows });
                 }
             }

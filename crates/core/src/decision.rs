@@ -102,6 +102,34 @@ pub enum Rule {
     Otherwise,
 }
 
+impl Decision {
+    /// Whether another one is the same decision, on the same ground. How that is put into words may differ from version to version.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Decision) -> bool {
+        let came_to = |decision: &Decision| decision.council.as_ref().map(|council| (council.score, council.voices.len()));
+        self.action == other.action
+            && self.confidence == other.confidence
+            && self.with == other.with
+            && self.rule.ground() == other.rule.ground()
+            && came_to(self) == came_to(other)
+    }
+}
+
+impl Rule {
+    /// What decided, without the words.
+    fn ground(&self) -> (std::mem::Discriminant<Rule>, Option<&str>, Option<&str>) {
+        let (first, second) = match self {
+            Rule::Checkpoint(checkpoint) => (Some(&**checkpoint), None),
+            Rule::Followed { checkpoint, task } | Rule::NotFollowed { checkpoint, task, .. } => (Some(&**checkpoint), Some(task.id())),
+            Rule::Unknown { checkpoint, behind } => (Some(&**checkpoint), Some(&**behind)),
+            Rule::Voices { checkpoint, .. } | Rule::Incomplete { checkpoint, .. } => (Some(&**checkpoint), None),
+            Rule::Failed { task } => (None, Some(task.id())),
+            Rule::Otherwise => (None, None),
+        };
+        (std::mem::discriminant(self), first, second)
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

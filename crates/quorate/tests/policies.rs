@@ -399,3 +399,41 @@ fn a_decision_explains_itself() {
     exit 4
     ");
 }
+
+/// Whoever writes a whole journal anew has chains that fit. What was decided still has to follow from it.
+#[tokio::test]
+async fn a_decision_that_does_not_follow_is_named() {
+    use quorate::{Digest, Event, Head, Journal as _, RunId, SqliteJournal, SqliteOptions, SqliteReader, Wanted};
+    let house = document();
+    let work = r#"{"break_type": "BROKER_VS_INTERNAL", "amount_diff": 45000, "within_tolerance": true, "confidence": 0.85, "rules_failed": false}"#;
+    house.run(&["run", ".", "-i", work], "");
+    assert_snapshot!(house.type_in("audit verify -q").lines().take(2).collect::<Vec<_>>().join("\n"), @"
+    11 entries of one run: every chain is whole
+    one decision follows from what is on record
+    ");
+    let data = house.path().join(".quorate");
+    let reader = SqliteReader::open(&data).unwrap();
+    let run: RunId = reader.list(&Wanted::newest(1)).unwrap()[0].run;
+    let mut entries = reader.load(run).unwrap().entries;
+    let Event::RunStarted(start) = &entries[0].event else { panic!("no run") };
+    let (plan, text) = (start.plan, reader.kept(start.plan).unwrap().unwrap());
+    drop(reader);
+    for entry in &mut entries {
+        if let Event::Decided(decision) = &mut entry.event {
+            std::sync::Arc::make_mut(decision).action = "AUTO_RESOLVE".to_owned();
+        }
+    }
+    // A review is not opened by what resolves itself.
+    entries.truncate(entries.iter().position(|entry| matches!(entry.event, Event::Decided(_))).unwrap() + 1);
+    std::fs::remove_dir_all(&data).unwrap();
+    let journal = SqliteJournal::open(&data, &SqliteOptions::default()).unwrap();
+    let texts: [(Digest, std::sync::Arc<str>); 1] = [(plan, text.into())];
+    journal.append(run, Head::START, &entries, &texts).done.await.unwrap();
+    drop(journal);
+    assert_snapshot!(house.type_in("audit verify -q"), @"
+    8 entries of one run: every chain is whole
+    run <id>, entry 8: the decision is AUTO_RESOLVE, because nothing else decided; from what is on record follows HIL_REVIEW, because nothing else decided
+    seal <id>
+    exit 1
+    ");
+}

@@ -1,11 +1,11 @@
 //! `quorate audit`: whether the journal is what was written.
 
 use clap::Subcommand;
-use quorate::{Flaw, SqliteJournal, Wanted};
+use quorate::{Flaw, Run, SqliteJournal, Wanted};
 use serde_json::json;
 
-use super::context::{Context, counted};
-use super::exit::{Exit, Outcome};
+use super::context::{Context, Reader, counted, plan_of};
+use super::exit::{Exit, Outcome, Problem};
 
 /// Checks the journal, and prints all of it.
 ///
@@ -18,7 +18,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Checks every entry and every chain; what is damaged is named, and nothing is repaired.
+    /// Checks every entry and every chain, and takes every decision again from what is on record before it; what is damaged is
+    /// named, and nothing is repaired.
     ///
     /// Example: quorate audit verify --json
     Verify,
@@ -37,16 +38,21 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     match arguments.verb {
         Verb::Verify => {
             let report = reader.verify()?;
-            let sound = report.is_sound();
+            let whole = report.is_sound();
+            // What is damaged is named; decisions are taken again where all that they rest on is there.
+            let decisions = if whole { Decisions::again(&reader)? } else { Decisions::default() };
+            let sound = whole && decisions.other.is_empty();
             if context.global.json {
                 let damages: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
                 let told = json!({
-                    "schema": "quorate.audit/1", "ok": sound, "runs": report.runs, "entries": report.entries, "seal": report.seal, "damages": damages,
+                    "schema": "quorate.audit/1", "ok": sound, "runs": report.runs, "entries": report.entries, "seal": report.seal,
+                    "decisions": decisions.taken, "other_decisions": decisions.other, "damages": damages,
                 });
                 context.screen.out(&told.to_string());
-            } else if sound {
+            } else if whole {
                 let counts = format!("{} of {}", counted_u64(report.entries, "entry", "entries"), counted_u64(report.runs, "run", "runs"));
                 context.screen.out(&format!("{counts}: every chain is whole"));
+                decisions.tell(context);
                 if let Some(seal) = report.seal {
                     context.screen.out(&format!("seal {seal}"));
                     context.screen.note("keep the seal elsewhere: a journal that was put back to an earlier state has another one");
@@ -76,6 +82,38 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             }
             Ok(Exit::Succeeded)
         }
+    }
+}
+
+/// Decisions that were taken again.
+#[derive(Default)]
+struct Decisions {
+    taken: u64,
+    /// Those that do not follow from what is on record, each in a sentence.
+    other: Vec<String>,
+}
+
+impl Decisions {
+    fn again(reader: &Reader) -> Result<Decisions, Problem> {
+        let mut decisions = Decisions::default();
+        for info in reader.list(&Wanted::newest(usize::MAX))? {
+            let entries = reader.load(info.run)?.entries;
+            let plan = plan_of(reader, info.run, &entries)?;
+            let again = Run::again(info.run, &plan, &entries).map_err(|wrong| Problem::new(Exit::Failed, wrong.to_string()))?;
+            decisions.taken += u64::from(again.run.decision().is_some());
+            if let Some(differs) = again.differs {
+                decisions.other.push(format!("run {}, entry {}: {differs}", info.run.short(), differs.seq));
+            }
+        }
+        Ok(decisions)
+    }
+
+    fn tell(&self, context: &Context) {
+        if self.taken > 0 && self.other.is_empty() {
+            let decisions = if self.taken == 1 { "one decision follows".to_owned() } else { format!("{} decisions follow", self.taken) };
+            context.screen.out(&format!("{decisions} from what is on record"));
+        }
+        self.other.iter().for_each(|other| context.screen.out(other));
     }
 }
 
