@@ -1008,6 +1008,14 @@ impl Deciding<'_> {
             }
             return;
         }
+        let waits = |other: &Checkpoint| !self.at_last && self.run.waits_for_more(other);
+        let earlier = plan.checkpoints[..ix as usize]
+            .iter()
+            .zip(&self.run.fired)
+            .filter(|(other, fired)| other.table == checkpoint.table && !**fired);
+        if waits(checkpoint) || earlier.into_iter().any(|(other, _)| self.run.truth(&other.condition, None).holds() && waits(other)) {
+            return;
+        }
         let subject = checkpoint.after.first().copied();
         match &checkpoint.then {
             Then::Decide(action) => {
@@ -1053,7 +1061,7 @@ impl Deciding<'_> {
         match checkpoint.with.as_ref().map(|form| self.run.render(form, None)).transpose() {
             Ok(with) => taken.with = with,
             Err(failure) => {
-                taken.action = plan.on_unknown.to_string();
+                taken.instead = Some(std::mem::replace(&mut taken.action, plan.on_unknown.to_string()));
                 taken.rule = Rule::Incomplete { checkpoint: checkpoint.id.clone(), why: failure.message };
             }
         }
@@ -1061,6 +1069,13 @@ impl Deciding<'_> {
     }
 
     fn decide(&mut self, plan: &Plan, taken: Taken) {
+        // That a voice failed is for its council to judge; for every other decision it is a failure like any.
+        if taken.council.is_none()
+            && let Some(failed) = self.run.unheard_failure()
+        {
+            self.run.agenda.fatal.get_or_insert(failed);
+            return;
+        }
         self.take(plan, taken);
         if plan.early_exit && self.run.count.open > 0 {
             self.conclude(Conclusion::Decided);
@@ -1069,10 +1084,10 @@ impl Deciding<'_> {
 
     /// Takes a decision, and opens what it opens.
     fn take(&mut self, plan: &Plan, taken: Taken) {
-        let Taken { action, confidence, rule, reason, with, council } = taken;
-        let looks = self.looks(plan);
+        let Taken { action, confidence, rule, reason, with, council, instead } = taken;
+        let looks = self.looks(plan, rule.checkpoint());
         let others = plan.actions.iter().filter(|other| ***other != *action);
-        let not_taken = others.map(|other| not_taken(plan, other, &looks, council.as_deref())).collect();
+        let not_taken = others.map(|other| not_taken(plan, other, &looks, council.as_deref(), instead.as_deref())).collect();
         let contributors = self.run.tasks.iter().enumerate().filter_map(|(ix, task)| {
             let agent = task.agent.clone().filter(|_| matches!(task.state, State::Succeeded))?;
             Some(Contributor { task: self.run.reference(u32::try_from(ix).ok()?), agent })
@@ -1087,10 +1102,13 @@ impl Deciding<'_> {
         }
     }
 
-    fn looks(&self, plan: &Plan) -> Vec<Look> {
+    /// All checkpoints that were looked at, and the one that decided, also where it did before all that it looks at had ended.
+    fn looks(&self, plan: &Plan, decided: Option<&str>) -> Vec<Look> {
         // Those that are kept for the end are looked at then.
         let come = |ix: u32, checkpoint: &Checkpoint| !checkpoint.after.is_empty() || self.at_last || self.run.fired[ix as usize];
-        let reached = (0..).zip(&plan.checkpoints).filter(|(ix, checkpoint)| self.run.is_reached(*ix) && come(*ix, checkpoint));
+        let reached = (0..)
+            .zip(&plan.checkpoints)
+            .filter(|(ix, checkpoint)| decided == Some(&*checkpoint.id) || (self.run.is_reached(*ix) && come(*ix, checkpoint)));
         let reached = reached.map(|(_, checkpoint)| checkpoint);
         let look = |checkpoint: &Checkpoint| {
             let (truth, operands) = self.run.explain(&checkpoint.condition, None);
@@ -1151,7 +1169,8 @@ impl Deciding<'_> {
             }
         }
         // What happens otherwise stands behind every checkpoint that was reached, and does not pass by an unknown one.
-        let reached = (0..).zip(&plan.checkpoints).filter(|(ix, _)| !self.run.fired[*ix as usize] && self.run.is_reached(*ix));
+        let come = |ix: u32, checkpoint: &Checkpoint| self.run.is_reached(ix) || matches!(checkpoint.then, Then::Voices(_));
+        let reached = (0..).zip(&plan.checkpoints).filter(|(ix, checkpoint)| !self.run.fired[*ix as usize] && come(*ix, checkpoint));
         let unknown = reached.map(|(_, checkpoint)| checkpoint).find(|checkpoint| {
             !matches!(checkpoint.then, Then::Grow(_)) && matches!(self.run.truth(&checkpoint.condition, None), Truth::Unknown(_))
         });
@@ -1241,11 +1260,23 @@ impl Run {
         open && self.truth(&checkpoint.condition, None).holds()
     }
 
+    /// Whether what goes with the action of a checkpoint cannot be put together yet, and may be later.
+    fn waits_for_more(&self, checkpoint: &Checkpoint) -> bool {
+        let open = checkpoint.with.as_ref().is_some_and(|with| self.render(with, None).is_err());
+        open && checkpoint.reads_with().any(|bound| self.may_still_learn(bound))
+    }
+
     /// Whether one of the checkpoints that are to be looked at holds. Those that do not are not looked at again.
     pub(crate) fn something_holds(&mut self) -> bool {
         let plan = self.plan.clone();
         let mut checks = std::mem::take(&mut self.agenda.checks);
-        checks.retain(|ix| self.holds(&plan, *ix));
+        checks.retain(|ix| {
+            let settled = match &plan.checkpoints[*ix as usize].then {
+                Then::Voices(voices) => self.council(voices, false).is_some(),
+                Then::Decide(_) | Then::Follow(_) | Then::Grow(_) => true,
+            };
+            settled && self.holds(&plan, *ix)
+        });
         self.agenda.checks = checks;
         !self.agenda.checks.is_empty()
     }
@@ -1259,15 +1290,20 @@ struct Taken {
     reason: Option<String>,
     with: Option<Payload>,
     council: Option<Box<Council>>,
+    /// The action that it would have been, had all been there that goes with it.
+    instead: Option<String>,
 }
 
 impl Taken {
     fn new(action: &str, rule: Rule) -> Taken {
-        Taken { action: action.to_owned(), confidence: None, rule, reason: None, with: None, council: None }
+        Taken { action: action.to_owned(), confidence: None, rule, reason: None, with: None, council: None, instead: None }
     }
 }
 
-fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look], council: Option<&Council>) -> NotTaken {
+fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look], council: Option<&Council>, instead: Option<&str>) -> NotTaken {
+    if instead == Some(&**action) {
+        return NotTaken { action: action.to_string(), why: "what goes with it is not known".to_owned() };
+    }
     let leads = |checkpoint: &&Checkpoint| match &checkpoint.then {
         Then::Decide(taken) => taken == action,
         Then::Voices(voices) => voices::actions(plan, voices).contains(action),

@@ -116,6 +116,18 @@ impl Decision {
 }
 
 impl Rule {
+    /// The checkpoint that decided, if one did.
+    pub(crate) fn checkpoint(&self) -> Option<&str> {
+        match self {
+            Rule::Checkpoint(id) => Some(id),
+            Rule::Followed { checkpoint, .. }
+            | Rule::NotFollowed { checkpoint, .. }
+            | Rule::Voices { checkpoint, .. }
+            | Rule::Incomplete { checkpoint, .. } => Some(checkpoint),
+            Rule::Unknown { .. } | Rule::Failed { .. } | Rule::Otherwise => None,
+        }
+    }
+
     /// What decided, without the words.
     fn ground(&self) -> (std::mem::Discriminant<Rule>, Option<&str>, Option<&str>) {
         let (first, second) = match self {

@@ -169,6 +169,11 @@ impl Run {
         }
     }
 
+    /// A field of what a task returned.
+    pub(crate) fn field_of(&self, node: u32, field: &str) -> Value<'static> {
+        self.output_value(node, &[Segment::Field(field.into())], None).into_owned()
+    }
+
     /// A text field of what a task returned.
     pub(crate) fn text_field(&self, node: u32, field: &str) -> Result<String, Why> {
         match self.output_value(node, &[Segment::Field(field.into())], None) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_expr::{Need, Segment, Value};
+use quorate_expr::{Decimal, Need, Segment, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -68,8 +68,10 @@ impl Run {
             let holds = run.truth(&checkpoint.condition, None).holds();
             let needs = checkpoint.condition.checked.flip(&facts, !holds);
             flips.extend(needs.and_then(|needs| trying.with(&checkpoint.id, &checkpoint.condition, &needs)));
-            if let Some(voices) = voices.filter(|_| holds) {
-                trying.score(&checkpoint.id, voices, &mut flips);
+            // What a score means matters where the voices decided.
+            let score = decision.council.as_ref().and_then(|council| council.score);
+            if let (Some(voices), Some(score), Some(true)) = (voices, score, decision.rule.checkpoint().map(|id| *id == *checkpoint.id)) {
+                trying.score(&checkpoint.id, voices, score, &mut flips);
             }
         }
         flips.sort_by_key(|flip| (flip.needs.len(), flip.action.is_none()));
@@ -111,8 +113,7 @@ impl Trying<'_> {
     }
 
     /// Which score would have meant something else.
-    fn score(&self, checkpoint: &Arc<str>, voices: &Voices, flips: &mut Vec<Flip>) {
-        let Some(score) = self.run.council(voices, true).and_then(|verdict| verdict.council.score) else { return };
+    fn score(&self, checkpoint: &Arc<str>, voices: &Voices, score: Decimal, flips: &mut Vec<Flip>) {
         for row in &voices.rows {
             let Some(when) = &row.when else { continue };
             let facts = Facts { run: self.run, bound: when, reader: None, score: Some(score) };

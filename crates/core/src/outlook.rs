@@ -122,7 +122,7 @@ impl Plan {
         if node.when.is_some() || node.skip_when.is_some() || node.deps.iter().any(|dep| self.nodes[*dep as usize].optional) {
             ends.push(Stand::Skipped);
         }
-        if node.optional || node.absorbed || self.continue_on_failure {
+        if node.optional || node.absorbed || node.is_voice || self.continue_on_failure {
             ends.push(Stand::Failed);
         }
         ends

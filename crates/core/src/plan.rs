@@ -156,6 +156,25 @@ pub(crate) struct Checkpoint {
     pub(crate) table: usize,
 }
 
+impl Checkpoint {
+    /// What it reads besides its condition.
+    pub(crate) fn reads_besides(&self) -> impl Iterator<Item = &Bound> {
+        let voices = if let Then::Voices(voices) = &self.then { Some(voices) } else { None };
+        let heard = voices.into_iter().flat_map(|voices| &voices.of).flat_map(|voice| voice.says.iter().chain(&voice.veto));
+        let rows = voices.into_iter().flat_map(|voices| &voices.rows).filter_map(|row| row.when.as_ref());
+        heard.chain(rows).chain(self.reads_with())
+    }
+
+    /// What it reads for what goes with its action.
+    pub(crate) fn reads_with(&self) -> impl Iterator<Item = &Bound> {
+        let mut bounds = Vec::new();
+        if let Some(with) = &self.with {
+            with.each("", &mut |_, bound| bounds.push(bound));
+        }
+        bounds.into_iter()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Then {
     Decide(Arc<str>),
@@ -862,7 +881,7 @@ impl Compiler<'_> {
         };
         let mut after = succ[ix].iter().filter(|next| self.draft.tasks[**next as usize].role != Role::Finally).peekable();
         let is_voice = self.voices.contains(task.id.as_str());
-        let absorbed = is_voice || (after.peek().is_some() && after.all(counts_successes));
+        let absorbed = after.peek().is_some() && after.all(counts_successes);
         let priority = task.priority.unwrap_or(5);
         if !(1..=10).contains(&priority) {
             self.report("P003", at("priority"), format!("a priority is 1 to 10, not {priority}"), None);
@@ -1179,11 +1198,18 @@ impl Compiler<'_> {
             let message = if at_least == 0 { "a decision that hears nobody is none".to_owned() } else { message };
             self.report("P026", format!("{at}.voices.at_least"), message, Some(format!("write a number from 1 to {}", of.len())));
         }
+        for (field, given) in [("insufficient", insufficient), ("undecided", undecided), ("vetoed", vetoed)] {
+            if given.as_deref() == Some(AUTO_RESOLVE) {
+                let help = "leave it out, or name another action".to_owned();
+                let message = "what nobody agreed on is never resolved by itself";
+                self.report("P003", format!("{at}.voices.{field}"), message, Some(help));
+            }
+        }
         let mut met = BTreeSet::new();
         let mut heard = Vec::with_capacity(of.len());
         for (position, voice) in of.iter().enumerate() {
             let at = format!("{at}.voices.of[{position}]");
-            heard.extend(self.voice(voice, weighted, names, &at));
+            heard.extend(self.voice(voice, names, &at));
             if !met.insert(voice.task.as_str()) {
                 self.report("P026", format!("{at}.task"), format!("`{}` is heard twice", voice.task), None);
             }
@@ -1211,7 +1237,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn voice(&mut self, draft: &VoiceDraft, weighted: bool, names: &Names<'_>, at: &str) -> Option<Voice> {
+    fn voice(&mut self, draft: &VoiceDraft, names: &Names<'_>, at: &str) -> Option<Voice> {
         let task = self.task(&draft.task, || format!("{at}.task"))?;
         if names.draft.tasks[task as usize].for_each.is_some() {
             self.report(
@@ -1226,14 +1252,15 @@ impl Compiler<'_> {
             self.report("P026", format!("{at}.weight"), format!("a weight is more than 0 and at most 1000, not {weight}"), None);
         }
         let reads = names.after(&[task]);
-        let usual = if weighted { "confidence" } else { "action" };
-        let says = draft.says.as_deref().unwrap_or(usual);
-        let says = Bound::expression(says, &format!("{at}.says"), &reads, &mut self.problems);
+        let says = match &draft.says {
+            Some(text) => Some(Bound::expression(text, &format!("{at}.says"), &reads, &mut self.problems)?),
+            None => None,
+        };
         let veto = match &draft.veto {
             Some(text) => Some(Bound::condition(text, &format!("{at}.veto"), &reads, &mut self.problems)?),
             None => None,
         };
-        Some(Voice { task, weight, says: says?, veto })
+        Some(Voice { task, weight, says, veto })
     }
 
     fn budget(&mut self, nodes: &[Node]) -> Option<Box<Budget>> {
@@ -1301,10 +1328,7 @@ fn watch(checkpoints: &[Checkpoint], nodes: &mut [Node]) {
     let mut watched: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); tables];
     for checkpoint in checkpoints {
         watched[checkpoint.table].extend(checkpoint.after.iter().copied().chain(checkpoint.condition.tasks()));
-        if let Then::Voices(voices) = &checkpoint.then {
-            let read = voices.of.iter().flat_map(|voice| voice.says.tasks().chain(voice.veto.iter().flat_map(Bound::tasks)));
-            watched[checkpoint.table].extend(read);
-        }
+        watched[checkpoint.table].extend(checkpoint.reads_besides().flat_map(Bound::tasks));
     }
     for (ix, checkpoint) in (0..).zip(checkpoints) {
         for node in &watched[checkpoint.table] {

@@ -1195,7 +1195,7 @@ impl Run {
             // Nothing stands for what was rejected.
             self.begin_undo().expect("room is kept for undoing what was done");
         }
-        if failed && self.conclusion.is_none() && !node.optional && !node.absorbed && !plan.continue_on_failure {
+        if failed && self.conclusion.is_none() && !node.optional && !node.absorbed && !node.is_voice && !plan.continue_on_failure {
             self.agenda.fatal.get_or_insert(ix);
         }
         for next in &node.succ {
@@ -1804,9 +1804,22 @@ impl Run {
         let node = &self.plan.nodes[task.node as usize];
         let failed = matches!(task.state, State::Ended(TaskStatus::Failed | TaskStatus::TimedOut, _));
         let left_out = matches!(task.origin, Origin::Item { .. }) || node.optional;
-        let heard = node.is_voice && self.decision.is_some();
+        let heard = node.is_voice && self.decision.as_ref().is_some_and(|decision| decision.council.is_some());
         let judged = || heard || (node.absorbed && node.succ.iter().any(|next| self.judged(*next)));
         failed && !left_out && !judged()
+    }
+
+    /// A voice that failed, without which the run cannot do: its council judges that, and nobody else.
+    pub(crate) fn unheard_failure(&self) -> Option<u32> {
+        if self.plan.continue_on_failure {
+            return None;
+        }
+        let mut failed = (0..).zip(&self.tasks).filter(|(_, task)| {
+            let node = &self.plan.nodes[task.node as usize];
+            let failed = matches!(task.state, State::Ended(TaskStatus::Failed | TaskStatus::TimedOut, _));
+            failed && node.is_voice && !node.optional && !node.absorbed && self.latest[task.node as usize] != NONE
+        });
+        failed.find(|(ix, task)| self.latest[task.node as usize] == *ix).map(|(ix, _)| ix)
     }
 
     /// Whether a join came to look at its dependencies, or the decision was taken without it.

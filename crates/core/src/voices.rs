@@ -1,5 +1,6 @@
 //! What many voices come to together: a pure function of what was heard.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,7 +34,8 @@ pub(crate) struct Voices {
 pub(crate) struct Voice {
     pub(crate) task: u32,
     pub(crate) weight: Decimal,
-    pub(crate) says: Bound,
+    /// Where it is not given: its vote, or how sure it is.
+    pub(crate) says: Option<Bound>,
     pub(crate) veto: Option<Bound>,
 }
 
@@ -216,7 +218,7 @@ impl Run {
         for (at, voice) in voices.of.iter().enumerate() {
             heard.push(self.listen_to(voices, voice, at, last, &mut listening));
         }
-        let settled = self.settled(voices, &listening)?;
+        let settled = self.settled(voices, &listening, last)?;
         let Settled { action, confidence, score, rows, outcome } = settled;
         let council = Council { by: voices.by, at_least: voices.at_least, voices: heard, score, rows, outcome };
         Some(Verdict { action, confidence, council })
@@ -235,6 +237,12 @@ impl Run {
             ix => Some(self.state(ix)),
         };
         let missing = match state {
+            Some(State::Succeeded) if !last && self.is_open(voice.says.as_ref()) => {
+                listening.open += 1;
+                listening.open_weight += voice.weight;
+                listening.may_veto |= voice.veto.is_some();
+                return heard;
+            }
             Some(State::Succeeded) => match self.says(voices, voice) {
                 Ok(said) => {
                     heard.said = Some(match &said {
@@ -265,6 +273,7 @@ impl Run {
                     listening.veto.get_or_insert_with(|| heard.task.clone());
                 }
                 Truth::False => {}
+                Truth::Unknown(_) if !last && self.may_still_learn(veto) => listening.may_veto = true,
                 Truth::Unknown(why) => {
                     let doubt = || format!("whether {} vetoes is not known: `{}` {why}", heard.task.id(), veto.text().trim());
                     listening.doubtful.get_or_insert_with(doubt);
@@ -275,10 +284,18 @@ impl Run {
         heard
     }
 
+    /// Whether what an expression comes to is unknown, and may come to be known.
+    fn is_open(&self, bound: Option<&Bound>) -> bool {
+        bound.is_some_and(|bound| matches!(self.value_of(bound), Value::Unknown(_)) && self.may_still_learn(bound))
+    }
+
     /// What a voice says, or why that counts for nothing.
     fn says(&self, voices: &Voices, voice: &Voice) -> Result<Value<'static>, String> {
-        let text = voice.says.text().trim();
-        match (self.value_of(&voice.says), voices.by) {
+        let usual = if voices.by == Method::Weighted { "confidence" } else { "action" };
+        let text = voice.says.as_ref().map_or(usual, |says| says.text().trim());
+        // What it does not say is not looked for anywhere else.
+        let said = voice.says.as_ref().map_or_else(|| self.field_of(voice.task, usual), |says| self.value_of(says));
+        match (said, voices.by) {
             (Value::Unknown(why), _) => Err(format!("`{text}` {why}")),
             (Value::Number(number), Method::Weighted) => Ok(Value::Number(number)),
             (_, Method::Weighted) => Err(format!("`{text}` is no number")),
@@ -288,7 +305,7 @@ impl Run {
         }
     }
 
-    fn settled(&self, voices: &Voices, listening: &Listening) -> Option<Settled> {
+    fn settled(&self, voices: &Voices, listening: &Listening, last: bool) -> Option<Settled> {
         let Listening { said, open, open_weight, veto, doubtful, may_veto } = listening;
         if let Some(task) = veto {
             return Some(Settled::new(&voices.vetoed, Agreement::Vetoed(task.clone())));
@@ -312,7 +329,7 @@ impl Run {
             return None;
         }
         match voices.by {
-            Method::Weighted => all.then(|| self.weighed(voices, said)),
+            Method::Weighted => all.then(|| self.weighed(voices, said, last)).flatten(),
             Method::Majority => majority(voices, said, *open_weight, all),
             Method::Unanimity => all.then(|| Settled::by(&said.iter().collect::<Vec<_>>())),
             Method::First => {
@@ -323,8 +340,8 @@ impl Run {
         }
     }
 
-    /// The weighted mean, and what it means.
-    fn weighed(&self, voices: &Voices, said: &[Said]) -> Settled {
+    /// The weighted mean, and what it means; nothing where the meaning depends on what may still come to be known.
+    fn weighed(&self, voices: &Voices, said: &[Said], last: bool) -> Option<Settled> {
         let mut sum = Some(Decimal::ZERO);
         let mut weights = Decimal::ZERO;
         for Said { at, said, .. } in said {
@@ -335,13 +352,15 @@ impl Run {
         }
         let Some(score) = sum.and_then(|sum| sum.checked_div(weights)) else {
             let why = "the mean is too large to be exact".to_owned();
-            return Settled::new(&voices.undecided, Agreement::Undecided(why));
+            return Some(Settled::new(&voices.undecided, Agreement::Undecided(why)));
         };
         let score = score.round_dp(SCORE_DIGITS).normalize();
         let mut looked = Vec::new();
         let settled = self.meaning(voices, score, &mut looked);
+        let open = matches!(settled.outcome, Agreement::Unknown(_))
+            && voices.rows[looked.len() - 1].when.as_ref().is_some_and(|when| self.may_still_learn(when));
         let confidence = Some(score).filter(|score| Range::UNIT.holds(*score));
-        Settled { confidence, score: Some(score), rows: looked, ..settled }
+        (last || !open).then_some(Settled { confidence, score: Some(score), rows: looked, ..settled })
     }
 
     /// What a score would mean.
@@ -371,12 +390,17 @@ impl Run {
 
 /// What more than half of all weight says that is, or can still be, heard.
 fn majority(voices: &Voices, said: &[Said], open: Decimal, all: bool) -> Option<Settled> {
-    let weight = |said: &Said| voices.of[said.at].weight;
-    let whole: Decimal = said.iter().map(weight).sum::<Decimal>() + open;
-    let agree = |with: &Said| said.iter().filter(|other| other.said == with.said).collect::<Vec<_>>();
-    let found = said.iter().map(agree).find(|agree| agree.iter().map(|said| weight(said)).sum::<Decimal>() * Decimal::TWO > whole);
-    match found {
-        Some(agree) => Some(Settled::by(&agree)),
+    let mut votes: BTreeMap<&str, (Decimal, Vec<&Said>)> = BTreeMap::new();
+    let mut whole = open;
+    for vote in said {
+        let Value::Text(action) = &vote.said else { continue };
+        let (weight, agree) = votes.entry(action).or_default();
+        *weight += voices.of[vote.at].weight;
+        whole += voices.of[vote.at].weight;
+        agree.push(vote);
+    }
+    match votes.values().find(|(weight, _)| *weight * Decimal::TWO > whole) {
+        Some((_, agree)) => Some(Settled::by(agree)),
         None if all => Some(Settled::new(&voices.undecided, Agreement::Undecided("no action has more than half of the votes".to_owned()))),
         None => None,
     }

@@ -508,6 +508,7 @@ fn a_decision_says_why_and_what_goes_with_it() {
         "action": "ESCALATE",
         "action": "REJECTED",
         "action": "trade_with_caution",
+        "why": "what goes with it is not known"
     "#);
 }
 
@@ -535,4 +536,105 @@ fn voices_that_cannot_decide_are_found_before_anything_runs() {
     let mut after = deciding("a; b; c", ab(Method::Majority));
     after.checkpoints[0].after = vec!["c".into()];
     assert_snapshot!(Plan::compile(&after).unwrap_err()[0].to_string(), @"checkpoints[0].after: a checkpoint that hears voices has no `after` [P026]; leave it out: voices are looked at whenever one of them ends");
+}
+
+#[test]
+fn what_a_voice_does_not_say_is_not_looked_for_in_what_the_caller_sent() {
+    let mut draft = deciding("a", voices(Method::Majority, &["a"]));
+    // The agent says what it returns, and an action is not among it.
+    let cause = quorate_expr::Field { name: "cause".into(), kind: quorate_expr::Type::Text, required: false };
+    draft.tasks[0].output = quorate_expr::Type::Object(vec![cause]);
+    let told = Story::new(draft).input(r#"{"action": "AUTO_RESOLVE"}"#).play(r#"ok a {"cause": "none"}; show heard"#);
+    assert!(told.contains("a is not heard: `action` is missing"), "{told}");
+}
+
+#[test]
+fn that_a_voice_failed_is_for_its_council_to_judge_and_for_nobody_else() {
+    let after = |task: &str, then: &str| CheckpointDraft::new(vec![task.to_owned()], "always", ThenDraft::Decide(then.to_owned()));
+    let mut draft = deciding("a; b", VoicesDraft { at_least: Some(1), ..voices(Method::Majority, &["a", "b"]) });
+    draft.checkpoints[0].condition = "input.large".to_owned();
+    draft.checkpoints.push(after("b", "AUTO_RESOLVE").called("other"));
+    draft.on_failure = Some("HIL_REVIEW".into());
+    let play = |large: bool, script: &str| {
+        let told = Story::new(draft.clone()).input(&format!(r#"{{"large": {large}}}"#)).play(script);
+        told.lines()
+            .filter(|line| line.contains("decided") || line.contains("run ends") || line.contains("concluded"))
+            .map(|line| format!("{}\n", line.trim()))
+            .collect::<String>()
+    };
+    // Where the council does not decide, what failed is a failure like any other.
+    assert_snapshot!(play(false, r#"fail a internal; ok b {"action": "buy"}; answer review ann approve"#), @"
+    0 decided: HIL_REVIEW Failed { task: a }
+    0 concluded: Failed(a)
+    0 run ends failed [a]
+    ");
+    assert_snapshot!(play(false, r#"ok a; ok b {"action": "buy"}"#), @r#"
+    0 decided: AUTO_RESOLVE Checkpoint("other")
+    0 concluded: Decided
+    0 run ends succeeded []
+    "#);
+    // Where it does, one of two is enough.
+    assert_snapshot!(play(true, r#"fail a internal; ok b {"action": "buy"}"#), @r#"
+    0 decided: buy Voices { checkpoint: "council", how: "more than half of the voices say so" }
+    0 concluded: Decided
+    0 run ends succeeded []
+    "#);
+    // And where nothing is to be decided on a failure, the run fails.
+    draft.on_failure = None;
+    let told = Story::new(draft.clone()).input(r#"{"large": false}"#).play(r#"fail a internal; ok b {"action": "buy"}"#);
+    assert!(told.contains("concluded: Failed(a)") && !told.contains("decided"), "{told}");
+}
+
+#[test]
+fn who_answers_first_does_not_change_what_is_decided() {
+    // A veto that reads what another one will say waits for it.
+    let voice =
+        |task: &str, veto: Option<&str>| VoiceDraft { task: task.to_owned(), veto: veto.map(str::to_owned), ..VoiceDraft::default() };
+    let of = vec![voice("a", Some("b.blocked")), voice("b", None)];
+    let draft = || deciding("a; b", VoicesDraft { of: of.clone(), ..voices(Method::Majority, &[]) });
+    let (a, b) = (r#"ok a {"action": "buy"}"#, r#"ok b {"action": "buy", "blocked": false}"#);
+    let (first, second) = (heard(draft(), &format!("{a}; {b}")), heard(draft(), &format!("{b}; {a}")));
+    assert_eq!(first, second);
+    assert!(first.contains("buy: council: more than half"), "{first}");
+    // So does a row, and what goes with the action.
+    let numbers = |with: Option<serde_json::Value>, when: &str| {
+        let of = vec![voice("a", None), voice("b", None)];
+        let actions = vec![row(when, "buy"), row("", "hold")];
+        let mut draft = deciding("a; b; c", VoicesDraft { of, actions, choices: Vec::new(), ..voices(Method::Weighted, &[]) });
+        draft.checkpoints[0].with = with;
+        draft
+    };
+    let (a, b, c) = (r#"ok a {"confidence": 0.8}"#, r#"ok b {"confidence": 0.9}"#, r#"ok c {"ok": true}"#);
+    for (with, when) in [(None, "score > 0.5 and c.ok"), (Some(serde_json::json!({"ok": "{{ c.ok }}"})), "score > 0.5")] {
+        let decided = |script: &str| heard(numbers(with.clone(), when), script);
+        assert_eq!(decided(&format!("{a}; {b}; {c}")), decided(&format!("{c}; {a}; {b}")), "{when}");
+        assert!(decided(&format!("{a}; {b}; {c}")).contains("buy: council"), "{when}");
+        // Where it never comes, people decide.
+        assert!(decided(&format!("{a}; {b}; ok c {{}}")).contains("HIL_REVIEW: council"), "{when}");
+    }
+}
+
+#[test]
+fn an_unknown_council_is_not_passed_by() {
+    let mut draft = deciding("a; b", VoicesDraft { at_least: Some(1), ..voices(Method::Majority, &["a", "b"]) });
+    draft.tasks[1].role = quorate_core::Role::Catalogue;
+    draft.checkpoints[0].condition = "a.ok".to_owned();
+    draft.checkpoints.insert(0, CheckpointDraft::new(vec!["a".into()], "doubtful", ThenDraft::Grow(vec!["b".into()])));
+    draft.otherwise = Some("AUTO_RESOLVE".into());
+    let told = Story::new(draft).play(r#"ok a {"doubtful": false}"#);
+    assert!(told.contains(r#"decided: HIL_REVIEW Unknown { checkpoint: "council", behind: "otherwise" }"#), "{told}");
+}
+
+#[test]
+fn what_nobody_agreed_on_is_never_resolved_by_itself() {
+    let resolve = || Some("AUTO_RESOLVE".to_owned());
+    let ab = || voices(Method::Majority, &["a", "b"]);
+    for voices in [
+        VoicesDraft { insufficient: resolve(), ..ab() },
+        VoicesDraft { undecided: resolve(), ..ab() },
+        VoicesDraft { vetoed: resolve(), ..ab() },
+    ] {
+        let problems = Plan::compile(&deciding("a; b", voices)).unwrap_err();
+        assert!(problems[0].code == "P003" && problems[0].message.contains("never resolved by itself"), "{problems:?}");
+    }
 }

@@ -1,7 +1,9 @@
 //! Why a run decided as it did: a pure function of its entries, told in the same words every time.
 
+use std::collections::BTreeMap;
+
 use quorate_core::draft::{TaskDraft, ThenDraft, WorkDraft};
-use quorate_core::{Decision, Entry, Event, Flip, Grower, Look, NotTaken, Outcome, Plan, Role, Run, TaskStatus, TaskView};
+use quorate_core::{Decision, Draft, Entry, Event, Flip, Grower, Look, NotTaken, Operand, Outcome, Role, Run, TaskStatus, TaskView};
 use serde::Serialize;
 
 use crate::pick::Pick;
@@ -47,12 +49,13 @@ impl Explanation {
     pub fn of(run: &Run, entries: &[Entry]) -> Explanation {
         let draft = run.plan().draft();
         let decision = run.decision().map(|decision| &**decision);
+        let (told, views) = (Told::of(entries), run.tasks().map(|view| (view.id(), view)).collect::<BTreeMap<_, _>>());
         let calls = draft.tasks.iter().filter_map(|task| Some((task, asked(task)?)));
         let agents = calls.map(|(task, agent)| {
-            let view = run.tasks().find(|view| view.plan_id() == task.id && view.id() == task.id);
+            let view = views.get(task.id.as_str()).copied();
             let why = match view {
-                Some(view) if !never_came(view) => reason(view, entries),
-                _ => not_added(run.plan(), task, decision),
+                Some(view) if !never_came(view) => reason(view, &told),
+                _ => not_added(&draft, task, decision),
             };
             let status = view.filter(|view| !never_came(*view)).map(TaskView::status);
             AgentWhy { task: task.id.clone(), agent, status, why }
@@ -157,15 +160,35 @@ fn never_came(task: TaskView<'_>) -> bool {
     !matches!(task.role(), Role::Main | Role::Finally) && task.status() == TaskStatus::Waiting && !task.grown()
 }
 
-fn reason(task: TaskView<'_>, entries: &[Entry]) -> String {
-    let admitted = entries.iter().find_map(|entry| match &entry.event {
-        Event::TaskAdmitted { task: of, operands } if of.id() == task.id() && !operands.is_empty() => {
-            Some(operands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+/// What the journal says of why tasks may run, by task.
+#[derive(Default)]
+struct Told<'e> {
+    admitted: BTreeMap<&'e str, &'e [Operand]>,
+    grown: BTreeMap<&'e str, &'e Grower>,
+}
+
+impl<'e> Told<'e> {
+    fn of(entries: &'e [Entry]) -> Told<'e> {
+        let mut told = Told::default();
+        for entry in entries {
+            match &entry.event {
+                Event::TaskAdmitted { task, operands } if !operands.is_empty() => drop(told.admitted.insert(task.id(), operands)),
+                Event::Grew { by, tasks } => told.grown.extend(tasks.iter().map(|task| (&**task, by))),
+                _ => {}
+            }
         }
-        _ => None,
-    });
+        told
+    }
+}
+
+fn seen(operands: &[Operand]) -> String {
+    operands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn reason(task: TaskView<'_>, told: &Told<'_>) -> String {
+    let admitted = told.admitted.get(task.id()).map(|operands| seen(operands));
     let because = admitted.map(|seen| format!(", as {seen}")).unwrap_or_default();
-    let grown = if task.grown() { format!(", added{}", added_by(task, entries)) } else { String::new() };
+    let grown = if task.grown() { format!(", added{}", added_by(told.grown.get(task.id()).copied())) } else { String::new() };
     match (task.status(), task.cause()) {
         (TaskStatus::Succeeded, _) => format!("ran{grown}{because}"),
         (TaskStatus::Failed | TaskStatus::TimedOut, Some(cause)) => format!("failed: {cause}"),
@@ -178,25 +201,18 @@ fn reason(task: TaskView<'_>, entries: &[Entry]) -> String {
 }
 
 /// What added a task, and what it saw.
-fn added_by(task: TaskView<'_>, entries: &[Entry]) -> String {
-    let grew = entries.iter().find_map(|entry| match &entry.event {
-        Event::Grew { by, tasks } if tasks.iter().any(|id| **id == *task.id()) => Some(by),
-        _ => None,
-    });
-    match grew {
+fn added_by(grower: Option<&Grower>) -> String {
+    match grower {
         Some(Grower::Checkpoint { id, operands }) if operands.is_empty() => format!(" by {id}"),
-        Some(Grower::Checkpoint { id, operands }) => {
-            format!(" by {id}, as {}", operands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-        }
+        Some(Grower::Checkpoint { id, operands }) => format!(" by {id}, as {}", seen(operands)),
         Some(Grower::Task(by)) => format!(" by {}", by.id()),
         Some(Grower::Decision(_) | Grower::Budget(_)) | None => String::new(),
     }
 }
 
 /// Why a task that may be added was not.
-fn not_added(plan: &Plan, task: &TaskDraft, decision: Option<&Decision>) -> String {
+fn not_added(draft: &Draft, task: &TaskDraft, decision: Option<&Decision>) -> String {
     let adds = |then: &ThenDraft| matches!(then, ThenDraft::Grow(tasks) if tasks.contains(&task.id));
-    let draft = plan.draft();
     let Some(adding) = draft.checkpoints.iter().find(|checkpoint| adds(&checkpoint.then)) else {
         return "was not asked for".to_owned();
     };

@@ -572,7 +572,10 @@ fn voices(node: &Node) -> VoicesDraft {
     let fields = Fields::of(node, &VOICES);
     // What is out of range has been told.
     let weighs = |weight: &Decimal| (Decimal::ZERO..=Decimal::ONE_THOUSAND).contains(weight);
-    let decimal = |node: &Node| number(node).and_then(|text| text.parse().ok()).filter(weighs);
+    let decimal = |node: &Node| {
+        let text = number(node)?;
+        text.parse().or_else(|_| Decimal::from_scientific(text)).ok().filter(weighs)
+    };
     let voice = |node: &Node| match node.text() {
         Some(task) => VoiceDraft { task: task.to_owned(), ..VoiceDraft::default() },
         None => {

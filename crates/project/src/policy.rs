@@ -51,6 +51,8 @@ pub(crate) struct At {
     pub(crate) members: BTreeMap<String, Span>,
     /// Whether it says what happens where nothing decides.
     pub(crate) otherwise: bool,
+    /// Whether each of its agents may end it.
+    pub(crate) staged: bool,
 }
 
 /// What lies around a policy.
@@ -129,6 +131,7 @@ pub(crate) fn policy(
         grouped: std::mem::take(&mut lowering.grouped),
         members: lowering.members.iter().map(|member| (member.id.clone(), member.node.span)).collect(),
         otherwise: lowering.get("otherwise").is_some(),
+        staged: lowering.get("stages").is_some(),
     };
     let on_demand = lowering.members.iter().filter(|member| member.role == Role::Catalogue).map(|member| member.agent.clone());
     let policy = compiled.ok().filter(|_| sound).map(|plan| Policy {
@@ -331,11 +334,13 @@ impl<'a> Lowering<'a, '_> {
             let text = |name: &str| stage(name).and_then(Node::text).map(str::to_owned);
             let usual = says("reason").then(|| format!("{{{{ default({id}.reason, '{id} ends it') }}}}"));
             let action = text("action").unwrap_or_else(|| quorate_core::REJECTED.to_owned());
-            let stop = CheckpointDraft::new(vec![id.clone()], &condition, ThenDraft::Decide(action)).called(&format!("stop_{id}"));
+            // One that is not needed ends nothing.
+            let runs = if conditional { format!("not skipped({id}) and ") } else { String::new() };
+            let stops = if conditional { format!("{runs}({condition})") } else { condition.clone() };
+            let stop = CheckpointDraft::new(vec![id.clone()], &stops, ThenDraft::Decide(action)).called(&format!("stop_{id}"));
             self.checkpoints.push((CheckpointDraft { reason: text("reason").or(usual), ..stop }, given));
             if given.is_some() {
                 // Where it cannot be said whether it ends here, it does not go on as if it did not.
-                let runs = if conditional { format!("not skipped({id}) and ") } else { String::new() };
                 let unsure = format!("{runs}not defined({condition})");
                 let unsure = CheckpointDraft::new(vec![id.clone()], &unsure, ThenDraft::Decide(quorate_core::HIL_REVIEW.to_owned()));
                 self.checkpoints.push((unsure.called(&format!("unsure_{id}")), None));
@@ -415,6 +420,8 @@ impl<'a> Lowering<'a, '_> {
         let after = CHECKPOINT.get(node, "after").map(texts);
         let after: Vec<String> = match after {
             Some(names) => names.iter().map(|name| self.ids.get(name).cloned().unwrap_or_else(|| name.clone())).collect(),
+            // Voices are looked at whenever one of them ends.
+            None if CHECKPOINT.get(node, "voices").is_some() => Vec::new(),
             None => usual.map(<[String]>::to_vec).unwrap_or_default(),
         };
         self.written += 1;

@@ -73,6 +73,24 @@ fn agents_that_can_never_run() {
 }
 
 #[test]
+fn stages_are_there_to_end_what_comes_after_them() {
+    insta::assert_snapshot!(linted(
+        "policies:
+  default:
+    stages:
+      - { agent: INTAKE, stop_when: size > 5 }
+      - { agent: RULES_TOLERANCE, stop_when: not within, when: input.amount > 5 }
+      - { agent: PATTERNS, stop_when: cause == 'ERROR' and cause == 'TIMING' }
+      - DECISIONING
+    otherwise: ESCALATE
+"
+    ), @"
+    2:3 L012 decided can come to AUTO_RESOLVE although RULES_TOLERANCE has found nothing | let it look after RULES_TOLERANCE, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes
+    6:39 L001 `cause == 'ERROR' and cause == 'TIMING'` can never hold, so nothing follows from stop_PATTERNS | leave it out, or look at what it reads
+    ");
+}
+
+#[test]
 fn resolving_without_the_rules() {
     let policy = |rest: &str| linted(&format!("policies:\n  default:\n    mandatory_agents: [INTAKE, PATTERNS]\n{rest}"));
     // Without them, beside them, before them; and after them.
@@ -94,6 +112,8 @@ fn resolving_without_the_rules() {
     insta::assert_snapshot!(voices("of: [RULES_TOLERANCE, PATTERNS], at_least: 1"), @"4:27 L012 checkpoint_1 can come to AUTO_RESOLVE although RULES_TOLERANCE has found nothing | let it look after RULES_TOLERANCE, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes");
     insta::assert_snapshot!(voices("of: [RULES_TOLERANCE, PATTERNS]"), @"");
     insta::assert_snapshot!(voices("of: [{ agent: RULES_TOLERANCE, veto: not within }, PATTERNS], at_least: 1"), @"");
+    // What happens otherwise may happen where it was skipped.
+    insta::assert_snapshot!(linted(&format!("{skipped}    otherwise: AUTO_RESOLVE")), @"2:3 L012 otherwise can come to AUTO_RESOLVE although RULES_TOLERANCE has found nothing | let it look after RULES_TOLERANCE, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes");
     // And who it takes is said by the project.
     insta::assert_snapshot!(linted(&format!("auto_resolve_needs: [DECISIONING]\n{skipped}    decision_checkpoints: {{ after: PATTERNS, condition: always, action: AUTO_RESOLVE }}")), @"5:27 L012 checkpoint_1 can come to AUTO_RESOLVE although DECISIONING has found nothing | let it look after DECISIONING, or decide HIL_REVIEW; `auto_resolve_needs` says whom it takes");
 }

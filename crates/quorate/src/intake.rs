@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_core::{Entry, Payload, Problem, Run};
+use quorate_core::{Entry, Payload, Plan, Problem, Run};
 use quorate_project::{Classifier, Comparison, Mode, Pick, Policies, Project};
 use quorate_runtime::Order;
 
@@ -65,6 +65,12 @@ impl Intake {
         let classified = self.classifier.classify(input);
         let pick = self.policies.pick(input, &classified);
         (classified.profile, pick)
+    }
+
+    /// The plan of what was picked.
+    #[must_use]
+    pub fn plan_of(&self, pick: &Pick) -> Option<&Arc<Plan>> {
+        self.policies.plan(pick)
     }
 
     /// What is run for a piece of work: its policy's plan, or where there is none for it the question to people. Why, goes on record.

@@ -88,6 +88,13 @@ fn all_agents_one_after_another_is_a_setting_of_the_project_too() {
     let run: Value = serde_json::from_slice(&house.run(&["run", ".", "--json", "-i", work], "").stdout).unwrap();
     assert_snapshot!(run["execution_path"].as_str().unwrap(), @"N1 -> N2 -> MATCHING_CORRELATION -> N3 -> PATTERN_INTELLIGENCE -> DECISIONING -> WORKFLOW_FEEDBACK -> Decision");
     assert_eq!((&run["agents_invoked"], &run["decision"]["action"]), (&7.into(), &"AUTO_RESOLVE".into()));
+    // What is shown before is what runs.
+    let plan: Value = serde_json::from_slice(&house.run(&["policy", "plan", "--json", "-i", work], "").stdout).unwrap();
+    assert_eq!(
+        (&plan["mode"], &plan["likely"]["runs"], plan["graph"]["nodes"].as_array().map(Vec::len)),
+        (&"sequential".into(), &1.into(), Some(8)),
+        "{plan}"
+    );
     // What is said for one run goes before it.
     let run = ran(&house, "dynamic", work);
     assert_eq!((&run["agents_invoked"], &run["decision"]["action"]), (&3.into(), &"AUTO_RESOLVE".into()));

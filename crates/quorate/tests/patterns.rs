@@ -92,6 +92,7 @@ fn three_agents_come_to_one_decision() {
       MOMENTUM says 0.9, weight 0.4
       RISK says 1, weight 0.4, and vetoes
       CORRELATION has not been heard, weight 0.2
+      weighted_average `always` holds
     ");
     assert_snapshot!(told(&house, r#"{"risk_score": 0.2, "risk_level": "low"}"#), @"
     The decision is insufficient_data: weighted_average: 1 of 3 voices can be heard, and it takes 2.
@@ -187,6 +188,39 @@ fn a_stage_may_stop_what_comes_after_it() {
     let agents = std::fs::read_to_string(house.path().join("agents/agents.yaml")).unwrap();
     house.write("agents/agents.yaml", &agents.replace("RISK_CHECK: { use: std.echo", "RISK_CHECK: { use: std.fail"));
     assert_snapshot!(path(&signal("")), @r#""VALIDATION -> RISK_CHECK -> Decision -> AUDIT -> review": "HIL_REVIEW" null"#);
+}
+
+#[test]
+fn a_stage_that_is_not_needed_ends_nothing() {
+    let house = trading(&STAGES.replace("stop_when: overall_risk > 0.8,", "stop_when: overall_risk > 0.8, when: input.risky,").replace(
+        "    decision_checkpoints: { after: EXECUTION_TIMING, condition: always, action: FOLLOW_DECISION }\n",
+        "    otherwise: trade\n",
+    ));
+    let run = ran(&house, r#"{"quality_score": 0.9, "risky": false, "action": "AUTO_RESOLVE"}"#);
+    assert_eq!(
+        (&run["execution_path"], &run["decision"]["action"]),
+        (&"VALIDATION -> POSITION_SIZING -> EXECUTION_TIMING -> Decision -> AUDIT".into(), &"trade".into()),
+        "{}",
+        run["decision"]
+    );
+    let run = ran(&house, r#"{"quality_score": 0.9, "risky": true, "action": "AUTO_RESOLVE"}"#);
+    assert_eq!(run["decision"]["action"], "HIL_REVIEW", "whether it ends it is not known: {}", run["decision"]);
+}
+
+#[test]
+fn voices_may_stand_behind_a_phase() {
+    let house = trading("policies:
+  default:
+    routing:
+      phase_1: [MOMENTUM, RISK]
+      decision_checkpoint_1: { voices: { by: weighted, of: [{ agent: MOMENTUM, weight: 1e-1, says: momentum_strength }, { agent: RISK, weight: 3e-1, says: risk_score }], actions: [{ then: hold }] } }
+");
+    assert_snapshot!(told(&house, r#"{"momentum_strength": 0.5, "risk_score": 1}"#), @"
+    The decision is hold, with a confidence of 0.875: checkpoint_1: the weighted mean is 0.875.
+      MOMENTUM says 0.5, weight 0.1
+      RISK says 1, weight 0.3
+      checkpoint_1 `always` holds
+    ");
 }
 
 #[test]

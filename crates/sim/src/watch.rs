@@ -202,7 +202,9 @@ impl<'d> Watch<'d> {
     /// What is unknown, or failed, resolves nothing.
     fn rests_on_evidence(&self, decision: &Decision) -> Result<(), String> {
         let resolves = decision.action == "AUTO_RESOLVE";
-        let open = matches!(decision.rule, Rule::Unknown { .. } | Rule::Failed { .. } | Rule::Incomplete { .. } | Rule::NotFollowed { .. });
+        let few = decision.council.as_ref().is_some_and(|council| !matches!(council.outcome, Agreement::Agreed));
+        let open =
+            few || matches!(decision.rule, Rule::Unknown { .. } | Rule::Failed { .. } | Rule::Incomplete { .. } | Rule::NotFollowed { .. });
         rule(!resolves || !open, "what is unknown or failed is never resolved by itself")?;
         if let Rule::Checkpoint(id) = &decision.rule {
             let holds = decision.looks.iter().any(|look| look.checkpoint == *id && look.outcome == Outcome::Holds);
@@ -214,7 +216,9 @@ impl<'d> Watch<'d> {
                 task.depends_on.iter().any(|dep| dep == id)
                     && task.join.as_ref().is_some_and(|join| matches!(join.needs, Needs::Any | Needs::AtLeast(_)))
             };
-            self.draft.checkpoints.iter().any(voice) || self.draft.tasks.iter().any(counted)
+            // A voice that failed is judged by its council, and by no other decision.
+            let heard = decision.council.is_some() && self.draft.checkpoints.iter().any(voice);
+            heard || self.draft.tasks.iter().any(counted)
         };
         let failed = self
             .draft

@@ -166,6 +166,8 @@ impl Linting<'_, '_> {
         let written = place.is_some();
         let search = |wanted: &[(usize, Outcomes)]| self.search(wanted);
         match search(&[(view, Outcomes::TRUE)]) {
+            // What nobody wrote stands behind something that somebody did.
+            Answer::Never if !written => return,
             Answer::Never => {
                 return self.tell(
                     "L001",
@@ -199,7 +201,10 @@ impl Linting<'_, '_> {
                 return self.tell("L003", message, place, "let it stand before the others, or leave it out");
             }
         }
-        if let ThenView::Decides(_) | ThenView::Follows(_) | ThenView::Weighs { .. } = here.then {
+        // Stages are there to end what comes after them.
+        if let ThenView::Decides(_) | ThenView::Follows(_) | ThenView::Weighs { .. } = here.then
+            && !self.policy.at.staged
+        {
             self.skipped(view);
         }
     }

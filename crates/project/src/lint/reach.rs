@@ -102,8 +102,8 @@ impl Linting<'_, '_> {
                 ways.push((here.id.to_owned(), self.place(view)));
             }
         }
-        let never_asked = its.iter().all(|task| !plan.begins_with(task));
-        if draft.otherwise.as_deref() == Some(AUTO_RESOLVE) && never_asked {
+        let may_miss = |task: &&str| !plan.begins_with(task) || plan.ends_of(task).iter().any(|stand| *stand != Stand::Succeeded);
+        if draft.otherwise.as_deref() == Some(AUTO_RESOLVE) && its.iter().all(may_miss) {
             ways.push(("otherwise".to_owned(), None));
         }
         for (way, place) in ways {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate::expr::Decimal;
+use quorate::Usage;
 use quorate::project::{Comparison, Side};
 use serde_json::{Value, json};
 
@@ -70,21 +70,19 @@ struct Total {
 struct Sum {
     agents: usize,
     micros: i64,
-    tokens: u64,
-    cost: Decimal,
+    used: Usage,
 }
 
 impl Sum {
     fn add(&mut self, side: &Side) {
         self.agents += side.agents;
-        self.micros += side.micros;
-        self.tokens += side.usage.as_ref().map_or(0, quorate::Usage::tokens);
-        self.cost += side.usage.as_ref().and_then(|usage| usage.cost).unwrap_or_default();
+        self.micros = self.micros.saturating_add(side.micros);
+        side.usage.iter().for_each(|used| self.used.add(used));
     }
 
     fn told(&self, count: usize) -> Value {
         let each = i64::try_from(count.max(1)).unwrap_or(1);
-        json!({ "agents": self.agents, "us_each": self.micros / each, "tokens": self.tokens, "cost": self.cost })
+        json!({ "agents": self.agents, "us_each": self.micros / each, "tokens": self.used.tokens(), "cost": self.used.cost })
     }
 }
 
@@ -133,7 +131,7 @@ impl Totals {
         for (policy, total) in &self.0 {
             let [sequential, dynamic] = &total.sides;
             let each = |sum: &Sum| time(sum.micros / i64::try_from(total.count.max(1)).unwrap_or(1));
-            let cost = if sequential.cost.is_zero() { String::new() } else { format!("{} -> {}", sequential.cost, dynamic.cost) };
+            let cost = sequential.used.cost.map(|cost| format!("{cost} -> {}", dynamic.used.cost.unwrap_or_default())).unwrap_or_default();
             table.row([
                 policy.as_str().into(),
                 total.count.to_string().into(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate::expr::Decimal;
 use quorate::project::{Summary, millis_between};
-use quorate::{Entry, Wanted, concluded};
+use quorate::{Entry, Usage, Wanted, concluded};
 use serde::Serialize;
 
 use super::context::{Context, load};
@@ -44,8 +44,7 @@ struct Way {
 struct Went {
     millis: u64,
     agents: usize,
-    tokens: u64,
-    cost: Option<Decimal>,
+    used: Option<Usage>,
 }
 
 impl Likely {
@@ -60,12 +59,7 @@ impl Likely {
             let summary = Summary::of(&run, &entries);
             // What people do afterwards is another story.
             let path = summary.execution_path.split(" -> Decision").next().unwrap_or_default();
-            let went = Went {
-                millis: until_decided(&entries),
-                agents: summary.agents_invoked,
-                tokens: summary.usage.map_or(0, quorate::Usage::tokens),
-                cost: summary.usage.and_then(|usage| usage.cost),
-            };
+            let went = Went { millis: until_decided(&entries), agents: summary.agents_invoked, used: summary.usage.cloned() };
             ways.entry((path.to_owned(), decision.action.clone())).or_default().push(went);
         }
         let mut ways: Vec<Way> = ways.into_iter().map(|((path, action), went)| Way::of(path, action, &went)).collect();
@@ -99,9 +93,12 @@ impl Way {
     fn of(execution_path: String, action: String, went: &[Went]) -> Way {
         let mut times: Vec<u64> = went.iter().map(|went| went.millis).collect();
         times.sort_unstable();
-        let at = |part: usize| times[(times.len() - 1) * part / 100];
-        let costs: Vec<Decimal> = went.iter().filter_map(|went| went.cost).collect();
-        let cost = (!costs.is_empty()).then(|| costs.iter().sum::<Decimal>() / Decimal::from(costs.len()));
+        // The time within which so many of a hundred are.
+        let at = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1];
+        let mut all = Usage::default();
+        went.iter().filter_map(|went| went.used.as_ref()).for_each(|used| all.add(used));
+        let spoke = went.iter().filter(|went| went.used.as_ref().is_some_and(|used| used.cost.is_some())).count();
+        let cost = all.cost.and_then(|cost| cost.checked_div(Decimal::from(spoke)));
         Way {
             execution_path,
             action,
@@ -110,7 +107,7 @@ impl Way {
             p50_ms: at(50),
             p90_ms: at(90),
             cost,
-            tokens: went.iter().map(|went| went.tokens).sum::<u64>() / went.len() as u64,
+            tokens: all.tokens() / went.len() as u64,
         }
     }
 }

@@ -179,14 +179,17 @@ fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>,
     intake_fits(intake, input)?;
     let (profile, pick) = intake.look(input);
     let policy = pick.policy.as_ref().and_then(|id| policies.get(id));
+    // What runs, which is another plan where all agents run one after another.
+    let runs = intake.plan_of(&pick);
     if context.global.json {
         let whole = json!({
             "schema": "quorate.policy-plan/1",
             "profile": profile.decode::<Value>().unwrap_or_default(),
             "pick": pick,
             "policy": policy.map(|policy| told(pick.policy.as_deref().unwrap_or_default(), policy)),
-            "likely": policy.zip(pick.policy.as_deref()).and_then(|(_, id)| Likely::of(context, id)),
-            "graph": policy.and_then(|policy| serde_json::from_str::<Value>(&Graph::of(&policy.plan, None).json()).ok()),
+            "mode": pick.mode,
+            "likely": runs.and_then(|plan| Likely::of(context, plan.name())),
+            "graph": runs.and_then(|plan| serde_json::from_str::<Value>(&Graph::of(plan, None).json()).ok()),
         });
         context.screen.out(&whole.to_string());
         return Ok(Exit::Succeeded);
@@ -195,11 +198,14 @@ fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>,
     for line in pick_lines(&pick) {
         screen.out(&line);
     }
-    let Some(policy) = policy else { return Ok(Exit::Succeeded) };
+    let Some(plan) = runs.filter(|_| policy.is_some()) else { return Ok(Exit::Succeeded) };
+    if !pick.mode.is_dynamic() {
+        screen.out(&format!("all agents run, one after another: the mode is {}", pick.mode));
+    }
     screen.out("");
-    screen.out(Graph::of(&policy.plan, None).ascii(screen.width).trim_end());
+    screen.out(Graph::of(plan, None).ascii(screen.width).trim_end());
     screen.out("");
-    let draft = policy.plan.draft();
+    let draft = plan.draft();
     for checkpoint in &draft.checkpoints {
         let after = if checkpoint.after.is_empty() {
             "when all that must run has ended".to_owned()
@@ -220,7 +226,7 @@ fn plan(context: &Context, intake: &Intake, policies: &BTreeMap<String, Policy>,
     }
     screen.out(&format!("otherwise: {}", draft.otherwise.as_deref().unwrap_or(quorate::HIL_REVIEW)));
     screen.out("");
-    match pick.policy.as_deref().and_then(|id| Likely::of(context, id)) {
+    match Likely::of(context, plan.name()) {
         Some(likely) => likely.lines().iter().for_each(|line| screen.out(line)),
         None => screen.out("no run of this policy is on record, by which to say what is likely"),
     }
