@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::decide::Deciding;
-use crate::decision::Decision;
+use crate::decision::{Decision, Rule};
 use crate::event::{Conclusion, Entry, Event};
 use crate::plan::Plan;
-use crate::run::{Corrupt, Run};
+use crate::run::{Corrupt, NONE, Run};
 use crate::{RunId, Timestamp};
 
 /// A run whose decision was taken again.
@@ -58,7 +58,11 @@ impl Run {
             let recorded = if let Event::Decided(recorded) = &entry.event { Some(recorded) } else { None };
             if recorded.is_some() {
                 produced.clear();
-                next_decision(&mut run, entry.at, &mut produced);
+                if recorded.is_some_and(|recorded| recorded.rule == Rule::OutOfTime) && run.due(entry.at) == Some(NONE) {
+                    Deciding { run: &mut run, at: entry.at, entries: &mut produced, broken: None, at_last: false }.out_of_time();
+                } else {
+                    next_decision(&mut run, entry.at, &mut produced);
+                }
                 if !produced.is_empty() && entries[at..].starts_with(&produced) {
                     // What follows is what is on record: it has been folded already.
                     at += produced.len();
@@ -91,7 +95,7 @@ impl Run {
             // What is on record before checkpoints are looked at, or in one go with them.
             Event::RaceWon { .. } | Event::Grew { .. } | Event::GrowthRefused { .. } | Event::BudgetLow { .. } => false,
             Event::Concluded(conclusion) => matches!(**conclusion, Conclusion::Finished | Conclusion::Failed(_)),
-            _ => self.something_holds(),
+            _ => !self.plan.decide_last && self.something_holds(),
         }
     }
 }

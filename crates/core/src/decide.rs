@@ -15,7 +15,7 @@ use crate::event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Question, RunStatus, Said, Signal,
     Start, TaskRef, Usage, Verdict,
 };
-use crate::plan::{Approval, Checkpoint, Plan, Then, Until, Work};
+use crate::plan::{Approval, Checkpoint, Needed, Plan, Then, Until, Work};
 use crate::run::{Agenda, Asking, Corrupt, Delegation, JoinVerdict, NOBODY, NONE, Origin, Run, State, TaskStatus};
 use crate::voices::{self, Council, Verdict as Heard};
 use crate::{Digest, MAX_ID_BYTES, MAX_TEXT_BYTES, Millis, Payload, Role, RunId, Timestamp};
@@ -660,7 +660,7 @@ impl Deciding<'_> {
             && let Some(ix) = self.run.due(self.at)
         {
             if ix == NONE {
-                self.conclude(Conclusion::TimedOut);
+                self.out_of_time();
                 continue;
             }
             let task = self.run.reference(ix);
@@ -680,6 +680,15 @@ impl Deciding<'_> {
             // What follows from this one comes before the next one is due.
             self.settle();
         }
+    }
+
+    /// Nothing more is waited for. What was not decided by then is decided as if something had failed.
+    pub(crate) fn out_of_time(&mut self) {
+        let plan = self.run.plan.clone();
+        if let Some(action) = plan.on_failure.as_ref().filter(|_| self.run.decision.is_none()) {
+            self.take(&plan, Taken::new(action, Rule::OutOfTime));
+        }
+        self.conclude(Conclusion::TimedOut);
     }
 
     fn question_expired(&mut self, ix: u32, task: TaskRef) {
@@ -985,6 +994,9 @@ impl Deciding<'_> {
 
     fn look_at(&mut self, checks: &[u32]) {
         let plan = self.run.plan.clone();
+        if plan.decide_last {
+            return;
+        }
         for ix in checks {
             if self.run.decision.is_some() || self.run.conclusion.is_some() {
                 return;
@@ -1056,7 +1068,9 @@ impl Deciding<'_> {
 
     /// Decides with what the checkpoint says besides. An action without what goes with it is left to people.
     fn decide_with(&mut self, plan: &Plan, checkpoint: &Checkpoint, mut taken: Taken) {
-        let told = |form: &Form| self.run.render_plain(form, None).unwrap_or_else(|failure| failure.message);
+        let told = |form: &Form| {
+            self.run.render_plain(form, None).unwrap_or_else(|failure| format!("(its reason cannot be told: {})", failure.message))
+        };
         taken.reason = checkpoint.reason.as_ref().map(told);
         match checkpoint.with.as_ref().map(|form| self.run.render(form, None)).transpose() {
             Ok(with) => taken.with = with,
@@ -1068,7 +1082,18 @@ impl Deciding<'_> {
         self.decide(plan, taken);
     }
 
-    fn decide(&mut self, plan: &Plan, taken: Taken) {
+    fn decide(&mut self, plan: &Plan, mut taken: Taken) {
+        if taken.action == crate::AUTO_RESOLVE {
+            match self.doubt(plan, &taken.rule) {
+                Doubt::None => {}
+                Doubt::Open if !self.at_last => return,
+                Doubt::Open => {}
+                Doubt::Settled(rule) => {
+                    taken.instead = Some(std::mem::replace(&mut taken.action, plan.on_unknown.to_string()));
+                    (taken.rule, taken.confidence, taken.with) = (rule, None, None);
+                }
+            }
+        }
         // That a voice failed is for its council to judge; for every other decision it is a failure like any.
         if taken.council.is_none()
             && let Some(failed) = self.run.unheard_failure()
@@ -1079,6 +1104,51 @@ impl Deciding<'_> {
         self.take(plan, taken);
         if plan.early_exit && self.run.count.open > 0 {
             self.conclude(Conclusion::Decided);
+        }
+    }
+
+    /// Why something is not to be resolved by itself although a rule says so: what stands before that rule and leads to something
+    /// else is unknown, it is not known whether an agent was to be asked, or one is missing that it takes.
+    fn doubt(&self, plan: &Plan, rule: &Rule) -> Doubt {
+        let run = &*self.run;
+        let here = rule.checkpoint().and_then(|id| plan.checkpoints.iter().position(|checkpoint| *checkpoint.id == *id));
+        let before = plan.checkpoints[..here.unwrap_or(plan.checkpoints.len())].iter().enumerate();
+        for (ix, checkpoint) in before {
+            let resolves = matches!(&checkpoint.then, Then::Decide(action) if **action == *crate::AUTO_RESOLVE);
+            if resolves || matches!(checkpoint.then, Then::Grow(_)) || run.fired[ix] {
+                continue;
+            }
+            let ended = !checkpoint.after.is_empty() && run.is_reached(u32::try_from(ix).expect("MAX_CHECKPOINTS fits"));
+            // What is looked at after an agent that was not needed is not missing.
+            let needed = checkpoint.after.iter().all(|node| match run.latest[*node as usize] {
+                NONE => false,
+                task => !matches!(run.state(task), State::Ended(TaskStatus::Skipped, _)),
+            });
+            if ended && needed && matches!(run.truth(&checkpoint.condition, None), Truth::Unknown(_)) {
+                if run.may_still_learn(&checkpoint.condition) {
+                    return Doubt::Open;
+                }
+                let behind = here.map_or_else(|| OTHERWISE.into(), |here| plan.checkpoints[here].id.clone());
+                return Doubt::Settled(Rule::Unknown { checkpoint: checkpoint.id.clone(), behind });
+            }
+        }
+        for task in &run.tasks {
+            let node = &plan.nodes[task.node as usize];
+            let must = node.role == Role::Main && !node.optional && !matches!(task.origin, Origin::Item { .. });
+            if let State::Ended(TaskStatus::Skipped, cause) = &task.state
+                && must
+                && let Cause::Condition { unknown: true, .. } = &**cause
+            {
+                return Doubt::Settled(Rule::Doubt { why: format!("whether {} was to run is not known: {cause}", task.id) });
+            }
+        }
+        let there = |node: &u32| match run.latest[*node as usize] {
+            NONE => false,
+            task => matches!(run.state(task), State::Succeeded),
+        };
+        match plan.resolve_needs.iter().find(|need| !need.tasks.iter().any(there)) {
+            Some(Needed { name, .. }) => Doubt::Settled(Rule::Doubt { why: format!("{name} has found nothing") }),
+            None => Doubt::None,
         }
     }
 
@@ -1159,7 +1229,8 @@ impl Deciding<'_> {
     fn take_last(&mut self) {
         let plan = self.run.plan.clone();
         for (ix, checkpoint) in (0..).zip(&plan.checkpoints) {
-            let kept = (checkpoint.after.is_empty() || matches!(checkpoint.then, Then::Voices(_))) && !self.run.fired[ix as usize];
+            let kept = checkpoint.after.is_empty() || matches!(checkpoint.then, Then::Voices(_));
+            let kept = (kept || (plan.decide_last && self.run.is_reached(ix))) && !self.run.fired[ix as usize];
             if kept && self.run.truth(&checkpoint.condition, None).holds() {
                 let before = self.entries.len();
                 self.checkpoint_holds(&plan, ix);
@@ -1282,6 +1353,15 @@ impl Run {
     }
 }
 
+/// What speaks against resolving something by itself.
+enum Doubt {
+    None,
+    /// It may still come to be known.
+    Open,
+    /// That is how it stands.
+    Settled(Rule),
+}
+
 /// A decision on its way.
 struct Taken {
     action: String,
@@ -1302,7 +1382,7 @@ impl Taken {
 
 fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look], council: Option<&Council>, instead: Option<&str>) -> NotTaken {
     if instead == Some(&**action) {
-        return NotTaken { action: action.to_string(), why: "what goes with it is not known".to_owned() };
+        return NotTaken { action: action.to_string(), why: "something is not known that it takes".to_owned() };
     }
     let leads = |checkpoint: &&Checkpoint| match &checkpoint.then {
         Then::Decide(taken) => taken == action,

@@ -93,6 +93,13 @@ pub enum Rule {
         /// What is missing.
         why: String,
     },
+    /// It would have been resolved by itself, but something is missing that this takes.
+    Doubt {
+        /// What is missing.
+        why: String,
+    },
+    /// The run had no time left.
+    OutOfTime,
     /// Something failed that the run cannot do without.
     Failed {
         /// The task.
@@ -124,7 +131,7 @@ impl Rule {
             | Rule::NotFollowed { checkpoint, .. }
             | Rule::Voices { checkpoint, .. }
             | Rule::Incomplete { checkpoint, .. } => Some(checkpoint),
-            Rule::Unknown { .. } | Rule::Failed { .. } | Rule::Otherwise => None,
+            Rule::Unknown { .. } | Rule::Doubt { .. } | Rule::OutOfTime | Rule::Failed { .. } | Rule::Otherwise => None,
         }
     }
 
@@ -136,7 +143,7 @@ impl Rule {
             Rule::Unknown { checkpoint, behind } => (Some(&**checkpoint), Some(&**behind)),
             Rule::Voices { checkpoint, .. } | Rule::Incomplete { checkpoint, .. } => (Some(&**checkpoint), None),
             Rule::Failed { task } => (None, Some(task.id())),
-            Rule::Otherwise => (None, None),
+            Rule::Doubt { .. } | Rule::OutOfTime | Rule::Otherwise => (None, None),
         };
         (std::mem::discriminant(self), first, second)
     }
@@ -154,6 +161,8 @@ impl fmt::Display for Rule {
             Rule::Unknown { checkpoint, behind } => write!(f, "{checkpoint} is unknown, and stands before {behind}, which holds"),
             Rule::Voices { checkpoint, how } => write!(f, "{checkpoint}: {how}"),
             Rule::Incomplete { checkpoint, why } => write!(f, "{checkpoint} holds, but what goes with it is not known: {why}"),
+            Rule::Doubt { why } => write!(f, "{why}, and without that nothing is resolved by itself"),
+            Rule::OutOfTime => f.write_str("there was no time left"),
             Rule::Failed { task } => write!(f, "{} failed, without which nothing is decided", task.id()),
             Rule::Otherwise => f.write_str("nothing else decided"),
         }

@@ -35,6 +35,12 @@ pub struct Draft {
     /// Whether tasks go on after a decision instead of being skipped.
     #[serde(skip_serializing_if = "is_false")]
     pub no_early_exit: bool,
+    /// Whether checkpoints are looked at only when everything has ended.
+    #[serde(skip_serializing_if = "is_false")]
+    pub decide_last: bool,
+    /// What nothing is resolved by itself without: of each of these lists of tasks one has to have succeeded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resolve_needs: Vec<ResolveNeed>,
     /// How many tasks run at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
@@ -59,6 +65,16 @@ pub struct Draft {
     /// What the run returns: JSON with `{{ }}` in its strings. Without it, what its last tasks returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+}
+
+/// What nothing is resolved by itself without.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResolveNeed {
+    /// What people call it.
+    pub name: String,
+    /// The tasks of which one has to have succeeded; none: nothing is ever resolved by itself.
+    pub tasks: Vec<String>,
 }
 
 /// What a run may use: of what its agents say that they use, and set aside before they are called.

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::again::next_decision;
 use crate::bind::{Bound, Read};
+use crate::decision::Rule;
 use crate::event::{Entry, Event, Operand};
 use crate::facts::Facts;
 use crate::plan::{Plan, Then};
@@ -70,7 +71,8 @@ impl Run {
             flips.extend(needs.and_then(|needs| trying.with(&checkpoint.id, &checkpoint.condition, &needs)));
             // What a score means matters where the voices decided.
             let score = decision.council.as_ref().and_then(|council| council.score);
-            if let (Some(voices), Some(score), Some(true)) = (voices, score, decision.rule.checkpoint().map(|id| *id == *checkpoint.id)) {
+            let decided = matches!(&decision.rule, Rule::Voices { checkpoint: id, .. } if *id == checkpoint.id);
+            if let Some((voices, score)) = voices.zip(score).filter(|_| decided) {
                 trying.score(&checkpoint.id, voices, score, &mut flips);
             }
         }

@@ -53,6 +53,8 @@ pub struct Plan {
     pub(crate) reviews: Vec<(Arc<str>, u32)>,
     pub(crate) actions: BTreeSet<Arc<str>>,
     pub(crate) early_exit: bool,
+    pub(crate) decide_last: bool,
+    pub(crate) resolve_needs: Box<[Needed]>,
     pub(crate) max_parallel: u32,
     pub(crate) one_at_a_time: bool,
     pub(crate) continue_on_failure: bool,
@@ -63,6 +65,13 @@ pub struct Plan {
     pub(crate) budget: Option<Box<Budget>>,
     pub(crate) lane_count: u32,
     by_id: HashMap<Arc<str>, u32>,
+}
+
+/// What nothing is resolved by itself without: of these tasks one has to have succeeded.
+#[derive(Debug)]
+pub(crate) struct Needed {
+    pub(crate) name: Arc<str>,
+    pub(crate) tasks: Box<[u32]>,
 }
 
 #[derive(Debug)]
@@ -157,6 +166,15 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Whether what follows from it may be that something is resolved by itself.
+    pub(crate) fn may_resolve(&self) -> bool {
+        match &self.then {
+            Then::Decide(action) => **action == *AUTO_RESOLVE,
+            Then::Follow(_) | Then::Voices(_) => true,
+            Then::Grow(_) => false,
+        }
+    }
+
     /// What it reads besides its condition.
     pub(crate) fn reads_besides(&self) -> impl Iterator<Item = &Bound> {
         let voices = if let Then::Voices(voices) = &self.then { Some(voices) } else { None };
@@ -504,6 +522,11 @@ impl Compiler<'_> {
         if let Some(form) = &output {
             self.check_output(form);
         }
+        let need = |(position, need): (usize, &crate::draft::ResolveNeed)| {
+            let at = || format!("resolve_needs[{position}].tasks");
+            Needed { name: need.name.as_str().into(), tasks: need.tasks.iter().filter_map(|id| self.task(id, at)).collect() }
+        };
+        let resolve_needs = draft.resolve_needs.iter().enumerate().map(need).collect();
         let reviews = self.reviews(&mut nodes);
         let budget = self.budget(&nodes);
         let source: Arc<str> = serde_json::to_string(draft).expect("a draft is plain data").into();
@@ -540,6 +563,8 @@ impl Compiler<'_> {
             reviews,
             actions,
             early_exit: !draft.no_early_exit,
+            decide_last: draft.decide_last,
+            resolve_needs,
             max_parallel: draft.max_parallel.unwrap_or(u32::MAX),
             one_at_a_time: draft.one_at_a_time,
             continue_on_failure: draft.continue_on_failure,
@@ -1330,9 +1355,16 @@ fn watch(checkpoints: &[Checkpoint], nodes: &mut [Node]) {
         watched[checkpoint.table].extend(checkpoint.after.iter().copied().chain(checkpoint.condition.tasks()));
         watched[checkpoint.table].extend(checkpoint.reads_besides().flat_map(Bound::tasks));
     }
+    // What may resolve by itself waits for what may still come to be known of those before it.
+    let mut before: BTreeSet<u32> = BTreeSet::new();
     for (ix, checkpoint) in (0..).zip(checkpoints) {
-        for node in &watched[checkpoint.table] {
-            nodes[*node as usize].watched_by.push(ix);
+        let mut all = watched[checkpoint.table].clone();
+        if checkpoint.may_resolve() {
+            all.extend(&before);
+        }
+        before.extend(checkpoint.condition.tasks());
+        for node in all {
+            nodes[node as usize].watched_by.push(ix);
         }
     }
 }

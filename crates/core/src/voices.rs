@@ -14,7 +14,7 @@ use crate::event::{Operand, TaskRef};
 use crate::plan::Plan;
 use crate::run::{NONE, Run, State, TaskStatus};
 
-/// Digits behind the point of a score: a mean is rarely a short number.
+/// Digits behind the point of a mean that is told; what it means is read from all of it.
 const SCORE_DIGITS: u32 = 6;
 /// Most voices of one decision.
 pub const MAX_VOICES: usize = 1_000;
@@ -143,15 +143,23 @@ impl Council {
             let outcome = if row.outcome == crate::Outcome::Unknown { "is unknown" } else { "does not hold" };
             return row.when.as_ref().map(|when| format!("`{when}` {outcome}{}", seen(&row.operands)));
         }
-        let votes = self.voices.iter().filter(|voice| voice.said.as_deref() == Some(action)).count();
-        (self.by != Method::Weighted && votes > 0).then(|| format!("{votes} of {} voices said so", self.voices.len()))
+        let said = || self.voices.iter().filter(|voice| voice.said.as_deref() == Some(action));
+        let (votes, all) = (said().count(), self.voices.len());
+        let weighs = |weight: Decimal| weight.normalize();
+        let alike = self.voices.iter().all(|voice| voice.weight == Decimal::ONE);
+        let weight = format!(", with a weight of {}", weighs(said().map(|voice| voice.weight).sum()));
+        let weight = if alike { "" } else { &weight };
+        (self.by != Method::Weighted && votes > 0).then(|| format!("{votes} of {all} voices said so{weight}"))
     }
 }
 
 impl fmt::Display for Council {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.outcome, self.score) {
-            (Agreement::Agreed, Some(score)) => write!(f, "the weighted mean is {score}"),
+            (Agreement::Agreed, Some(score)) => {
+                let cut = score.trunc_with_scale(SCORE_DIGITS);
+                write!(f, "the weighted mean is {}{}", cut.normalize(), if cut == score { "" } else { "…" })
+            }
             (Agreement::Agreed, None) => f.write_str(match self.by {
                 Method::Weighted | Method::Majority => "more than half of the voices say so",
                 Method::Unanimity => "all voices say so",
@@ -354,7 +362,7 @@ impl Run {
             let why = "the mean is too large to be exact".to_owned();
             return Some(Settled::new(&voices.undecided, Agreement::Undecided(why)));
         };
-        let score = score.round_dp(SCORE_DIGITS).normalize();
+        let score = score.normalize();
         let mut looked = Vec::new();
         let settled = self.meaning(voices, score, &mut looked);
         let open = matches!(settled.outcome, Agreement::Unknown(_))

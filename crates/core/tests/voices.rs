@@ -312,7 +312,7 @@ fn a_majority_decides_as_soon_as_nothing_can_change_it() {
     not ESCALATE: the voices came to something else
     not HIL_REVIEW: the voices came to something else
     not REJECTED: the voices came to something else
-    not buy: 2 of 3 voices said so
+    not buy: 2 of 3 voices said so, with a weight of 2
     ");
 }
 
@@ -502,13 +502,12 @@ fn a_decision_says_why_and_what_goes_with_it() {
     "action": "HIL_REVIEW",
     "rule": {
         "checkpoint": "caution",
-    "reason": "`wanted` is missing",
+    "reason": "(its reason cannot be told: `wanted` is missing)",
         "checkpoint": "caution",
         "action": "AUTO_RESOLVE",
         "action": "ESCALATE",
         "action": "REJECTED",
         "action": "trade_with_caution",
-        "why": "what goes with it is not known"
     "#);
 }
 

@@ -33,7 +33,13 @@ impl Checked {
         let chosen = changed.values;
         found.then(|| {
             let to = |slot: usize| chosen.iter().find(|(known, _)| *known == slot).map(|(_, value)| value.clone());
-            needs.into_iter().filter_map(|need| Some(Need { to: to(need.slot)?, ..need })).collect()
+            let mut told: Vec<Need> = Vec::with_capacity(needs.len());
+            for need in needs {
+                if told.iter().all(|known| known.slot != need.slot || known.needs != need.needs) {
+                    told.extend(to(need.slot).map(|to| Need { to, ..need }));
+                }
+            }
+            told
         })
     }
 
@@ -178,8 +184,10 @@ impl<S: Scope + ?Sized> Flip<'_, S> {
         let told: Vec<String> = items.iter().map(ToString::to_string).collect();
         let known: Vec<&Value<'_>> = items.iter().filter(|item| !matches!(item, Value::Unknown(_))).collect();
         if holds {
-            let one = (*known.first()?).clone().into_owned();
-            return self.need(needle, format!("one of {}", told.join(", ")), one);
+            // Any of them; which one does is found out where all that is needed of a value is put together.
+            let told = format!("one of {}", told.join(", "));
+            let ways = known.iter().filter_map(|one| self.need(needle, told.clone(), (*one).clone().into_owned()));
+            return ways.reduce(|nearer, other| Way { distance: nearer.distance.min(other.distance), ..nearer.and(other) });
         }
         self.need(needle, format!("none of {}", told.join(", ")), self.other(needle, &known)?)
     }

@@ -164,7 +164,8 @@ impl Classifier {
     /// What a profile looks like.
     #[must_use]
     pub fn profile(&self) -> Type {
-        if self.is_empty() { Type::Any } else { Type::Object(self.fields.clone()) }
+        // Of which nothing is found out, nothing is there: a bare name is one of what comes in.
+        Type::Object(self.fields.clone())
     }
 
     /// Finds out about a piece of work. What cannot be found out is unknown, and not in the profile.

@@ -57,7 +57,8 @@ impl fmt::Display for Mode {
 pub(crate) fn sequential(policy: &Plan, order: &[TaskDraft]) -> Result<Plan, Vec<Problem>> {
     let mut draft = policy.draft();
     draft.name = sequential_name(&draft.name);
-    (draft.one_at_a_time, draft.no_early_exit, draft.max_parallel) = (true, true, None);
+    // All of them, and then it is decided.
+    (draft.one_at_a_time, draft.decide_last, draft.max_parallel) = (true, true, None);
     // What would be added is there from the start.
     draft.checkpoints.retain(|checkpoint| !matches!(checkpoint.then, ThenDraft::Grow(_)));
     let (mut members, others): (Vec<TaskDraft>, Vec<TaskDraft>) = draft.tasks.drain(..).partition(is_member);

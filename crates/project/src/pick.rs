@@ -292,6 +292,7 @@ impl Reading<'_> {
             .collect();
         let one = |name: &str| trees.iter().find_map(|(file, tree)| Some((*file, POLICIES.get(tree, name)?)));
         self.around.deciding = one("deciding_agent").and_then(|(_, node)| node.text());
+        self.around.needed = one("auto_resolve_needs").map(|(_, node)| texts(node)).unwrap_or_default();
         let classifier = self.around.classifier;
         let profile = match classifier.profile() {
             Type::Object(fields) => fields,
@@ -316,8 +317,21 @@ impl Reading<'_> {
             policies.list.extend(made.map(|made| (id.clone(), made)));
             match keys {
                 Some((first, None)) if first == OTHERS => policies.default = Some(id.clone()),
-                Some(keys) => drop(policies.keyed.insert(keys.clone(), id.clone())),
+                Some(keys) => {
+                    if let Some(other) = policies.keyed.insert(keys.clone(), id.clone()) {
+                        let problem = Diagnostic::error("D007", format!("`{id}` and `{other}` are for the same work")).at(*span);
+                        tell(*file, problem.help("keep one of them: `LOW` and `LOW_RISK` are two names of one tier"));
+                    }
+                }
                 None => {}
+            }
+        }
+        if let Some((file, node)) = one("keyed_by") {
+            let given = texts(node);
+            let twice = given.len() == 2 && given[0] == given[1];
+            if given.is_empty() || given.len() > 2 || twice {
+                let problem = Diagnostic::error("D008", "policies are looked up by one field, or by two different ones").at(node.span);
+                tell(file, problem.help("write `keyed_by: [break_type, risk_tier]`; what else matters can be a rule"));
             }
         }
         let names: Vec<String> = match one("keyed_by") {
@@ -358,8 +372,10 @@ impl Reading<'_> {
     ) {
         let agents = self.around.agents;
         let named = |(file, node): (usize, &'a Node), tell: &mut dyn FnMut(usize, Diagnostic)| {
-            let items = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
-            items.iter().filter_map(|item| agents::missing(item, agents, self.around.functions)).for_each(|problem| tell(file, problem));
+            policy::one_or_many(node)
+                .iter()
+                .filter_map(|item| agents::missing(item, agents, self.around.functions))
+                .for_each(|problem| tell(file, problem));
             texts(node)
         };
         let mut usual: Vec<&AgentSpec> = agents.values().filter(|agent| agent.enabled).collect();
@@ -542,7 +558,7 @@ impl Reading<'_> {
             let place = profile.map(|profile| profile.span);
             problems.into_iter().for_each(|problem| tell(*file, Diagnostic { span: place, ..problem }));
             if parts.is_empty() || when.is_some() {
-                found.push((parts.len(), Rule { name: id.clone(), when, policy: id.clone(), at: None }));
+                found.push((parts.len(), Rule { name: id.clone(), when, policy: id.clone(), at: place.map(|span| (*file, span)) }));
             }
         }
         found.sort_by_key(|(parts, _)| std::cmp::Reverse(*parts));

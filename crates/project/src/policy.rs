@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, TaskDraft, ThenDraft};
+use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, ResolveNeed, TaskDraft, ThenDraft};
 use quorate_core::{Draft, Millis, Plan, Problem, Role};
 use quorate_expr::{Span, closest};
 
@@ -62,6 +62,8 @@ pub(crate) struct Around<'a> {
     pub(crate) classifier: &'a Classifier,
     /// The agent that decides, where the file says so.
     pub(crate) deciding: Option<&'a str>,
+    /// The agents without which nothing is resolved by itself, where the file says so.
+    pub(crate) needed: Vec<String>,
     pub(crate) timeout: Option<Millis>,
 }
 
@@ -258,7 +260,7 @@ impl<'a> Lowering<'a, '_> {
         let mut met = BTreeSet::new();
         for group in groups {
             let mut members = Vec::new();
-            for item in if group.text().is_some() { std::slice::from_ref(group) } else { group.items() } {
+            for item in one_or_many(group) {
                 let name = item.text().unwrap_or_default();
                 let Some(position) = self.position(name) else {
                     let known = self.members.iter().map(|member| member.agent.as_str());
@@ -409,8 +411,7 @@ impl<'a> Lowering<'a, '_> {
     /// One checkpoint, or several. `usual`: after which tasks one is looked at that does not say.
     fn checkpoints(&mut self, node: Option<&'a Node>, usual: Option<&[String]>) {
         let Some(node) = node else { return };
-        let several = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
-        for node in several {
+        for node in one_or_many(node) {
             self.checkpoint(node, usual);
         }
     }
@@ -516,6 +517,7 @@ impl<'a> Lowering<'a, '_> {
             on_unknown: text("on_unknown"),
             // What must run and failed leaves evidence that nothing is resolved on: people decide.
             on_failure: Some(text("on_failure").unwrap_or_else(|| quorate_core::HIL_REVIEW.to_owned())),
+            resolve_needs: self.around.needed.iter().map(|agent| self.need(agent)).collect(),
             no_early_exit: self.get("early_exit_enabled").and_then(truth) == Some(false),
             max_parallel: self.get("max_parallel").and_then(number).and_then(|text| text.parse().ok()),
             timeout: self.get("timeout").and_then(duration).or(self.around.timeout),
@@ -523,6 +525,12 @@ impl<'a> Lowering<'a, '_> {
             profile: self.around.classifier.profile(),
             ..Draft::default()
         }
+    }
+
+    /// The tasks of an agent without which nothing is resolved by itself.
+    fn need(&self, agent: &str) -> ResolveNeed {
+        let its = self.members.iter().filter(|member| member.agent == agent && member.role != Role::Finally);
+        ResolveNeed { name: agent.to_owned(), tasks: its.map(|member| member.id.clone()).collect() }
     }
 
     fn task(&self, member: &Member<'_>) -> TaskDraft {
@@ -552,6 +560,13 @@ impl<'a> Lowering<'a, '_> {
     /// A problem of the plan, at the place in the file that it is about.
     fn place(&self, problem: &Problem, file: &Source) -> Diagnostic {
         let found = Diagnostic::of(problem);
+        let found = match problem.code {
+            // The names of other policies' agents are known, too.
+            "P010" if found.help.is_none() && self.around.agents.keys().any(|agent| problem.message.contains(&format!("`{agent}`"))) => {
+                found.help("it is an agent of the project, and none of this policy: name it under `mandatory_agents` as well")
+            }
+            _ => found,
+        };
         let mut steps = problem.at.split(['.', '[', ']']).filter(|step| !step.is_empty());
         let (kind, which) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
         let number = which.parse::<usize>().ok();
@@ -615,8 +630,22 @@ impl Policy {
     }
 }
 
+/// What a list holds, or what stands in the place of one.
+pub(crate) fn one_or_many(node: &Node) -> &[Node] {
+    match node.kind {
+        Kind::List(_) => node.items(),
+        Kind::Scalar(_) | Kind::Map(_) => std::slice::from_ref(node),
+    }
+}
+
 /// A name that a task may have.
 fn plain(agent: &str) -> String {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-    agent.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect()
+    let letter = |letter: char| match letter {
+        '_' | '-' => letter.to_string(),
+        _ if letter.is_ascii_alphanumeric() => letter.to_string(),
+        _ if letter.is_ascii() => "_".to_owned(),
+        // Agents of other alphabets are not all called `_`.
+        _ => format!("u{:x}", u32::from(letter)),
+    };
+    agent.chars().map(letter).collect()
 }

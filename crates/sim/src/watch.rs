@@ -169,6 +169,9 @@ impl<'d> Watch<'d> {
                 if let Some(council) = &decision.council {
                     self.heard(council, decision)?;
                 }
+                if decision.rule == Rule::OutOfTime {
+                    rule(self.draft.on_failure.as_ref() == Some(&decision.action), "who runs out of time decides as on a failure")?;
+                }
                 if let Rule::Failed { task } = &decision.rule {
                     let end = self.seen(task.id()).end;
                     let failed = matches!(end, Some(TaskStatus::Failed | TaskStatus::TimedOut));
@@ -203,8 +206,16 @@ impl<'d> Watch<'d> {
     fn rests_on_evidence(&self, decision: &Decision) -> Result<(), String> {
         let resolves = decision.action == "AUTO_RESOLVE";
         let few = decision.council.as_ref().is_some_and(|council| !matches!(council.outcome, Agreement::Agreed));
-        let open =
-            few || matches!(decision.rule, Rule::Unknown { .. } | Rule::Failed { .. } | Rule::Incomplete { .. } | Rule::NotFollowed { .. });
+        let open = few
+            || matches!(
+                decision.rule,
+                Rule::Unknown { .. }
+                    | Rule::Doubt { .. }
+                    | Rule::OutOfTime
+                    | Rule::Failed { .. }
+                    | Rule::Incomplete { .. }
+                    | Rule::NotFollowed { .. }
+            );
         rule(!resolves || !open, "what is unknown or failed is never resolved by itself")?;
         if let Rule::Checkpoint(id) = &decision.rule {
             let holds = decision.looks.iter().any(|look| look.checkpoint == *id && look.outcome == Outcome::Holds);
@@ -230,7 +241,10 @@ impl<'d> Watch<'d> {
                 matches!(end, Some(TaskStatus::Failed | TaskStatus::TimedOut))
             });
         let must = self.draft.on_failure.is_some() && !self.draft.continue_on_failure;
-        rule(!must || !failed || matches!(decision.rule, Rule::Failed { .. }), "where something failed that must not, that decides")
+        rule(
+            !must || !failed || matches!(decision.rule, Rule::Failed { .. } | Rule::OutOfTime),
+            "where something failed that must not, that decides",
+        )
     }
 
     /// What voices come to rests on those that were heard, and on no veto that may still be there.

@@ -192,7 +192,7 @@ impl Linting<'_, '_> {
         let before: Vec<usize> = (0..view)
             .filter(|other| self.views[*other].table == here.table && !matches!(self.views[*other].then, ThenView::Adds(_)))
             .collect();
-        if !before.is_empty() {
+        if !before.is_empty() && written {
             let mut wanted: Vec<(usize, Outcomes)> = before.iter().map(|other| (*other, Outcomes::FALSE)).collect();
             wanted.push((view, Outcomes::TRUE));
             if search(&wanted) == Answer::Never {
@@ -222,7 +222,10 @@ impl Linting<'_, '_> {
         let skipped: Vec<&str> = must.map(|task| task.id.as_str()).filter(|task| !before.contains(*task)).collect();
         if !skipped.is_empty() && !draft.no_early_exit {
             let message = format!("{} must run, and {} can decide before it does", skipped.join(" and "), here.id);
-            let help = "let the checkpoint look `after` it as well, or let the agent be optional";
+            let help = match here.then {
+                ThenView::Weighs { .. } => "let it be one of the voices, or let the agent be optional",
+                _ => "let the checkpoint look `after` it as well, or let the agent be optional",
+            };
             self.tell("L007", message, self.place(view), help);
         }
     }
@@ -231,6 +234,12 @@ impl Linting<'_, '_> {
     fn gap(&mut self, table: usize) {
         let views: Vec<usize> = (0..self.views.len()).filter(|view| self.views[*view].table == table).collect();
         if views.len() < 2 || self.policy.at.otherwise || self.views[views[0]].after.is_empty() {
+            return;
+        }
+        // Where agents and checkpoints follow that are there in any case, nothing is left open here.
+        let before = all_before(&self.policy.plan, &self.views[views[0]].after);
+        let follows = |task: &&str| self.policy.plan.begins_with(task) && !before.contains(*task);
+        if self.policy.at.staged || self.views.iter().any(|view| view.table != table && view.after.iter().any(follows)) {
             return;
         }
         let open = self.search(&views.iter().map(|view| (*view, Outcomes::FALSE)).collect::<Vec<_>>());

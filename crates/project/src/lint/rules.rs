@@ -8,12 +8,15 @@ use crate::project::Project;
 use crate::report::Diagnostic;
 
 /// Most pairs of rules that are held against each other.
-const MAX_PAIRS: usize = 10_000;
+const MAX_PAIRS: usize = 5_000;
+/// Most rules that are held against all before them at once.
+const MAX_RULES: usize = 200;
 
 impl Project {
     /// Rules for which no work is left, and pairs of which neither is the more particular one.
     pub(super) fn rules(&self, max_tries: usize, found: &mut Vec<Diagnostic>) {
         let rules = &self.policies.rules;
+        self.unpicked(max_tries, found);
         let mut pairs = 0;
         for (position, rule) in rules.iter().enumerate() {
             let before = &rules[..position];
@@ -30,6 +33,10 @@ impl Project {
             let earlier = || before.iter().filter_map(|earlier| Some((earlier.when.as_ref()?, earlier)));
             let asked: Vec<(&Formula, Outcomes)> =
                 earlier().map(|(when, _)| (when, Outcomes::FALSE)).chain([(when, Outcomes::TRUE)]).collect();
+            if position >= MAX_RULES {
+                let message = format!("whether anything is left for the rules behind the first {MAX_RULES} was not looked for");
+                return tell("L000", message, "rules that differ in what they are looked up by can be keys instead");
+            }
             match work_like(&asked, max_tries).1 {
                 Answer::Never if matches!(work_like(&[(when, Outcomes::TRUE)], max_tries).1, Answer::Never) => {
                     tell(
@@ -66,6 +73,28 @@ impl Project {
                     tell("L005", message, &format!("{} stands first, and gets it; say so in the condition of the other one", first.name));
                 }
             }
+        }
+    }
+}
+
+impl Project {
+    /// Work that no rule picks a policy for, where there are rules only.
+    fn unpicked(&self, max_tries: usize, found: &mut Vec<Diagnostic>) {
+        let policies = &self.policies;
+        let rules = &policies.rules;
+        let Some((file, span)) = rules.iter().rev().find_map(|rule| rule.at) else { return };
+        if !policies.keyed.is_empty()
+            || policies.default.is_some()
+            || rules.iter().any(|rule| rule.when.is_none())
+            || rules.len() > MAX_RULES
+        {
+            return;
+        }
+        let asked: Vec<(&Formula, Outcomes)> = rules.iter().filter_map(|rule| Some((rule.when.as_ref()?, Outcomes::FALSE))).collect();
+        if let (names, Answer::Found(witness)) = work_like(&asked, max_tries) {
+            let message = format!("there is no policy for work where {}", told(&names, &witness));
+            let help = "people decide on it; write a rule without a condition behind the others, or a `default`";
+            found.push(Diagnostic::warning("L009", message).at(span).help(help).in_file(file));
         }
     }
 }

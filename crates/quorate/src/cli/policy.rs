@@ -72,6 +72,10 @@ enum Verb {
 const USUAL_RUNS: usize = 1_000;
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
+    // What is on record can be explained whatever has become of the project.
+    if let Verb::Explain { run } = &arguments.verb {
+        return explain(context, run);
+    }
     let host = context.host(&context.folder()?)?;
     let intake = host.intake().ok_or_else(no_policies)?;
     let policies = &host.project().policies.list;
