@@ -1001,8 +1001,14 @@ impl Deciding<'_> {
             if self.run.decision.is_some() || self.run.conclusion.is_some() {
                 return;
             }
-            if self.run.holds(&plan, *ix) {
-                self.checkpoint_holds(&plan, *ix);
+            if !self.run.holds(&plan, *ix) {
+                continue;
+            }
+            let before = self.entries.len();
+            self.checkpoint_holds(&plan, *ix);
+            if self.entries.len() > before {
+                // What follows from that comes first, as it does where a run is loaded here.
+                return self.run.agenda.checks.extend(checks);
             }
         }
     }

@@ -88,6 +88,25 @@ fn a_race_that_is_won_without_rivals_is_over_also_after_a_restart() {
 }
 
 #[test]
+fn what_grows_is_seen_to_before_the_next_checkpoint_is_looked_at() {
+    let mut draft = plan("a; e < a g; g");
+    task(&mut draft, "g").role = Role::Catalogue;
+    task(&mut draft, "e").join = joined(Needs::Any, true);
+    let grow = checkpoint(&["a"], "always", ThenDraft::Grow(vec!["g".into()]));
+    draft.checkpoints = vec![grow, checkpoint(&["a"], "always", decide("HOLD"))];
+    assert_snapshot!(play(&draft, "ok a"), @r#"
+    0 run of story starts
+    0 a starts #1
+    0 a succeeds #1
+    0 Checkpoint { id: "checkpoint-1", operands: [] } adds ["g"]
+    0 e race_won
+    0 decided: HOLD Checkpoint("checkpoint-2")
+    0 concluded: Decided
+    0 run ends succeeded []
+    "#);
+}
+
+#[test]
 fn a_checkpoint_that_was_looked_at_is_not_looked_at_again_after_a_restart() {
     let mut draft = plan("k; x; e < x; z");
     task(&mut draft, "e").repeat = again("x", "always", 2);

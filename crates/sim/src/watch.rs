@@ -254,8 +254,15 @@ impl<'d> Watch<'d> {
             rule(heard.said.is_none() || end(heard) == Some(TaskStatus::Succeeded), "only a voice that succeeded is heard")?;
             rule(heard.said.is_none() || heard.missing.is_none(), "a voice is heard or missing")?;
         }
-        let voices = self.draft.checkpoints.iter().find_map(|checkpoint| match (&checkpoint.then, &decision.rule) {
-            (ThenDraft::Voices(voices), Rule::Voices { checkpoint: id, .. }) if checkpoint.id == **id => Some(voices),
+        // What they came to is left to people where something speaks against resolving it.
+        let (named, came_to) = match &decision.rule {
+            Rule::Voices { checkpoint, .. } => (Some(checkpoint), &*decision.action),
+            Rule::Unknown { behind, .. } => (Some(behind), "AUTO_RESOLVE"),
+            Rule::Doubt { .. } => (None, "AUTO_RESOLVE"),
+            _ => return Err("broken: what voices come to is decided, or doubted".to_owned()),
+        };
+        let voices = self.draft.checkpoints.iter().find_map(|checkpoint| match &checkpoint.then {
+            ThenDraft::Voices(voices) if named.is_none_or(|named| checkpoint.id == **named) => Some(voices),
             _ => None,
         });
         let voices = voices.ok_or("broken: a decision of voices names their checkpoint")?;
@@ -276,7 +283,7 @@ impl<'d> Watch<'d> {
                 if !agreed || council.by == Method::Weighted {
                     return Ok(());
                 }
-                let agree = said.clone().filter(|heard| heard.said.as_ref() == Some(&decision.action));
+                let agree = said.clone().filter(|heard| heard.said.as_deref() == Some(came_to));
                 rule(agree.clone().count() > 0, "somebody said what is decided")?;
                 rule(council.by != Method::Unanimity || agree.clone().count() == said.clone().count(), "who is unanimous agrees")?;
                 // Those who may still be heard could all be against it.
