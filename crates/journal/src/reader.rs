@@ -530,7 +530,7 @@ pub(crate) fn index(connection: &Connection, run: RunId, entry: &Entry) -> rusql
         }
         Event::RunEnded { status, .. } => {
             let row = params![bytes_of(run), status.to_string(), entry.at.micros()];
-            connection.prepare_cached("UPDATE runs SET status = ?2, ended = ?3 WHERE run = ?1")?.execute(row).map(drop)
+            connection.prepare_cached("UPDATE runs SET status = ?2, ended = ?3 WHERE run = ?1 AND ended IS NULL")?.execute(row).map(drop)
         }
         _ => Ok(()),
     }

@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Bytes of log after which it is copied into the main file.
 const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
+/// How often the helper goes on copying what was written while it copied, and how few pages are not worth it.
+const MAX_COPIES: u32 = 3;
+const FEW_PAGES: i64 = 128;
 /// How long the writer stays awake after a commit.
 const STAY_AWAKE: Duration = Duration::from_micros(50);
 /// Pages that a commit writes besides those that its entries fill: the ends of the tables and of their indexes.
@@ -49,9 +52,8 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX appends_by_run ON appends (run, seq);
     CREATE TABLE commits (number INTEGER PRIMARY KEY, heads BLOB NOT NULL, seal BLOB NOT NULL);
     CREATE TABLE kept (digest BLOB PRIMARY KEY, body TEXT NOT NULL);
-    CREATE TABLE runs (run BLOB PRIMARY KEY, name TEXT NOT NULL, plan BLOB NOT NULL, by TEXT NOT NULL, parent BLOB,
-        started INTEGER NOT NULL, status TEXT, ended INTEGER);
-    CREATE INDEX runs_by_start ON runs (started, run);
+    CREATE TABLE runs (run BLOB NOT NULL, name TEXT NOT NULL, plan BLOB NOT NULL, by TEXT NOT NULL, parent BLOB,
+        started INTEGER NOT NULL, status TEXT, ended INTEGER, PRIMARY KEY (started, run)) WITHOUT ROWID;
     CREATE INDEX runs_open ON runs (run) WHERE ended IS NULL;
 ";
 
@@ -556,16 +558,25 @@ fn refuse(batch: &mut Vec<Order>, wrong: &Arc<rusqlite::Error>) {
 
 fn checkpoint_when_nudged(connection: &Connection, nudges: &Receiver<()>, copied: &AtomicBool, counters: &SharedCounters) {
     for () in nudges {
-        checkpoint(connection, counters);
+        // What is written while it copies is copied as well, so that next to nothing is left to the writer, for whom all wait.
+        let mut before = 0;
+        for _ in 0..MAX_COPIES {
+            let Some(pages) = checkpoint(connection, counters) else { break };
+            if pages - before < FEW_PAGES {
+                break;
+            }
+            before = pages;
+        }
         copied.store(true, Ordering::Release);
     }
     // The last one out leaves a file that is whole without its log.
     checkpoint(connection, counters);
 }
 
-fn checkpoint(connection: &Connection, counters: &SharedCounters) {
+/// Copies the log into the main file, and says how many of its pages are copied by now.
+fn checkpoint(connection: &Connection, counters: &SharedCounters) -> Option<i64> {
     // A reader may hold parts of the log; what cannot be copied now is copied the next time.
-    if connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).is_ok() {
-        counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-    }
+    let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)).ok()?;
+    counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+    Some(copied)
 }
