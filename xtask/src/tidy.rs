@@ -39,7 +39,17 @@ const MAY_DEPEND: [(&str, &[&str]); 9] = [
     ("runtime", &["quorate-core", "quorate-journal", "quorate-agents", "futures-channel", "futures-util", "thiserror", "tokio", "tracing"]),
     (
         "sim",
-        &["futures-util", "quorate-core", "quorate-expr", "quorate-journal", "quorate-agents", "quorate-runtime", "serde_json", "tokio"],
+        &[
+            "futures-util",
+            "quorate-core",
+            "quorate-expr",
+            "quorate-journal",
+            "quorate-agents",
+            "quorate-project",
+            "quorate-runtime",
+            "serde_json",
+            "tokio",
+        ],
     ),
     (
         "quorate",
@@ -101,9 +111,10 @@ const IMPURE: [&str; 15] = [
 ];
 
 /// What stands in the root of the repository.
-const ROOT: [&str; 18] = [
+const ROOT: [&str; 19] = [
     ".cargo",
     ".ci",
+    ".config",
     ".gitignore",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -169,6 +180,10 @@ fn check_dependencies(name: &str, allowed: &[&str], wrong: &mut Vec<String>) -> 
 fn check_purity(folder: &Path, wrong: &mut Vec<String>) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder).with_context(|| format!("could not list {}", folder.display()))? {
         let path = entry?.path();
+        if path.is_dir() {
+            check_purity(&path, wrong)?;
+            continue;
+        }
         let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
