@@ -196,8 +196,8 @@ fn moment_length(text: &str) -> usize {
 /// The length of `12ms`, `1.2s` or `3m 04s` at the beginning of a text.
 fn lasting(text: &str) -> Option<usize> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let unit: String = text[digits..].chars().take_while(char::is_ascii_alphabetic).collect();
-    matches!(unit.as_str(), "ms" | "s").then_some(digits + unit.len())
+    let unit: String = text[digits..].chars().take_while(|c| c.is_alphabetic()).collect();
+    matches!(unit.as_str(), "µs" | "ms" | "s").then_some(digits + unit.len())
 }
 
 /// Starts a command, and leaves it alone.
