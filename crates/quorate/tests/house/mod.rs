@@ -139,7 +139,7 @@ pub(crate) fn masked(text: &str) -> String {
         let before = masked.chars().last();
         let begins = before.is_none_or(|before| !before.is_alphanumeric() && before != '.');
         let word: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
-        let hex = word.chars().all(|c| c.is_ascii_hexdigit()) && word.chars().any(|c| c.is_ascii_digit());
+        let hex = word.chars().all(|c| c.is_ascii_hexdigit());
         let taken = match () {
             () if begins && hex && [8, 32, 64].contains(&word.len()) && word != "16777216" => Some((word.len(), "<id>")),
             () if begins && is_moment(rest) => Some((moment_length(rest), "<time>")),
