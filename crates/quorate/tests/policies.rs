@@ -51,6 +51,30 @@ fn a_small_cash_break_takes_three_agents() {
 }
 
 #[test]
+fn work_is_answered_with_its_decision() {
+    let house = House::empty();
+    assert!(house.type_in("init . --template policies -q").ends_with("exit 0"));
+    let small = r#"{"break_type": "CASH_RECONCILIATION", "amount_a": 10000, "amount_b": 8800}"#;
+    assert_snapshot!(house.type_in(&format!("run . -q -i '{small}'")), @r#"
+    {
+      "action": "AUTO_RESOLVE",
+      "confidence": "0.95",
+      "because": "checkpoint_1 holds",
+      "reason": "1200 is within tolerance"
+    }
+    exit 0
+    "#);
+    let huge = small.replace("8800", "8");
+    assert_snapshot!(house.type_in(&format!("run . -q -i '{}'", huge.replace("10000", "3000000"))), @r#"
+    {
+      "action": "ESCALATE",
+      "because": "nothing else decided"
+    }
+    exit 5
+    "#);
+}
+
+#[test]
 fn a_large_derivative_takes_all_seven_three_of_them_side_by_side() {
     let house = document();
     let work = r#"{"break_type": "TRADE_OMS_MISMATCH", "amount_diff": 250000, "asset_class": "DERIVATIVE"}"#;

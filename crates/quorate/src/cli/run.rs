@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::expr::Type;
+use quorate::expr::{Decimal, Type};
 use quorate::host::Host;
 use quorate::intake::Intake;
 use quorate::project::{Comparison, Mode, PROJECT_FILE, Summary, Workflow, standing};
-use quorate::{Durability, Entry, Order, Payload, Run, RunStatus, TaskStatus};
+use quorate::{Decision, Durability, Entry, Order, Payload, Run, RunStatus, TaskStatus};
+use serde::Serialize;
 
 use super::compare;
 use super::context::{Context, Owned, input};
@@ -304,11 +305,15 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
         screen.out(&serde_json::to_string(&summary).unwrap_or_default());
         return;
     }
-    if let Some(comparison) = comparison.filter(|_| !jsonl) {
-        compare::show(screen, comparison);
-    }
-    if !jsonl && let Some(output) = &summary.output {
-        screen.out(&pretty(output.get()));
+    match (run.decision(), &summary.output) {
+        _ if jsonl => {}
+        _ if let Some(comparison) = comparison => compare::show(screen, comparison),
+        // Work that came in for a decision is answered with it.
+        (Some(decision), _) if run.begun().is_some_and(|start| start.route.is_some()) => {
+            screen.out(&serde_json::to_string_pretty(&Decided::of(decision)).unwrap_or_default());
+        }
+        (_, Some(output)) => screen.out(&pretty(output.get())),
+        (_, None) => {}
     }
     let took = lasting(summary.duration_ms);
     let stands = match context.reader() {
@@ -341,6 +346,31 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
             if kept {
                 screen.err(&format!("hint: `quorate runs explain {id}` tells the whole story"));
             }
+        }
+    }
+}
+
+/// What was decided, for whoever goes on with it.
+#[derive(Serialize)]
+struct Decided<'a> {
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<Decimal>,
+    because: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    with: Option<&'a Payload>,
+}
+
+impl Decided<'_> {
+    fn of(decision: &Decision) -> Decided<'_> {
+        Decided {
+            action: &decision.action,
+            confidence: decision.confidence,
+            because: decision.rule.to_string(),
+            reason: decision.reason.as_deref(),
+            with: decision.with.as_ref(),
         }
     }
 }
