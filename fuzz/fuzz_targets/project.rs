@@ -1,7 +1,7 @@
 //! Any text is a project, or is refused at places that are in it; what is sound makes plans that read themselves.
 //!
-//! What begins with `agents:` is taken for a file of agents, with `routes:` for the rest of quorate.yaml, with `---` for
-//! a skill, with `policies:`, `classify:` or `profile:` for policies, and all else for workflows.
+//! The first line that begins with one of these says what it is taken for: `agents:` for a file of agents, `routes:` for the
+//! rest of quorate.yaml, `---` for a skill, `policies:`, `classify:` or `profile:` for policies; all else is workflows.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,8 @@ const SKILL: &str = "---\nname: s\ndescription: Knows how to read.\n---\nRead it
 const WORKFLOW: &str = "workflows:\n  w: { tasks: [{ id: t, capabilities: [read], required_skills: [s] }] }\n";
 
 fuzz_target!(|text: &str| {
-    let kind = ["agents:", "routes:", "---", "policies:", "classify:", "profile:"].into_iter().find(|kind| text.starts_with(kind));
+    const KINDS: [&str; 6] = ["agents:", "routes:", "---", "policies:", "classify:", "profile:"];
+    let kind = text.lines().find_map(|line| KINDS.into_iter().find(|kind| line.starts_with(kind)));
     let policies = matches!(kind, Some("policies:" | "classify:" | "profile:"));
     let top = if kind == Some("routes:") { text } else { "" };
     let files = [
