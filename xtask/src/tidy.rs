@@ -9,7 +9,7 @@ use crate::{root, say};
 
 /// What each crate may depend on, besides what its tests use. A dependency that is not here is a decision to be made
 /// here, and to be explained in DESIGN.md.
-const MAY_DEPEND: [(&str, &[&str]); 9] = [
+const MAY_DEPEND: [(&str, &[&str]); 10] = [
     ("expr", &["rust_decimal", "serde"]),
     ("core", &["quorate-expr", "jiff", "serde", "serde_json", "sha2", "thiserror"]),
     ("project", &["quorate-expr", "quorate-core", "annotate-snippets", "granit-parser", "minijinja", "serde", "serde_json"]),
@@ -84,6 +84,7 @@ const MAY_DEPEND: [(&str, &[&str]); 9] = [
             "unicode-width",
         ],
     ),
+    ("recon", &["jiff", "rust_decimal", "strsim"]),
     ("../xtask", &["anyhow"]),
 ];
 

@@ -1,0 +1,240 @@
+//! Passes in which more than two items belong together: sums, nettings, and what is taken back.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use super::{Common, Ix, Matcher, Pass, Settings, Standing, Work, common};
+use crate::{Item, Side};
+
+/// Most items among which the parts of a sum are looked for. Among more, some add up to anything.
+const MAX_PARTS: usize = 30;
+/// Most sums that are tried for one item.
+const MAX_SUMS: usize = 200_000;
+
+/// Items across that one item is the sum of.
+struct Group {
+    side: Side,
+    whole: Ix,
+    parts: Vec<Ix>,
+    /// What speaks for it but the sum, or nothing.
+    because: Option<&'static str>,
+    /// Whether other parts would do as well, or were not all tried.
+    doubt: Option<&'static str>,
+}
+
+impl Group {
+    fn sides(&self) -> [Vec<Ix>; 2] {
+        match self.side {
+            Side::A => [vec![self.whole], self.parts.clone()],
+            Side::B => [self.parts.clone(), vec![self.whole]],
+        }
+    }
+}
+
+impl Work<'_, '_> {
+    /// Finds items that are the sum of several across. All are looked for before any is taken, so that none depends on which came first.
+    pub(super) fn groups(&mut self) {
+        let mut groups = Vec::new();
+        for side in [Side::A, Side::B] {
+            let across = self.across(side.other());
+            groups.extend(self.book(side).all_free().filter_map(|whole| self.group(side, whole, &across)));
+        }
+        // Groups that want the same item stand in each other's way.
+        let mut wanted: BTreeMap<(Side, Ix), Vec<usize>> = BTreeMap::new();
+        for (number, group) in groups.iter().enumerate() {
+            wanted.entry((group.side, group.whole)).or_default().push(number);
+            group.parts.iter().for_each(|part| wanted.entry((group.side.other(), *part)).or_default().push(number));
+        }
+        let contested = |group: &Group| {
+            let shared = |side: Side, ix: Ix| wanted[&(side, ix)].len() > 1;
+            shared(group.side, group.whole) || group.parts.iter().any(|part| shared(group.side.other(), *part))
+        };
+        let contested: Vec<bool> = groups.iter().map(contested).collect();
+        for (group, contested) in groups.iter().zip(contested) {
+            let [a, b] = group.sides();
+            let doubt = if contested { Some("others want the same items") } else { group.doubt };
+            let sum = format!("{} is the sum of {} items", self.item(group.side, group.whole).amount, group.parts.len());
+            let (standing, why) = match (group.because, doubt) {
+                (Some(because), None) => (Standing::Matched, format!("{sum}; {because}")),
+                (Some(because), Some(doubt)) => (Standing::Suggested, format!("{sum}; {because}, but {doubt}")),
+                (None, None) => (Standing::Suggested, format!("{sum}; nothing but the sum speaks for it")),
+                (None, Some(doubt)) => (Standing::Suggested, format!("{sum}; nothing but the sum speaks for it, and {doubt}")),
+            };
+            self.matched(Pass::Group, standing, [&a, &b], why);
+        }
+    }
+
+    /// What is free on a side, by account, currency and value date.
+    fn across(&self, side: Side) -> BTreeMap<(Common<'_>, Date), Vec<Ix>> {
+        let mut across: BTreeMap<_, Vec<Ix>> = BTreeMap::new();
+        for ix in self.book(side).all_free() {
+            let item = self.book(side).item(ix);
+            across.entry((common(item), item.value_date)).or_default().push(ix);
+        }
+        across
+    }
+
+    /// What an item is the sum of.
+    fn group(&self, side: Side, whole: Ix, across: &BTreeMap<(Common<'_>, Date), Vec<Ix>>) -> Option<Group> {
+        let one = self.item(side, whole);
+        let days = i64::from(self.matcher.settings.group_days) + 4;
+        let (from, to) = (around(one.value_date, -days), around(one.value_date, days));
+        let smaller = |item: &Item| {
+            item.amount.is_sign_negative() == one.amount.is_sign_negative()
+                && !item.amount.is_zero()
+                && item.amount.abs() < one.amount.abs()
+        };
+        let near = |item: &Item| self.days(one, item) <= self.matcher.settings.group_days;
+        let found = across.range((common(one), from)..=(common(one), to)).flat_map(|(_, all)| all.iter().copied());
+        let parts: Vec<Ix> = found.filter(|ix| smaller(self.item(side.other(), *ix)) && near(self.item(side.other(), *ix))).collect();
+        let group = |parts, because, doubt| Some(Group { side, whole, parts, because, doubt });
+        // A batch is known by its name: all of it, or nothing.
+        if let Some(name) = one.batch.as_ref().or(one.reference.as_ref()) {
+            let batch: Vec<Ix> = parts.iter().copied().filter(|ix| self.item(side.other(), *ix).batch.as_ref() == Some(name)).collect();
+            if batch.len() > 1 && self.sum(side.other(), &batch) == one.amount {
+                return group(batch, Some("they are one batch"), None);
+            }
+        }
+        let same_party = |ix: &Ix| one.counterparty.is_some() && self.item(side.other(), *ix).counterparty == one.counterparty;
+        let party: Vec<Ix> = parts.iter().copied().filter(same_party).collect();
+        for (parts, because) in [(&party, Some("the counterparty is the same")), (&parts, None)] {
+            if let Some((parts, doubt)) = self.summands(side.other(), one.amount, parts) {
+                return group(parts, because, doubt);
+            }
+        }
+        None
+    }
+
+    /// Which of some items come to an amount, and what makes that doubtful.
+    fn summands(&self, side: Side, amount: Decimal, among: &[Ix]) -> Option<(Vec<Ix>, Option<&'static str>)> {
+        if among.len() < 2 || among.len() > MAX_PARTS {
+            return None;
+        }
+        let scale = among.iter().map(|ix| self.item(side, *ix).amount.scale()).chain([amount.scale()]).max()?;
+        let units = |amount: Decimal| amount.abs().mantissa().checked_mul(10_i128.checked_pow(scale - amount.scale())?);
+        let mut parts: Vec<(i128, Ix)> = among.iter().map(|ix| Some((units(self.item(side, *ix).amount)?, *ix))).collect::<Option<_>>()?;
+        // The largest first; copies side by side.
+        parts.sort_by_key(|(units, ix)| (std::cmp::Reverse(*units), *ix));
+        let kinds: Vec<u32> = parts.iter().map(|(_, ix)| self.book(side).kind(*ix)).collect();
+        let mut rest: Vec<i128> = vec![0; parts.len() + 1];
+        for at in (0..parts.len()).rev() {
+            rest[at] = rest[at + 1].checked_add(parts[at].0)?;
+        }
+        let mut sums = Sums {
+            parts: &parts,
+            kinds: &kinds,
+            rest: &rest,
+            most: self.matcher.settings.group_most,
+            taken: Vec::new(),
+            found: Vec::new(),
+            left: MAX_SUMS,
+        };
+        sums.look(0, units(amount)?);
+        let doubt = match (sums.found.len(), sums.left) {
+            (0, _) => return None,
+            (1, 0) => Some("not all sums were tried"),
+            (1, _) => None,
+            (_, _) => Some("others come to the same sum"),
+        };
+        let first = sums.found.swap_remove(0);
+        Some((first.into_iter().map(|at| parts[at].1).collect(), doubt))
+    }
+
+    /// Suggests what comes to the same sum on both sides, with one counterparty and for one day.
+    pub(super) fn netting(&mut self) {
+        let mut days: BTreeMap<(Common<'_>, &str, Date), [Vec<Ix>; 2]> = BTreeMap::new();
+        for side in [Side::A, Side::B] {
+            for ix in self.book(side).all_free() {
+                let item = self.item(side, ix);
+                if let Some(party) = item.counterparty.as_deref() {
+                    days.entry((common(item), party, item.value_date)).or_default()[side as usize].push(ix);
+                }
+            }
+        }
+        for ((_, party, day), [a, b]) in days {
+            if !a.is_empty() && !b.is_empty() && self.sum(Side::A, &a) == self.sum(Side::B, &b) {
+                let why = format!("with {party}, all that is open for {day} comes to {} on both sides", self.sum(Side::A, &a).normalize());
+                self.matched(Pass::Netting, Standing::Suggested, [&a, &b], why);
+            }
+        }
+    }
+
+    /// Matches what was taken back with what takes it back. That is a reconciliation of its own: what takes back, turned round,
+    /// beside what may have been taken back.
+    pub(super) fn reversals(&mut self) {
+        for side in [Side::A, Side::B] {
+            let (back, others): (Vec<Ix>, Vec<Ix>) = self.book(side).all_free().partition(|ix| self.item(side, *ix).reversal);
+            if back.is_empty() {
+                continue;
+            }
+            let turn = |ix: &Ix| Item { amount: -self.item(side, *ix).amount, ..self.item(side, *ix).clone() };
+            let turned: Vec<Item> = back.iter().map(turn).collect();
+            let settings = Settings { days: self.matcher.settings.reversal_days, ..self.matcher.settings.clone() };
+            let matcher = Matcher { settings, calendar: self.matcher.calendar.clone() };
+            let mut work = Work::new(&matcher, [turned.iter().collect(), others.iter().map(|ix| self.item(side, *ix)).collect()]);
+            work.pairs(Pass::Exact);
+            work.pairs(Pass::Dated);
+            let found = work.done();
+            let one_side = |one: &[u32], other: &[u32]| -> [Vec<Ix>; 2] {
+                let both = one.iter().map(|at| back[*at as usize]).chain(other.iter().map(|at| others[*at as usize])).collect();
+                if side == Side::A { [both, Vec::new()] } else { [Vec::new(), both] }
+            };
+            for found in found.matches {
+                let [a, b] = one_side(&found.a, &found.b);
+                self.matched(Pass::Reversal, Standing::Matched, [&a, &b], format!("one takes the other back: {}", found.why));
+            }
+            for found in found.ambiguous {
+                let [a, b] = one_side(&found.a, &found.b);
+                self.ambiguous(Pass::Reversal, [&a, &b], found.why);
+            }
+        }
+    }
+}
+
+/// The search for parts that come to a sum.
+struct Sums<'p> {
+    parts: &'p [(i128, Ix)],
+    kinds: &'p [u32],
+    /// What all parts from here on come to.
+    rest: &'p [i128],
+    most: usize,
+    taken: Vec<usize>,
+    /// No more than two: the second says that the first is not the only one.
+    found: Vec<Vec<usize>>,
+    left: usize,
+}
+
+impl Sums<'_> {
+    fn look(&mut self, from: usize, missing: i128) {
+        if missing == 0 {
+            if self.taken.len() > 1 {
+                self.found.push(self.taken.clone());
+            }
+            return;
+        }
+        if self.taken.len() == self.most {
+            return;
+        }
+        let mut last = None;
+        for at in from..self.parts.len() {
+            if self.found.len() > 1 || self.left == 0 || self.rest[at] < missing {
+                return;
+            }
+            self.left -= 1;
+            // Of copies, the first is taken first: other ways to take them are the same way.
+            if self.parts[at].0 > missing || last.replace(self.kinds[at]) == Some(self.kinds[at]) {
+                continue;
+            }
+            self.taken.push(at);
+            self.look(at + 1, missing - self.parts[at].0);
+            self.taken.pop();
+        }
+    }
+}
+
+/// A day so many days from another, or the first or the last one there is.
+fn around(day: Date, days: i64) -> Date {
+    day.saturating_add(jiff::Span::new().days(days))
+}

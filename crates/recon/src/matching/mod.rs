@@ -1,0 +1,317 @@
+//! What belongs together: seven passes, from what is certain to what is only likely.
+
+mod assign;
+mod groups;
+mod pairs;
+mod reference;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+use crate::{Calendar, Currency, Item, Side};
+
+/// A way of finding what belongs together, in the order in which they are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pass {
+    /// Account, currency, amount, reference and value date are the same.
+    Exact,
+    /// The same, a few business days apart.
+    Dated,
+    /// The amount is the same and the references are nearly so.
+    Reference,
+    /// The reference is the same and the amounts are nearly so.
+    Tolerance,
+    /// One item is the sum of several across.
+    Group,
+    /// With one counterparty and for one day, both sides come to the same sum.
+    Netting,
+    /// An item is taken back by another one on the same side.
+    Reversal,
+}
+
+impl Pass {
+    /// All of them, in order.
+    pub const ALL: [Pass; 7] = [Pass::Exact, Pass::Dated, Pass::Reference, Pass::Tolerance, Pass::Group, Pass::Netting, Pass::Reversal];
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Pass::Exact => "exact",
+            Pass::Dated => "exact, days apart",
+            Pass::Reference => "similar reference",
+            Pass::Tolerance => "within tolerance",
+            Pass::Group => "one to many",
+            Pass::Netting => "netting",
+            Pass::Reversal => "reversal",
+        })
+    }
+}
+
+/// Whether a match is one, or is only proposed to people: its items are open then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its items belong together.
+    Matched,
+    /// They may.
+    Suggested,
+}
+
+/// Items that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// How that was found.
+    pub pass: Pass,
+    /// Whether it is more than a suggestion.
+    pub standing: Standing,
+    /// Those of side A, by their places in what came in.
+    pub a: Vec<u32>,
+    /// Those of side B.
+    pub b: Vec<u32>,
+    /// What A has more than B: a difference within tolerance, which somebody has to book.
+    pub difference: Decimal,
+    /// What the match rests on, for people.
+    pub why: String,
+}
+
+/// Items of which some belong together, but which is not known: each could as well go with another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguous {
+    /// The pass that met them.
+    pub pass: Pass,
+    /// Those of side A.
+    pub a: Vec<u32>,
+    /// Those of side B.
+    pub b: Vec<u32>,
+    /// Why it is not known.
+    pub why: String,
+}
+
+/// What became of two sides.
+#[derive(Clone, Debug, Default)]
+pub struct Reconciled {
+    /// What belongs together, in the order in which it was found.
+    pub matches: Vec<Match>,
+    /// What does, but not how.
+    pub ambiguous: Vec<Ambiguous>,
+    /// The items of side A that are in no match: what is ambiguous, and what is only suggested, is open as well.
+    pub open_a: Vec<u32>,
+    /// Those of side B.
+    pub open_b: Vec<u32>,
+}
+
+impl Reconciled {
+    /// How many matches each pass made, suggestions apart.
+    #[must_use]
+    pub fn by_pass(&self) -> BTreeMap<Pass, usize> {
+        let mut found = BTreeMap::new();
+        for matched in self.matches.iter().filter(|matched| matched.standing == Standing::Matched) {
+            *found.entry(matched.pass).or_default() += 1;
+        }
+        found
+    }
+}
+
+/// What is let pass.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many business days apart two value dates may be.
+    pub days: u32,
+    /// How similar two references are that may mean the same, from 0 to 1.
+    pub similarity: f64,
+    /// Whether similar references make a match; else a suggestion. Where their numbers differ it is a suggestion in any case.
+    pub similar_is_enough: bool,
+    /// What stands before a reference and means nothing.
+    pub prefixes: Vec<String>,
+    /// How far two amounts may be apart whatever they are.
+    pub tolerance: Decimal,
+    /// How far they may be apart for each unit of the amount.
+    pub tolerance_share: Decimal,
+    /// The same for foreign exchange.
+    pub tolerance_share_fx: Decimal,
+    /// The codes of transactions that are foreign exchange.
+    pub fx_codes: Vec<String>,
+    /// How many days an item may be from one of several that it is the sum of.
+    pub group_days: u32,
+    /// How many items one may be the sum of.
+    pub group_most: usize,
+    /// How many business days after an item it may still be taken back.
+    pub reversal_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Settings {
+            days: 2,
+            similarity: 0.92,
+            similar_is_enough: false,
+            prefixes: words(&["REF", "INV", "INVOICE", "PMT", "PAYMENT", "E2E", "TRF", "NO", "NR"]),
+            tolerance: Decimal::new(1, 2),
+            tolerance_share: Decimal::new(5, 5),
+            tolerance_share_fx: Decimal::new(2, 4),
+            fx_codes: words(&["FX", "FEX", "FORX", "SPOT", "FXD"]),
+            group_days: 3,
+            group_most: 8,
+            reversal_days: 10,
+        }
+    }
+}
+
+/// Finds out what belongs together.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    /// What is let pass.
+    pub settings: Settings,
+    /// Which days are business days.
+    pub calendar: Calendar,
+}
+
+impl Matcher {
+    /// Holds two books against each other. `a` and `b` may hold any items in any order; what is said of them later names them
+    /// by their places in these.
+    ///
+    /// # Panics
+    /// Where a side has more than [`u32::MAX`] items.
+    #[must_use]
+    pub fn reconcile(&self, a: &[Item], b: &[Item]) -> Reconciled {
+        let mut work = Work::new(self, [a, b].map(|side| side.iter().collect()));
+        work.pairs(Pass::Exact);
+        work.pairs(Pass::Dated);
+        work.pairs(Pass::Reference);
+        work.pairs(Pass::Tolerance);
+        work.groups();
+        work.netting();
+        work.reversals();
+        work.done()
+    }
+}
+
+/// An item in the order of contents: nothing depends on the order in which items came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Ix(u32);
+
+/// What is known of a side while passes go over it.
+struct Book<'i> {
+    /// The items, by their contents.
+    items: Vec<&'i Item>,
+    /// Where each of them came in.
+    places: Vec<u32>,
+    /// Copies have the same number.
+    kinds: Vec<u32>,
+    /// Those that are in no match and are not ambiguous.
+    free: Vec<bool>,
+    /// Those that are in no match.
+    open: Vec<bool>,
+}
+
+impl<'i> Book<'i> {
+    fn new(items: Vec<&'i Item>) -> Book<'i> {
+        let mut places: Vec<u32> = (0..u32::try_from(items.len()).expect("a side has no more than u32::MAX items")).collect();
+        let at = |place: u32| items[place as usize];
+        places.sort_by(|one, other| at(*one).cmp_content(at(*other)).then_with(|| at(*one).place.cmp(&at(*other).place)));
+        let mut kinds = Vec::with_capacity(places.len());
+        for (ix, place) in places.iter().enumerate() {
+            let same = ix > 0 && at(places[ix - 1]).cmp_content(at(*place)).is_eq();
+            kinds.push(if same { kinds[ix - 1] } else { u32::try_from(ix).expect("it is the place of an item") });
+        }
+        let count = places.len();
+        Book { items: places.iter().map(|place| at(*place)).collect(), places, kinds, free: vec![true; count], open: vec![true; count] }
+    }
+
+    fn item(&self, ix: Ix) -> &'i Item {
+        self.items[ix.0 as usize]
+    }
+
+    fn all_free(&self) -> impl Iterator<Item = Ix> + '_ {
+        (0..).map(Ix).zip(&self.free).filter(|(_, free)| **free).map(|(ix, _)| ix)
+    }
+
+    /// Copies of one item, by their number.
+    fn kind(&self, ix: Ix) -> u32 {
+        self.kinds[ix.0 as usize]
+    }
+
+    fn came_in(&self, all: &[Ix]) -> Vec<u32> {
+        let mut places: Vec<u32> = all.iter().map(|ix| self.places[ix.0 as usize]).collect();
+        places.sort_unstable();
+        places
+    }
+
+    fn opened(&self) -> Vec<u32> {
+        let all: Vec<Ix> = (0..).map(Ix).zip(&self.open).filter(|(_, open)| **open).map(|(ix, _)| ix).collect();
+        self.came_in(&all)
+    }
+}
+
+/// Two books, and what was found so far.
+struct Work<'m, 'i> {
+    matcher: &'m Matcher,
+    books: [Book<'i>; 2],
+    found: Reconciled,
+}
+
+impl<'m, 'i> Work<'m, 'i> {
+    fn new(matcher: &'m Matcher, sides: [Vec<&'i Item>; 2]) -> Work<'m, 'i> {
+        Work { matcher, books: sides.map(Book::new), found: Reconciled::default() }
+    }
+
+    fn book(&self, side: Side) -> &Book<'i> {
+        &self.books[side as usize]
+    }
+
+    fn item(&self, side: Side, ix: Ix) -> &'i Item {
+        self.book(side).item(ix)
+    }
+
+    /// How many business days lie between the value dates of two items of one currency.
+    fn days(&self, one: &Item, other: &Item) -> u32 {
+        self.matcher.calendar.between(one.currency, one.value_date, other.value_date)
+    }
+
+    fn sum(&self, side: Side, all: &[Ix]) -> Decimal {
+        all.iter().map(|ix| self.item(side, *ix).amount).sum()
+    }
+
+    /// Records what belongs together. Where it is more than a suggestion, its items are in no other match.
+    fn matched(&mut self, pass: Pass, standing: Standing, sides: [&[Ix]; 2], why: String) {
+        let difference = self.sum(Side::A, sides[0]) - self.sum(Side::B, sides[1]);
+        if standing == Standing::Matched {
+            for (book, all) in self.books.iter_mut().zip(sides) {
+                for ix in all {
+                    let was_free = std::mem::replace(&mut book.free[ix.0 as usize], false);
+                    assert!(was_free, "an item is in one match at most");
+                    book.open[ix.0 as usize] = false;
+                }
+            }
+        }
+        let [a, b] = [(Side::A, sides[0]), (Side::B, sides[1])].map(|(side, all)| self.book(side).came_in(all));
+        self.found.matches.push(Match { pass, standing, a, b, difference, why });
+    }
+
+    /// Records that it is not known how items belong together. They stay open, and no later pass matches them.
+    fn ambiguous(&mut self, pass: Pass, sides: [&[Ix]; 2], why: String) {
+        for (book, all) in self.books.iter_mut().zip(sides) {
+            all.iter().for_each(|ix| book.free[ix.0 as usize] = false);
+        }
+        let [a, b] = [(Side::A, sides[0]), (Side::B, sides[1])].map(|(side, all)| self.book(side).came_in(all));
+        self.found.ambiguous.push(Ambiguous { pass, a, b, why });
+    }
+
+    fn done(mut self) -> Reconciled {
+        let [open_a, open_b] = self.books.map(|book| book.opened());
+        // What was suggested and then matched otherwise is no suggestion any more.
+        let is_open = |all: &[u32], open: &[u32]| all.iter().all(|place| open.binary_search(place).is_ok());
+        self.found.matches.retain(|it| it.standing == Standing::Matched || (is_open(&it.a, &open_a) && is_open(&it.b, &open_b)));
+        Reconciled { open_a, open_b, ..self.found }
+    }
+}
+
+/// What items have to have in common before anything else is looked at.
+type Common<'i> = (&'i str, Currency);
+
+fn common(item: &Item) -> Common<'_> {
+    (&item.account, item.currency)
+}

@@ -1,0 +1,382 @@
+//! What belongs together: two short books, typed in, and what is found; and what is promised of any two.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use quorate_recon::{Currency, Date, Decimal, Item, Match, Matcher, Place, Reconciled, Standing};
+
+/// An item as a line: `100.00 EUR 12 INV-1 party=ACME batch=7 code=FX reversal "text"`, where 12 is a day of March 2026.
+fn item(line: &str, number: usize) -> Item {
+    let (line, text) = line.split_once('"').map_or((line, ""), |(line, text)| (line, text.trim_end_matches('"')));
+    let mut words = line.split_whitespace();
+    let (amount, currency, day) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+    let mut item = Item {
+        place: Place { file: "typed".into(), line: u32::try_from(number).unwrap() },
+        account: "1".into(),
+        currency: currency.parse().unwrap(),
+        amount: amount.parse().unwrap(),
+        value_date: Date::new(2026, 3, day.parse().unwrap()).unwrap(),
+        booked: None,
+        reference: None,
+        bank_reference: None,
+        batch: None,
+        counterparty: None,
+        code: None,
+        reversal: false,
+        text: text.into(),
+    };
+    for word in words {
+        match word.split_once('=') {
+            Some(("party", name)) => item.counterparty = Some(name.into()),
+            Some(("batch", name)) => item.batch = Some(name.into()),
+            Some(("code", code)) => item.code = Some(code.into()),
+            Some(("bank", reference)) => item.bank_reference = Some(reference.into()),
+            Some(("account", account)) => item.account = account.into(),
+            Some(_) => panic!("what is {word}?"),
+            None if word == "reversal" => item.reversal = true,
+            None => item.reference = Some(word.into()),
+        }
+    }
+    item
+}
+
+fn book(lines: &str) -> Vec<Item> {
+    lines.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate().map(|(number, line)| item(line, number + 1)).collect()
+}
+
+/// What is found between two books, a line each.
+fn found(a: &str, b: &str) -> String {
+    let (a, b) = (book(a), book(b));
+    told(&Matcher::default().reconcile(&a, &b))
+}
+
+fn told(found: &Reconciled) -> String {
+    let names = |side: &str, all: &[u32]| all.iter().map(|at| format!("{side}{}", at + 1)).collect::<Vec<_>>().join(" ");
+    let sides =
+        |a: &[u32], b: &[u32]| [names("a", a), names("b", b)].into_iter().filter(|names| !names.is_empty()).collect::<Vec<_>>().join(" ~ ");
+    let mut lines = Vec::new();
+    for Match { pass, standing, a, b, difference, why } in &found.matches {
+        let kind = if *standing == Standing::Matched { "" } else { " suggested" };
+        let difference = if difference.is_zero() { String::new() } else { format!(" ({difference})") };
+        lines.push(format!("{}{kind}{difference}: {pass}: {why}", sides(a, b)));
+    }
+    lines.extend(found.ambiguous.iter().map(|it| format!("{} ambiguous: {}: {}", sides(&it.a, &it.b), it.pass, it.why)));
+    lines.push(format!("open: {}", sides(&found.open_a, &found.open_b)));
+    lines.join("\n")
+}
+
+#[test]
+fn what_is_the_same_is_matched_also_some_days_apart() {
+    assert_snapshot!(found("
+        100.00 EUR 12 INV-1
+        250.00 EUR 13 INV-2
+        80.00 EUR 10 INV-3
+    ", "
+        250.00 EUR 17 INV-2
+        100 EUR 12 INV-1
+        80.00 EUR 17 INV-3
+    "), @"
+    a1 ~ b2: exact: amount and reference are the same
+    a2 ~ b1: exact, days apart: amount and reference are the same, 2 business days apart
+    open: a3 ~ b3
+    ");
+}
+
+#[test]
+fn currencies_are_never_held_against_each_other() {
+    assert_snapshot!(found("100.00 EUR 12 INV-1", "100.00 USD 12 INV-1"), @"open: a1 ~ b1");
+    assert_snapshot!(found("100.00 EUR 12 INV-1 account=1", "100.00 EUR 12 INV-1 account=2"), @"open: a1 ~ b1");
+}
+
+#[test]
+fn copies_are_matched_as_often_as_they_are_there() {
+    assert_snapshot!(found("
+        100.00 EUR 12 FEE
+        100.00 EUR 12 FEE
+        100.00 EUR 12 FEE
+    ", "
+        100.00 EUR 12 FEE
+        100.00 EUR 12 FEE
+    "), @"
+    a1 ~ b1: exact: amount and reference are the same
+    a2 ~ b2: exact: amount and reference are the same
+    open: a3
+    ");
+    // Of those that are not copies, nobody knows which is the one too many.
+    assert_snapshot!(found("
+        100.00 EUR 12 FEE \"March\"
+        100.00 EUR 12 FEE \"April\"
+    ", "100.00 EUR 12 FEE"), @"
+    a1 a2 ~ b1 ambiguous: exact: each could as well go with another one
+    open: a1 a2 ~ b1
+    ");
+    // Unless more than the key speaks for one of them, or all belong together anyway.
+    assert_snapshot!(found("
+        100.00 EUR 12 FEE bank=7 \"March\"
+        100.00 EUR 12 FEE bank=8 \"April\"
+    ", "100.00 EUR 12 FEE bank=8"), @"
+    a2 ~ b1: exact: amount and reference are the same
+    open: a1
+    ");
+    assert_snapshot!(found("
+        100.00 EUR 12 FEE \"March\"
+        100.00 EUR 12 FEE \"April\"
+    ", "
+        100.00 EUR 12 FEE \"one\"
+        100.00 EUR 12 FEE \"two\"
+    "), @"
+    a2 ~ b1: exact: amount and reference are the same
+    a1 ~ b2: exact: amount and reference are the same
+    open:
+    ");
+}
+
+#[test]
+fn a_reference_that_is_nearly_the_same_is_suggested() {
+    let (a, b) = ("100.00 EUR 12 Invoice/00123-Maier", "100.00 EUR 12 inv123MAIER");
+    assert_snapshot!(found(a, b), @"
+    a1 ~ b1 suggested: similar reference: the amount is the same, and Invoice/00123-Maier is nearly inv123MAIER
+    open: a1 ~ b1
+    ");
+    // Where that is enough it is a match, but not where the numbers differ.
+    let mut matcher = Matcher::default();
+    matcher.settings.similar_is_enough = true;
+    assert_snapshot!(told(&matcher.reconcile(&book(a), &book(b))), @"
+    a1 ~ b1: similar reference: the amount is the same, and Invoice/00123-Maier is nearly inv123MAIER
+    open:
+    ");
+    assert_snapshot!(told(&matcher.reconcile(&book("100.00 EUR 12 CONTRACT-2026-12345"), &book("100.00 EUR 12 CONTRACT-2026-12346"))), @"
+    a1 ~ b1 suggested: similar reference: the amount is the same, and CONTRACT-2026-12345 is nearly CONTRACT-2026-12346
+    open: a1 ~ b1
+    ");
+}
+
+#[test]
+fn a_small_difference_is_matched_and_said() {
+    assert_snapshot!(found("
+        1000.00 EUR 12 INV-1
+        1000.00 EUR 12 INV-2
+        1000000.00 USD 12 INV-3 code=FX
+        -0.01 EUR 12 INV-4
+    ", "
+        999.95 EUR 12 INV-1
+        999.94 EUR 12 INV-2
+        1000199.00 USD 12 INV-3
+        0.00 EUR 12 INV-4
+    "), @"
+    a1 ~ b1 (0.05): within tolerance: the reference is the same, and 1000.00 and 999.95 differ by 0.05, where 0.05 is allowed
+    a3 ~ b3 (-199.00): within tolerance: the reference is the same, and 1000000.00 and 1000199.00 differ by 199.00, where 200.0398 is allowed
+    open: a2 a4 ~ b2 b4
+    ");
+}
+
+#[test]
+fn one_is_the_sum_of_several_where_more_than_the_sum_speaks_for_it() {
+    assert_snapshot!(found("600.00 EUR 12 PAY7", "
+        100.00 EUR 12 INV-1 batch=PAY7
+        200.00 EUR 12 INV-2 batch=PAY7
+        300.00 EUR 13 INV-3 batch=PAY7
+        50.00 EUR 13 INV-4
+    "), @"
+    a1 ~ b1 b2 b3: one to many: 600.00 is the sum of 3 items; they are one batch
+    open: b4
+    ");
+    assert_snapshot!(found("
+        100.00 EUR 12 INV-1 party=ACME
+        200.00 EUR 12 INV-2 party=ACME
+        77.00 EUR 12 INV-9 party=OTHER
+    ", "300.00 EUR 12 TOTAL party=ACME"), @"
+    a1 a2 ~ b1: one to many: 300.00 is the sum of 2 items; the counterparty is the same
+    open: a3
+    ");
+    assert_snapshot!(found("300.00 EUR 12 X", "
+        100.00 EUR 12 Y
+        200.00 EUR 12 Z
+    "), @"
+    a1 ~ b1 b2 suggested: one to many: 300.00 is the sum of 2 items; nothing but the sum speaks for it
+    open: a1 ~ b1 b2
+    ");
+    // Other parts would do as well.
+    assert_snapshot!(found("300.00 EUR 12 X party=ACME", "
+        100.00 EUR 12 Y party=ACME
+        200.00 EUR 12 Z party=ACME
+        150.00 EUR 12 V party=ACME
+        150.00 EUR 12 W party=ACME
+    "), @"
+    a1 ~ b1 b2 suggested: one to many: 300.00 is the sum of 2 items; the counterparty is the same, but others come to the same sum
+    open: a1 ~ b1 b2 b3 b4
+    ");
+    // Two want the same.
+    assert_snapshot!(found("
+        300.00 EUR 12 X party=ACME
+        300.00 EUR 13 Y party=ACME
+    ", "
+        100.00 EUR 12 V party=ACME
+        200.00 EUR 12 W party=ACME
+    "), @"
+    a1 ~ b1 b2 suggested: one to many: 300.00 is the sum of 2 items; the counterparty is the same, but others want the same items
+    a2 ~ b1 b2 suggested: one to many: 300.00 is the sum of 2 items; the counterparty is the same, but others want the same items
+    a1 ~ b1 b2 suggested: netting: with ACME, all that is open for 2026-03-12 comes to 300 on both sides
+    open: a1 a2 ~ b1 b2
+    ");
+}
+
+#[test]
+fn what_nets_to_the_same_is_suggested() {
+    assert_snapshot!(found("
+        500.00 EUR 12 X party=ACME
+        -200.00 EUR 12 Y party=ACME
+    ", "
+        400.00 EUR 12 V party=ACME
+        -100.00 EUR 12 W party=ACME
+    "), @"
+    a1 a2 ~ b1 b2 suggested: netting: with ACME, all that is open for 2026-03-12 comes to 300 on both sides
+    open: a1 a2 ~ b1 b2
+    ");
+}
+
+#[test]
+fn what_is_taken_back_leaves_nothing() {
+    assert_snapshot!(found("
+        500.00 EUR 12 X
+        -500.00 EUR 16 X reversal
+        -70.00 EUR 16 Y reversal
+    ", "1.00 EUR 12 Z"), @"
+    a1 a2: reversal: one takes the other back: amount and reference are the same, 2 business days apart
+    open: a3 ~ b1
+    ");
+    // Which of two was taken back is not known.
+    assert_snapshot!(found("", "
+        500.00 EUR 12 X \"one\"
+        500.00 EUR 12 X \"two\"
+        -500.00 EUR 16 X reversal
+    "), @"
+    b1 b2 b3 ambiguous: reversal: each could as well go with another one
+    open: b1 b2 b3
+    ");
+}
+
+fn any_item() -> impl Strategy<Value = Item> {
+    let words = (0..3_usize, 0..12_usize, 0..5_i8, 0..8_usize, 0..4_usize, 0..4_usize, 0..8_u8);
+    words.prop_map(|(place, amount, day, reference, party, text, rest)| {
+        const AMOUNTS: [&str; 12] = ["10", "10.00", "20", "30", "-10", "-20", "-30", "10.01", "1000", "1000.04", "5", "15"];
+        const REFERENCES: [&str; 8] = ["", "", "A1", "A-1", "REF A1", "LONGREFERENCE77", "LONG REFERENCE 78", "B2"];
+        let named = |names: &[&str], at: usize| Some(names[at]).filter(|name| !name.is_empty()).map(Into::into);
+        Item {
+            place: Place { file: "any".into(), line: 0 },
+            account: ["1", "1", "2"][place].into(),
+            currency: ["EUR", "USD", "EUR"][place].parse().unwrap(),
+            amount: AMOUNTS[amount].parse().unwrap(),
+            value_date: Date::new(2026, 3, 11 + day).unwrap(),
+            booked: None,
+            reference: named(&REFERENCES, reference),
+            bank_reference: named(&["", "", "x", "y"], text),
+            batch: named(&["", "", "", "A1"], party),
+            counterparty: named(&["", "ACME", "ACME", "OTHER"], party),
+            code: None,
+            reversal: rest == 0,
+            text: ["", "", "one", "two"][text].into(),
+        }
+    })
+}
+
+fn any_book() -> impl Strategy<Value = Vec<Item>> {
+    prop::collection::vec(any_item(), 0..14).prop_map(|mut items| {
+        items.iter_mut().zip(1..).for_each(|(item, line)| item.place.line = line);
+        items
+    })
+}
+
+/// What was found, without saying where in its book an item stands: what it is instead.
+fn meant(found: &Reconciled, a: &[Item], b: &[Item]) -> Vec<String> {
+    let name =
+        |item: &Item| format!("{:?}", Item { place: Place { file: "".into(), line: 0 }, amount: item.amount.normalize(), ..item.clone() });
+    let names = |book: &[Item], all: &[u32]| {
+        let mut names: Vec<String> = all.iter().map(|at| name(&book[*at as usize])).collect();
+        names.sort();
+        names
+    };
+    let mut all: Vec<String> = Vec::new();
+    for it in &found.matches {
+        all.push(format!("{:?} {:?} {:?} {:?} {}", it.pass, it.standing, names(a, &it.a), names(b, &it.b), it.difference.normalize()));
+    }
+    for it in &found.ambiguous {
+        all.push(format!("{:?} ambiguous {:?} {:?}", it.pass, names(a, &it.a), names(b, &it.b)));
+    }
+    all.push(format!("open {:?} {:?}", names(a, &found.open_a), names(b, &found.open_b)));
+    all.sort();
+    all
+}
+
+fn sums<'i>(items: impl IntoIterator<Item = &'i Item>) -> BTreeMap<(&'i str, Currency), (usize, Decimal)> {
+    let mut sums: BTreeMap<_, (usize, Decimal)> = BTreeMap::new();
+    for item in items {
+        let sum = sums.entry((&*item.account, item.currency)).or_default();
+        *sum = (sum.0 + 1, sum.1 + item.amount);
+    }
+    sums
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_and_nothing_is_matched_twice(a in any_book(), b in any_book()) {
+        let found = Matcher::default().reconcile(&a, &b);
+        for (book, open, matched) in [
+            (&a, &found.open_a, found.matches.iter().map(|it| (it.standing, &it.a)).collect::<Vec<_>>()),
+            (&b, &found.open_b, found.matches.iter().map(|it| (it.standing, &it.b)).collect()),
+        ] {
+            let certain = || matched.iter().filter(|(standing, _)| *standing == Standing::Matched).flat_map(|(_, all)| all.iter().copied());
+            let all: BTreeSet<u32> = certain().chain(open.iter().copied()).collect();
+            prop_assert_eq!(certain().count() + open.len(), book.len());
+            prop_assert_eq!(all.len(), book.len());
+            let parts = all.iter().map(|at| &book[*at as usize]);
+            prop_assert_eq!(sums(parts), sums(book));
+            // Suggestions and doubts are about what is open.
+            let suggested = matched.iter().filter(|(standing, _)| *standing == Standing::Suggested).flat_map(|(_, all)| all.iter());
+            prop_assert!(suggested.into_iter().all(|at| open.contains(at)));
+        }
+        for it in &found.ambiguous {
+            prop_assert!(it.a.iter().all(|at| found.open_a.contains(at)) && it.b.iter().all(|at| found.open_b.contains(at)));
+        }
+        for it in &found.matches {
+            // What is matched is of one account and one currency, and comes to the same but for what is said.
+            let sides = [(&a, &it.a), (&b, &it.b)];
+            let items: Vec<&Item> = sides.iter().flat_map(|(book, all)| all.iter().map(|at| &book[*at as usize])).collect();
+            prop_assert_eq!(sums(items).len(), 1);
+            let sum = |book: &[Item], all: &[u32]| all.iter().map(|at| book[*at as usize].amount).sum::<Decimal>();
+            prop_assert_eq!(sum(&a, &it.a) - sum(&b, &it.b), it.difference);
+            prop_assert!(it.difference.abs() <= Decimal::new(5, 2), "{it:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_lines_means_nothing(a in any_book(), b in any_book(), seed in any::<u64>()) {
+        let shuffled = |book: &[Item]| {
+            let mut book = book.to_vec();
+            // By a number that has nothing to do with what an item is.
+            book.sort_by_key(|item| (u64::from(item.place.line) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            book.iter_mut().zip(1..).for_each(|(item, line)| item.place.line = line);
+            book
+        };
+        let (other_a, other_b) = (shuffled(&a), shuffled(&b));
+        let (once, again) = (Matcher::default().reconcile(&a, &b), Matcher::default().reconcile(&other_a, &other_b));
+        prop_assert_eq!(meant(&once, &a, &b), meant(&again, &other_a, &other_b));
+    }
+
+    #[test]
+    fn which_side_is_called_a_means_nothing(a in any_book(), b in any_book()) {
+        let (one, mut other) = (Matcher::default().reconcile(&a, &b), Matcher::default().reconcile(&b, &a));
+        for it in &mut other.matches {
+            (it.a, it.b, it.difference) = (std::mem::take(&mut it.b), std::mem::take(&mut it.a), -it.difference);
+        }
+        for it in &mut other.ambiguous {
+            std::mem::swap(&mut it.a, &mut it.b);
+        }
+        std::mem::swap(&mut other.open_a, &mut other.open_b);
+        prop_assert_eq!(meant(&one, &a, &b), meant(&other, &a, &b));
+    }
+}
