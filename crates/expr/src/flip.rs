@@ -171,7 +171,10 @@ impl<S: Scope + ?Sized> Flip<'_, S> {
         };
         let range = self.range(left);
         let to = match comparison {
-            Comparison::Equal | Comparison::LessOrEqual | Comparison::GreaterOrEqual => Some(bound),
+            Comparison::Equal => Some(bound),
+            // Where all values lie on the right side of it, the nearest of them will do.
+            Comparison::LessOrEqual => Some(range.max.map_or(bound, |max| bound.min(max))),
+            Comparison::GreaterOrEqual => Some(range.min.map_or(bound, |min| bound.max(min))),
             Comparison::Less => below(bound, range),
             Comparison::Greater => above(bound, range),
             Comparison::NotEqual => above(bound, range).or_else(|| below(bound, range)),

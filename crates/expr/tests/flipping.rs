@@ -58,6 +58,8 @@ fn what_is_computed_is_solved() {
     insta::assert_snapshot!(told("kind not in ['FX', 'CASH']", &[("kind", Value::Text("FX".into()))], true), @"kind is 'FX', needs none of 'FX', 'CASH'");
     insta::assert_snapshot!(told("kind == 'FX'", &[("kind", Value::Text("FX".into()))], false), @"kind is 'FX', needs not to be 'FX'");
     insta::assert_snapshot!(told("name ends_with '/USD'", &[("name", Value::Text("EUR/GBP".into()))], true), @"name is 'EUR/GBP', needs to end with '/USD'");
+    // Any number up to 4 will do.
+    insta::assert_snapshot!(told("n <= m", &[("m", number("4.25"))], true), @"n is missing, needs at most 4.25");
     insta::assert_snapshot!(told("not defined(m)", &[("m", number("1"))], true), @"m is 1, needs to be missing");
 }
 
