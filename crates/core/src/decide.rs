@@ -910,6 +910,12 @@ impl Deciding<'_> {
             Work::Approval(approval) => {
                 let text = self.run.render_plain(&approval.question, Some(ix))?;
                 let evidence = match &approval.evidence {
+                    // Whoever reviews a decision answers to it, whatever else there is to see.
+                    Some(form) if self.run.node(ix).role == Role::Review => {
+                        let (decision, more) = (self.evidence(ix)?, self.run.render(form, Some(ix))?);
+                        let whole = format!("{{\"decision\":{},\"evidence\":{}}}", decision.json(), more.json());
+                        Payload::parse(whole).map_err(|wrong| Failure::new(FailureClass::Invalid, format!("the evidence: {wrong}")))?
+                    }
                     Some(form) => self.run.render(form, Some(ix))?,
                     None => self.evidence(ix)?,
                 };

@@ -32,7 +32,17 @@ impl RunId {
     /// The run that `task` of this run starts as a sub-workflow: always the same one, so that starting it twice is harmless.
     #[must_use]
     pub fn child(self, task: &str, attempt: u32) -> RunId {
-        let digest = Digest::of_parts(&[&self.0.to_be_bytes(), task.as_bytes(), &attempt.to_be_bytes()]);
+        RunId::of(Digest::of_parts(&[&self.0.to_be_bytes(), task.as_bytes(), &attempt.to_be_bytes()]))
+    }
+
+    /// The run that is known by a key: always the same one, so that whoever starts it a second time finds the first. Keys of
+    /// different scopes have nothing to do with each other.
+    #[must_use]
+    pub fn keyed(scope: &str, key: &str) -> RunId {
+        RunId::of(Digest::of_parts(&[Digest::of(scope.as_bytes()).0.as_slice(), key.as_bytes()]))
+    }
+
+    fn of(digest: Digest) -> RunId {
         let mut first = [0; 16];
         first.copy_from_slice(&digest.0[..16]);
         RunId(u128::from_be_bytes(first))

@@ -629,6 +629,11 @@ pub(crate) static POLICIES: Object = Object {
         ),
         field("monotone", Shape::Object(&MONOTONE), "Of more of something nothing laxer is to come."),
         field(
+            "reviews",
+            Shape::Map(&Shape::Object(&APPROVAL)),
+            "How people are asked when it is decided so: HIL_REVIEW, ESCALATE, or a word of your own. Anybody but the starter where it is not given.",
+        ),
+        field(
             "policies",
             Shape::Map(&Shape::OneOrNamed(&POLICY)),
             "Policies by the first field, and by the second one: LOW, or LOW_RISK; `default` for the others.",
@@ -696,6 +701,11 @@ pub(crate) static POLICY: Object = Object {
             .or(&["decision_checkpoint", "checkpoints"]),
         field("deciding_agent", Shape::Text, "The agent that decides where a checkpoint asks it."),
         field("finally", Shape::List(&MEMBERS), "Agents that run when it is decided, however."),
+        field(
+            "reviews",
+            Shape::Map(&Shape::Object(&APPROVAL)),
+            "How people are asked when it is decided so, instead of what the file says.",
+        ),
         field("otherwise", Shape::Text, "The decision when nothing else decided; `HIL_REVIEW` where it is not given."),
         field("on_unknown", Shape::Text, "The decision when an unknown condition stands before one that holds."),
         field("on_failure", Shape::Text, "The decision when an agent failed that must run; `HIL_REVIEW` where it is not given."),

@@ -120,6 +120,87 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Questions to people as they are written.
+pub(crate) struct Questions<'a> {
+    pub(crate) groups: &'a BTreeMap<String, Vec<String>>,
+    pub(crate) problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Questions<'_> {
+    pub(crate) fn read(&mut self, node: Option<&Node>) -> ApprovalDraft {
+        let Some(node) = node else { return ApprovalDraft::default() };
+        let fields = Fields::of(node, &APPROVAL);
+        let mut first = fields.get("by").map(|node| self.level(node)).unwrap_or_default();
+        first.within = fields.duration("within").or(first.within);
+        let mut levels = vec![first];
+        levels.extend(fields.get("then").map(Node::items).unwrap_or_default().iter().map(|node| self.level(node)));
+        let choices = fields.get("choices").map(Node::items).unwrap_or_default();
+        let choices = choices.iter().map(|node| self.choice(node)).collect();
+        ApprovalDraft {
+            question: fields.text("question").unwrap_or_default(),
+            evidence: fields.json("evidence"),
+            choices,
+            levels,
+            on_expiry: fields.text("on_expiry").map_or(Expiry::Fail, Expiry::Choose),
+            starter_may_answer: fields.truth("starter_may_answer"),
+            not_by: fields.texts("not_by"),
+        }
+    }
+
+    /// Who may answer. Nobody named where somebody should be is not the same as anybody.
+    fn level(&mut self, node: &Node) -> Level {
+        let level = if node.entries().is_empty() {
+            Level { users: texts(node), ..Level::default() }
+        } else {
+            let fields = Fields::of(node, &LEVEL);
+            Level {
+                users: fields.texts("users"),
+                groups: fields.texts("groups"),
+                at_least: fields.whole("at_least"),
+                within: fields.duration("within"),
+            }
+        };
+        if level.users.is_empty() && level.groups.is_empty() {
+            let problem = Diagnostic::error("W008", "this names nobody who may answer").at(node.span);
+            self.problems.push(problem.help("name users or groups; without `by`, anybody may answer"));
+        }
+        let people: HashSet<&String> =
+            level.groups.iter().filter_map(|group| self.groups.get(group)).flatten().chain(&level.users).collect();
+        let known = level.groups.iter().all(|group| self.groups.contains_key(group));
+        let needed = level.at_least.unwrap_or(1);
+        if known && (people.len() as u64) < u64::from(needed) && !level.groups.is_empty() {
+            let there = people.len();
+            let problem = Diagnostic::error("W019", format!("nobody can settle this: it takes {needed} of {there} people")).at(node.span);
+            self.problems.push(problem.help("ask more people, or fewer of them"));
+        }
+        for group in level.groups.iter().filter(|group| !self.groups.contains_key(*group)) {
+            let near = quorate_expr::closest(group, self.groups.keys().map(String::as_str));
+            let help =
+                near.map_or_else(|| "groups stand in quorate.yaml, under `groups`".to_owned(), |near| format!("did you mean `{near}`?"));
+            self.problems.push(Diagnostic::error("W009", format!("there is no group `{group}`")).at(node.span).help(help));
+        }
+        level
+    }
+
+    fn choice(&mut self, node: &Node) -> Choice {
+        const NEGATIVE: [&str; 8] = ["reject", "rejected", "deny", "decline", "refuse", "no", "disapprove", "veto"];
+        let Some(name) = node.text() else {
+            let fields = Fields::of(node, &CHOICE);
+            return Choice {
+                name: fields.text("name").unwrap_or_default(),
+                rejects: fields.truth("rejects"),
+                needs_note: fields.truth("needs_note"),
+            };
+        };
+        let negative = NEGATIVE.contains(&name.to_ascii_lowercase().as_str());
+        if negative && name != "reject" {
+            let problem = Diagnostic::error("W014", format!("it is not said whether `{name}` rejects")).at(node.span);
+            self.problems.push(problem.help(format!("write {{ name: {name}, rejects: true }}, or false")));
+        }
+        Choice { name: name.to_owned(), rejects: negative, needs_note: false }
+    }
+}
+
 /// One text, or several.
 pub(crate) fn texts(node: &Node) -> Vec<String> {
     match &node.kind {
@@ -311,7 +392,7 @@ impl<'a> Lowering<'a, '_> {
             self.problems.push(Diagnostic::error("W004", message).at(node.span).help("leave out `capabilities`, or make two tasks of it"));
         }
         match given.first() {
-            Some(&"approval") => WorkDraft::Approval(self.approval(fields.get("approval"))),
+            Some(&"approval") => WorkDraft::Approval(self.questions().read(fields.get("approval"))),
             Some(&"wait") => WorkDraft::Wait(wait(fields.get("wait"))),
             Some(&"workflow") => {
                 let name = fields.text("workflow").unwrap_or_default();
@@ -337,6 +418,10 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
+    fn questions(&mut self) -> Questions<'_> {
+        Questions { groups: self.around.groups, problems: self.problems }
+    }
+
     fn join(&mut self, node: &Node) -> Option<JoinDraft> {
         if let Some(word) = node.text() {
             return Some(JoinDraft { needs: needs(&word.to_ascii_lowercase()), ..JoinDraft::default() });
@@ -355,79 +440,6 @@ impl<'a> Lowering<'a, '_> {
         };
         let needs = count.map_or_else(|| named.as_deref().map_or(Needs::All, needs), Needs::AtLeast);
         Some(JoinDraft { needs, within: fields.duration("within"), on_late, race: fields.truth("race") })
-    }
-
-    fn approval(&mut self, node: Option<&Node>) -> ApprovalDraft {
-        let Some(node) = node else { return ApprovalDraft::default() };
-        let fields = Fields::of(node, &APPROVAL);
-        let mut first = fields.get("by").map(|node| self.level(node)).unwrap_or_default();
-        first.within = fields.duration("within").or(first.within);
-        let mut levels = vec![first];
-        levels.extend(fields.get("then").map(Node::items).unwrap_or_default().iter().map(|node| self.level(node)));
-        let choices = fields.get("choices").map(Node::items).unwrap_or_default();
-        let choices = choices.iter().map(|node| self.choice(node)).collect();
-        ApprovalDraft {
-            question: fields.text("question").unwrap_or_default(),
-            evidence: fields.json("evidence"),
-            choices,
-            levels,
-            on_expiry: fields.text("on_expiry").map_or(Expiry::Fail, Expiry::Choose),
-            starter_may_answer: fields.truth("starter_may_answer"),
-            not_by: fields.texts("not_by"),
-        }
-    }
-
-    /// Who may answer. Nobody named where somebody should be is not the same as anybody.
-    fn level(&mut self, node: &Node) -> Level {
-        let level = if node.entries().is_empty() {
-            Level { users: texts(node), ..Level::default() }
-        } else {
-            let fields = Fields::of(node, &LEVEL);
-            Level {
-                users: fields.texts("users"),
-                groups: fields.texts("groups"),
-                at_least: fields.whole("at_least"),
-                within: fields.duration("within"),
-            }
-        };
-        if level.users.is_empty() && level.groups.is_empty() {
-            let problem = Diagnostic::error("W008", "this names nobody who may answer").at(node.span);
-            self.problems.push(problem.help("name users or groups; without `by`, anybody may answer"));
-        }
-        let people: HashSet<&String> =
-            level.groups.iter().filter_map(|group| self.around.groups.get(group)).flatten().chain(&level.users).collect();
-        let known = level.groups.iter().all(|group| self.around.groups.contains_key(group));
-        let needed = level.at_least.unwrap_or(1);
-        if known && (people.len() as u64) < u64::from(needed) && !level.groups.is_empty() {
-            let there = people.len();
-            let problem = Diagnostic::error("W019", format!("nobody can settle this: it takes {needed} of {there} people")).at(node.span);
-            self.problems.push(problem.help("ask more people, or fewer of them"));
-        }
-        for group in level.groups.iter().filter(|group| !self.around.groups.contains_key(*group)) {
-            let near = quorate_expr::closest(group, self.around.groups.keys().map(String::as_str));
-            let help =
-                near.map_or_else(|| "groups stand in quorate.yaml, under `groups`".to_owned(), |near| format!("did you mean `{near}`?"));
-            self.problems.push(Diagnostic::error("W009", format!("there is no group `{group}`")).at(node.span).help(help));
-        }
-        level
-    }
-
-    fn choice(&mut self, node: &Node) -> Choice {
-        const NEGATIVE: [&str; 8] = ["reject", "rejected", "deny", "decline", "refuse", "no", "disapprove", "veto"];
-        let Some(name) = node.text() else {
-            let fields = Fields::of(node, &CHOICE);
-            return Choice {
-                name: fields.text("name").unwrap_or_default(),
-                rejects: fields.truth("rejects"),
-                needs_note: fields.truth("needs_note"),
-            };
-        };
-        let negative = NEGATIVE.contains(&name.to_ascii_lowercase().as_str());
-        if negative && name != "reject" {
-            let problem = Diagnostic::error("W014", format!("it is not said whether `{name}` rejects")).at(node.span);
-            self.problems.push(problem.help(format!("write {{ name: {name}, rejects: true }}, or false")));
-        }
-        Choice { name: name.to_owned(), rejects: negative, needs_note: false }
     }
 
     fn checkpoint(&mut self, node: &Node) -> Option<CheckpointDraft> {
@@ -470,7 +482,7 @@ impl<'a> Lowering<'a, '_> {
         let decimal = |name| fields.get(name).and_then(number).and_then(|text| text.parse().ok());
         let asks = fields.get("on_limit").filter(|node| !node.text().is_some_and(|text| text.eq_ignore_ascii_case("fail")));
         let ask = asks.map(|asks| {
-            let mut approval = self.approval(Some(asks));
+            let mut approval = self.questions().read(Some(asks));
             if approval.question.is_empty() {
                 "The budget of this run does not suffice. May it use as much again?".clone_into(&mut approval.question);
             }
@@ -506,7 +518,8 @@ impl<'a> Lowering<'a, '_> {
                 self.problems.push(Diagnostic::error("W007", format!("there is no step `{step}`")).at(point.span).maybe_help(near));
                 continue;
             };
-            let mut approval = self.approval(self.fields.get("approval"));
+            let asks = self.fields.get("approval");
+            let mut approval = self.questions().read(asks);
             if approval.question.is_empty() {
                 approval.question = format!("Is the result of {step} good enough to go on?");
             }

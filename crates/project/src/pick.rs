@@ -293,6 +293,11 @@ impl Reading<'_> {
         let one = |name: &str| trees.iter().find_map(|(file, tree)| Some((*file, POLICIES.get(tree, name)?)));
         self.around.deciding = one("deciding_agent").and_then(|(_, node)| node.text());
         self.around.needed = one("auto_resolve_needs").map(|(_, node)| texts(node)).unwrap_or_default();
+        if let Some((file, node)) = one("reviews") {
+            let mut problems = Vec::new();
+            self.around.reviews = policy::reviews(node, self.around.groups, &mut problems);
+            problems.into_iter().for_each(|problem| tell(file, problem));
+        }
         let classifier = self.around.classifier;
         let profile = match classifier.profile() {
             Type::Object(fields) => fields,

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use quorate_core::draft::{CheckpointDraft, JoinDraft, Needs, ResolveNeed, TaskDraft, ThenDraft};
+use quorate_core::draft::{ApprovalDraft, CheckpointDraft, JoinDraft, Needs, ResolveNeed, TaskDraft, ThenDraft, WorkDraft};
 use quorate_core::{Draft, Millis, Plan, Problem, Role};
 use quorate_expr::{Span, closest};
 
 use crate::agents::{self, AgentSpec};
 use crate::classify::Classifier;
 use crate::files::{CHECKPOINT, MEMBER, PHASE, POLICY, ROUTING, STAGE};
-use crate::lower::{self, retry, texts};
+use crate::lower::{self, Questions, retry, texts};
 use crate::project::step;
 use crate::report::{Diagnostic, Source};
 use crate::shape::{Object, duration, json, number, truth};
@@ -64,6 +64,9 @@ pub(crate) struct Around<'a> {
     pub(crate) deciding: Option<&'a str>,
     /// The agents without which nothing is resolved by itself, where the file says so.
     pub(crate) needed: Vec<String>,
+    pub(crate) groups: &'a BTreeMap<String, Vec<String>>,
+    /// How people are asked where a policy does not say, by decision.
+    pub(crate) reviews: BTreeMap<String, ApprovalDraft>,
     pub(crate) timeout: Option<Millis>,
 }
 
@@ -92,7 +95,19 @@ struct Lowering<'a, 'b> {
     /// Which task an agent has.
     ids: BTreeMap<String, String>,
     deciding: String,
+    /// How people are asked, by decision.
+    reviews: BTreeMap<String, ApprovalDraft>,
     problems: Vec<Diagnostic>,
+}
+
+/// How people are asked, by decision.
+pub(crate) fn reviews(
+    node: &Node,
+    groups: &BTreeMap<String, Vec<String>>,
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, ApprovalDraft> {
+    let mut questions = Questions { groups, problems };
+    node.entries().iter().map(|(action, asks)| (action.name.to_string(), questions.read(Some(asks)))).collect()
 }
 
 /// Makes a plan of a policy whose shape was checked.
@@ -105,8 +120,21 @@ pub(crate) fn policy(
 ) -> Option<Policy> {
     let deciding = POLICY.get(node, "deciding_agent").and_then(Node::text).or(around.deciding).unwrap_or(DECIDING_AGENT).to_owned();
     let (members, checkpoints, ids) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut lowering =
-        Lowering { around, node, members, checkpoints, written: 0, grouped: Vec::new(), ids, deciding, problems: Vec::new() };
+    let mut lowering = Lowering {
+        around,
+        node,
+        members,
+        checkpoints,
+        written: 0,
+        grouped: Vec::new(),
+        ids,
+        deciding,
+        reviews: around.reviews.clone(),
+        problems: Vec::new(),
+    };
+    if let Some(own) = POLICY.get(node, "reviews") {
+        lowering.reviews.extend(reviews(own, around.groups, &mut lowering.problems));
+    }
     match POLICY.get(node, "routing") {
         Some(routing) if ROUTING.get(routing, "phase_1").is_some() => lowering.phases(routing),
         Some(routing) => lowering.routed(routing),
@@ -510,7 +538,13 @@ impl<'a> Lowering<'a, '_> {
         let text = |name| self.get(name).and_then(Node::text).map(str::to_owned);
         Draft {
             name: id.to_owned(),
-            tasks: self.members.iter().map(|member| self.task(member)).collect(),
+            tasks: self
+                .members
+                .iter()
+                .map(|member| self.task(member))
+                .chain(self.reviews.iter().map(|(on, asks)| self.review(on, asks)))
+                .collect(),
+            reviews: self.reviews.keys().map(|action| (action.clone(), self.review_of(action))).collect(),
             checkpoints: self.checkpoints.iter().map(|(checkpoint, _)| checkpoint.clone()).collect(),
             decides: true,
             otherwise: text("otherwise"),
@@ -525,6 +559,23 @@ impl<'a> Lowering<'a, '_> {
             profile: self.around.classifier.profile(),
             ..Draft::default()
         }
+    }
+
+    /// The task that asks people about a decision: it is called as the decision, unless an agent is.
+    fn review_of(&self, action: &str) -> String {
+        let mut id = plain(action).to_lowercase();
+        while self.members.iter().any(|member| member.id == id) {
+            id.push('_');
+        }
+        id
+    }
+
+    fn review(&self, action: &str, asks: &ApprovalDraft) -> TaskDraft {
+        let mut asks = asks.clone();
+        if asks.question.is_empty() {
+            asks.question = format!("The decision is {action}. What is to be done?");
+        }
+        TaskDraft { id: self.review_of(action), role: Role::Review, work: WorkDraft::Approval(asks), ..TaskDraft::default() }
     }
 
     /// The tasks of an agent without which nothing is resolved by itself.

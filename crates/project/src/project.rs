@@ -259,9 +259,17 @@ impl Reading<'_> {
 
     fn policies(&mut self, files: &[Source], trees: &[Option<Node>], usual: &Usual<'_>) {
         let mut found = Vec::new();
-        let Project { agents, classifier, .. } = &self.project;
-        let around =
-            policy::Around { agents, functions: self.functions, classifier, deciding: None, needed: Vec::new(), timeout: usual.timeout };
+        let Project { agents, classifier, groups, .. } = &self.project;
+        let around = policy::Around {
+            agents,
+            functions: self.functions,
+            classifier,
+            groups,
+            deciding: None,
+            needed: Vec::new(),
+            reviews: BTreeMap::new(),
+            timeout: usual.timeout,
+        };
         let policies = pick::Reading { files, trees, around }.policies(&mut |file, problem| found.push((file, problem)));
         self.project.policies = policies;
         found.into_iter().for_each(|(file, problem)| self.report(file, vec![problem]));

@@ -4,6 +4,7 @@
 //! README.md has a first example, ARCHITECTURE.md the map. Start at [`Engine`].
 
 pub mod ask;
+pub mod desk;
 pub mod host;
 pub mod intake;
 mod servers;
@@ -32,5 +33,5 @@ pub use quorate_journal::{
 pub use quorate_project as project;
 pub use quorate_runtime::{
     Clock, Durability, Ended, Engine, Error, Follow, FollowRun, Heard, Listening, MAX_SPEECH_BYTES, Opened, Options, Order, RunHandle,
-    Stats,
+    Stats, WeakEngine,
 };

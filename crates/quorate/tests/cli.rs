@@ -19,15 +19,15 @@ fn a_workflow_is_checked_run_and_told() {
       sorted: 3 tasks, conditional, because 2 of 3 tasks have a condition
     exit 0
     ");
-    insta::assert_snapshot!(house.type_in(r#"run greet -i '{"name": "Ann"}'"#), @r#"
-    "Hello, Ann!"
+    insta::assert_snapshot!(house.type_in(r#"run greet -i '{"name": "Ann"}'"#), @"
+    Hello, Ann!
     err:   <took>  run <id> of greet started
     err:   <took>  hello started: std.set 1
     err:   <took>  hello succeeded
     err:   <took>  run succeeded
     err: run <id> has ended well, in <took>
     exit 0
-    "#);
+    ");
     insta::assert_snapshot!(house.type_in("run flaky --quiet"), @"
     null
     exit 0
@@ -1512,10 +1512,10 @@ fn a_project_is_the_same_from_wherever_it_is_named() {
     let script = house.path().join("inner/agents/a.sh");
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     house.write("inner/workflows/w.yaml", "tasks: [{ id: t, agent: a }]\n");
-    insta::assert_snapshot!(house.type_in("run w --project inner --quiet"), @r#"
-    "<house>/inner"
+    insta::assert_snapshot!(house.type_in("run w --project inner --quiet"), @"
+    <house>/inner
     exit 0
-    "#);
+    ");
     house.write("inner/agents/b.yaml", "agents: { b: { exec: [no-such-program] }, c: { exec: [sh, -c, 'exit 127'] } }\n");
     insta::assert_snapshot!(house.type_in("agents call b --project inner"), @"
     err: error: invalid: could not start the program no-such-program: No such file or directory (os error 2)

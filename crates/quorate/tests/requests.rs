@@ -99,8 +99,8 @@ fn conditions_look_at_the_fields_of_a_request() {
 #[test]
 fn a_request_is_answered_and_it_is_on_record_why_by_whom() {
     let house = finance();
-    insta::assert_snapshot!(house.type_in("ask 'our forecast'"), @r#"
-    "our forecast"
+    insta::assert_snapshot!(house.type_in("ask 'our forecast'"), @"
+    our forecast
     err: it goes to the agent forecasting_agent: the rule forecasts matches: `forecast`
     err:   <took>  run <id> of forecasting_agent started
     err:   <took>  answer started: forecasting_agent 1
@@ -108,22 +108,22 @@ fn a_request_is_answered_and_it_is_on_record_why_by_whom() {
     err:   <took>  run succeeded
     err: run <id> has ended well, in <took>
     exit 0
-    "#);
+    ");
     assert!(house.type_in("runs explain last").contains("started it, at <time>; the rule forecasts matches: `forecast`"));
-    insta::assert_snapshot!(house.type_in("ask 'our forecast' --agent alert_agent --quiet"), @r#"
-    "our forecast"
+    insta::assert_snapshot!(house.type_in("ask 'our forecast' --agent alert_agent --quiet"), @"
+    our forecast
     exit 0
-    "#);
+    ");
     insta::assert_snapshot!(house.type_in(r#"ask -i '{"name": "Ann"}' --workflow greet --quiet"#), @r#"
     {
       "name": "Ann"
     }
     exit 0
     "#);
-    insta::assert_snapshot!(house.type_with("ask - --quiet", "our report, please\n"), @r#"
-    "our report, please"
+    insta::assert_snapshot!(house.type_with("ask - --quiet", "our report, please\n"), @"
+    our report, please
     exit 0
-    "#);
+    ");
 }
 
 #[test]

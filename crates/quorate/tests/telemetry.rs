@@ -138,16 +138,16 @@ fn a_run_is_a_trace_with_a_span_for_every_task_attempt_and_call() {
 fn without_a_collector_nothing_is_traced_and_with_a_dead_one_nothing_is_held_up() {
     let house = house::house();
     let run = || house.type_in("run greet -i '{\"name\": \"Ann\"}' -q");
-    assert_snapshot!(run(), @r#"
-    "Hello, Ann!"
+    assert_snapshot!(run(), @"
+    Hello, Ann!
     exit 0
-    "#);
+    ");
     house.write("quorate.yaml", "name: house\ngroups: { leads: [ann, bob] }\ntelemetry: { endpoint: 'http://127.0.0.1:9' }\n");
     let begun = std::time::Instant::now();
-    assert_snapshot!(run(), @r#"
-    "Hello, Ann!"
+    assert_snapshot!(run(), @"
+    Hello, Ann!
     exit 0
-    "#);
+    ");
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
     house.write("quorate.yaml", "name: house\ngroups: { leads: [ann, bob] }\ntelemetry: { endpoint: env:QUORATE_NO_SUCH_VARIABLE }\n");
     assert_snapshot!(run(), @"

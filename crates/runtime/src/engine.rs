@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use futures_channel::mpsc;
@@ -48,6 +48,18 @@ impl Default for Options {
 /// Drives runs. Cloning it gives another handle to the same engine.
 #[derive(Clone, Debug)]
 pub struct Engine(pub(crate) Arc<Shared>);
+
+/// An engine that goes away when nobody else has it: what an agent of it holds that starts runs.
+#[derive(Clone, Debug)]
+pub struct WeakEngine(Weak<Shared>);
+
+impl WeakEngine {
+    /// The engine, if it is still there.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(Engine)
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -210,11 +222,21 @@ impl Engine {
     /// [`Error::Read`] where the journal does not say which runs are open.
     pub async fn open(journal: Arc<dyn Journal>, registry: Arc<Registry>, options: Options) -> Result<Opened, Error> {
         let engine = Engine::new(journal, registry, options);
-        let open = engine.0.journal.open_runs().await?;
+        let left = engine.go_on().await?;
+        Ok(Opened { engine, left })
+    }
+
+    /// Goes on with every run in the journal that has not ended, and can be gone on with. It is done once, before anything else:
+    /// who needs the engine before its runs go on makes it with [`Engine::new`], and then does this.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the journal does not say which runs are open. Runs that it cannot go on with are returned, and why.
+    pub async fn go_on(&self) -> Result<Vec<(RunId, Error)>, Error> {
+        let open = self.0.journal.open_runs().await?;
         let (mut loaded, mut left) = (Vec::with_capacity(open.len()), Vec::new());
         for chunk in open.chunks(LOAD_AT_ONCE) {
-            for (run, found) in engine.load_each(chunk).await {
-                match engine.fold(run, found).await {
+            for (run, found) in self.load_each(chunk).await {
+                match self.fold(run, found).await {
                     Ok(found) => loaded.push(found),
                     Err(Error::Read(wrong @ ReadError::Storage { .. })) => return Err(wrong.into()),
                     Err(wrong) => left.push((run, wrong)),
@@ -222,7 +244,7 @@ impl Engine {
             }
         }
         let awaited: HashSet<RunId> = loaded.iter().flat_map(|(run, _)| run.children()).map(|child| child.run).collect();
-        let now = engine.0.options.clock.now();
+        let now = self.0.options.clock.now();
         let restart = |run: &mut Run| -> Result<Vec<quorate_core::Entry>, Error> {
             let mut entries = run.advance(now, Input::Restarted)?;
             if run.begun().is_some_and(|start| start.parent.is_some()) && !awaited.contains(&run.id()) {
@@ -239,9 +261,9 @@ impl Engine {
                     continue;
                 }
             };
-            engine.drive(Takeover { run, head, entries, texts: Vec::new(), durability: Durability::Strict, tell: None, tap: None })?;
+            self.drive(Takeover { run, head, entries, texts: Vec::new(), durability: Durability::Strict, tell: None, tap: None })?;
         }
-        Ok(Opened { engine, left })
+        Ok(left)
     }
 
     /// Many runs at once; where one of them is damaged, each for itself.
@@ -319,7 +341,9 @@ impl Engine {
         self.start_as(order.id.unwrap_or_else(|| self.new_id()), order, None, None)
     }
 
-    pub(crate) fn new_id(&self) -> RunId {
+    /// An id that no run has.
+    #[must_use]
+    pub fn new_id(&self) -> RunId {
         let chance = self.0.chance.hash_one(self.0.named.fetch_add(1, Ordering::Relaxed));
         let more = self.0.chance.hash_one(chance);
         RunId::at(self.0.options.clock.now(), (u128::from(chance) << 64) | u128::from(more))
@@ -479,6 +503,12 @@ impl Engine {
     pub async fn load(&self, run: RunId) -> Result<Run, Error> {
         let loaded = self.0.journal.load(vec![run]).await?.pop().ok_or(Error::NoRun(run));
         self.fold(run, loaded).await.map(|(run, _)| run)
+    }
+
+    /// The same engine, for one of its own agents to hold.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.0))
     }
 
     /// The journal.

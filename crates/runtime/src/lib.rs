@@ -21,7 +21,7 @@ use quorate_core::{Decision, Digest, Failure, Payload, Problem, Refusal, RunId, 
 use quorate_journal::{AppendError, ReadError};
 
 pub use clock::Clock;
-pub use engine::{Engine, Opened, Options, Order, RunHandle, Stats};
+pub use engine::{Engine, Opened, Options, Order, RunHandle, Stats, WeakEngine};
 pub use speech::{Heard, Listening, MAX_SPEECH_BYTES};
 pub use stream::{Follow, FollowRun};
 

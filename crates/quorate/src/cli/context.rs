@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use quorate::desk::Desk;
 use quorate::host::{DATA_FOLDER, Host, open_journal};
 
 use quorate::project::{Diagnostic, Look, PROJECT_FILE, Project, Source, standing};
 use quorate::{
-    Digest, Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Opened, Payload, Person, Plan, Refusal,
-    Run, RunId, SqliteJournal, SqliteReader, Wanted,
+    Digest, Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Payload, Person, Plan, Refusal, Run,
+    RunId, SqliteJournal, SqliteReader, Wanted,
 };
 
 use super::exit::{Exit, Problem};
@@ -130,7 +131,7 @@ impl Context {
 
     /// The project, whatever is wrong with it.
     pub(crate) fn read(&self, folder: &Path) -> Result<Host, Problem> {
-        let mut host = Host { launcher: launcher(), ..Host::read(folder, &[])? };
+        let mut host = Host { launcher: launcher(), ..Host::read(folder, &Desk::FUNCTIONS)? };
         if !cfg!(feature = "otel") {
             host.checked.sends_no_spans();
         }
@@ -214,10 +215,13 @@ impl Context {
             give(&journal, run, input).await?;
         }
         let open = journal.open_runs().await?;
-        let registry = host.registry(|_, _| None);
+        let desk = Desk::of(host);
+        let registry = host.registry(|name, id| desk.agent(name, id));
         heed(&data, &registry);
-        let Opened { engine, left } = Engine::open(journal, registry, host.options()).await?;
-        for (run, wrong) in left {
+        let engine = Engine::new(journal, registry, host.options());
+        // What goes on may have work to hand in.
+        desk.open(&engine);
+        for (run, wrong) in engine.go_on().await? {
             self.screen.err(&format!("warning: run {} cannot go on: {wrong}", run.short()));
         }
         know(&engine, host);
@@ -227,7 +231,10 @@ impl Context {
     /// An engine that keeps nothing.
     pub(crate) fn fleeting(host: &Host) -> Result<Owned, Problem> {
         super::telemetry::begin(host)?;
-        let engine = Engine::new(Arc::new(MemoryJournal::new()), host.registry(|_, _| None), host.options());
+        let desk = Desk::of(host);
+        let registry = host.registry(|name, id| desk.agent(name, id));
+        let engine = Engine::new(Arc::new(MemoryJournal::new()), registry, host.options());
+        desk.open(&engine);
         know(&engine, host);
         Ok(Owned { engine, kept: false, open: Vec::new() })
     }

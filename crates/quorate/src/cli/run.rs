@@ -312,7 +312,8 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
         (Some(decision), _) if run.begun().is_some_and(|start| start.route.is_some()) => {
             screen.out(&serde_json::to_string_pretty(&Decided::of(decision)).unwrap_or_default());
         }
-        (_, Some(output)) => screen.out(&pretty(output.get())),
+        // What is told in words is read as words.
+        (_, Some(output)) => screen.out(&serde_json::from_str::<String>(output.get()).unwrap_or_else(|_| pretty(output.get()))),
         (_, None) => {}
     }
     let took = lasting(summary.duration_ms);

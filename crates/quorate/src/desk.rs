@@ -1,0 +1,228 @@
+//! Agents by which a run has work decided that comes up in it, each piece as a run of its own that is known by a key.
+//!
+//! A case outlives the run that it came up in: people may answer next week. So it is no part of that run, and it is not started
+//! twice: whoever brings the same key again finds the run that is there, however it stands.
+
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::{Either, select};
+use quorate_agents::{Agent, Call, Outcome};
+use quorate_core::{Effect, Failure, FailureClass, Payload, Reply, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
+use quorate_project::Pick;
+use quorate_runtime::{Engine, Error, Order, WeakEngine};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+use crate::host::Host;
+use crate::intake::Intake;
+
+/// Has its input decided by the policies of the project.
+const DECIDE: &str = "policies.decide";
+/// Cancels a run.
+const CANCEL: &str = "runs.cancel";
+/// Longest key of a piece of work.
+pub const MAX_KEY_BYTES: usize = 256;
+
+/// Where work is handed in from within a run.
+#[derive(Debug)]
+pub struct Desk {
+    intake: Option<Intake>,
+    project: String,
+    engine: OnceLock<WeakEngine>,
+}
+
+/// What is said of a case by whoever had it decided.
+#[derive(Debug, Serialize)]
+struct Case<'a> {
+    run: String,
+    status: RunStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    with: Option<&'a Payload>,
+    /// The agents that worked on it, and those of its plan that did not have to.
+    agents: Vec<&'a str>,
+    spared: Vec<&'a str>,
+    /// What it waits for people to answer.
+    asks: Vec<&'a str>,
+}
+
+#[derive(Default, Deserialize)]
+struct Decide {
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Cancel {
+    run: RunId,
+    reason: String,
+}
+
+impl Desk {
+    /// What agents may `use` of it.
+    pub const FUNCTIONS: [&str; 2] = [DECIDE, CANCEL];
+
+    /// The desk of a project. It is closed until [`Desk::open`].
+    #[must_use]
+    pub fn of(host: &Host) -> Arc<Desk> {
+        Arc::new(Desk { intake: host.intake(), project: host.project().name.clone().unwrap_or_default(), engine: OnceLock::new() })
+    }
+
+    /// From here on, work goes to this engine.
+    pub fn open(&self, engine: &Engine) {
+        // One that is open stays where it is.
+        let _ = self.engine.set(engine.downgrade());
+    }
+
+    /// The agent of this name, under the id `id`, if there is one.
+    #[must_use]
+    pub fn agent(self: &Arc<Self>, name: &str, id: &str) -> Option<Agent> {
+        let desk = self.clone();
+        let agent = match name {
+            DECIDE => Agent::from_async(id, move |call| {
+                let desk = desk.clone();
+                async move { desk.decide(call).await }
+            }),
+            CANCEL => Agent::from_async(id, move |call| {
+                let desk = desk.clone();
+                async move { desk.cancel(call).await }
+            }),
+            _ => return None,
+        };
+        // Done twice, it is the same run.
+        Some(agent.effect(Effect::Idempotent))
+    }
+
+    fn engine(&self) -> Result<Engine, Failure> {
+        let engine = self.engine.get().and_then(WeakEngine::upgrade);
+        engine.ok_or_else(|| Failure::new(FailureClass::Unavailable, "there is no engine yet that could take it"))
+    }
+
+    async fn decide(&self, call: Call) -> Outcome {
+        let engine = self.engine()?;
+        let none = || Failure::new(FailureClass::Invalid, "the project has no policies that could decide it");
+        let intake = self.intake.as_ref().ok_or_else(none)?;
+        let Decide { key } = params(&call)?.unwrap_or_default();
+        let key = key.unwrap_or_else(|| call.request.idempotency_key());
+        if key.is_empty() || key.len() > MAX_KEY_BYTES {
+            let why = format!("the key of a piece of work has from 1 to {MAX_KEY_BYTES} bytes, and this one has {}", key.len());
+            return Err(Failure::new(FailureClass::Invalid, why));
+        }
+        call.request
+            .input
+            .check(intake.input())
+            .map_err(|wrong| Failure::new(FailureClass::Invalid, wrong.replacen("output", "input", 1)))?;
+        let parent = call.request.run;
+        let by = engine.look(parent, |run| run.begun().map(|start| start.by.clone())).await.map_err(failed)?;
+        let order = intake.order(call.request.input, &by.unwrap_or_else(|| "system".into()));
+        let id = RunId::keyed(&self.project, &key);
+        let (decided, told_to_stop) = (pin!(decided(&engine, order.id(id))), pin!(call.cancel.raised()));
+        match select(decided, told_to_stop).await {
+            Either::Left((decided, _)) => decided,
+            Either::Right(_) => Err(Failure::new(FailureClass::Unavailable, "it was told to stop; the case goes on")),
+        }
+    }
+
+    async fn cancel(&self, call: Call) -> Outcome {
+        let engine = self.engine()?;
+        let Some(Cancel { run, reason }) = params(&call)? else {
+            return Err(Failure::new(FailureClass::Invalid, format!("`{CANCEL}` needs `params: {{ run, reason }}`")));
+        };
+        let cancelled = match engine.cancel(run, "system", &reason, false).await {
+            Ok(()) => true,
+            // One that is over needs no cancelling.
+            Err(Error::NoRun(_)) => false,
+            Err(wrong) => return Err(failed(wrong)),
+        };
+        let told = Payload::of(&serde_json::json!({ "run": run, "cancelled": cancelled }));
+        Ok(Reply::new(told.unwrap_or_else(|_| Payload::null())))
+    }
+}
+
+/// A case, once it has ended, or waits for people or time to bring it on.
+async fn decided(engine: &Engine, order: Order) -> Outcome {
+    let input = order.input.clone();
+    let run = rested(engine, order).await.map_err(failed)?;
+    if run.begun().is_some_and(|start| start.input.json() != input.json()) {
+        let why = format!("the key is that of another piece of work, which run {} is about", run.id());
+        return Err(Failure::new(FailureClass::Invalid, why));
+    }
+    Ok(Reply::new(Payload::of(&Case::of(&run)).unwrap_or_else(|_| Payload::null())))
+}
+
+async fn rested(engine: &Engine, order: Order) -> Result<Run, Error> {
+    let (id, plan) = (order.id.unwrap_or_else(|| engine.new_id()), order.plan.clone());
+    let (mut run, mut following) = match engine.load(id).await {
+        Ok(run) => {
+            let seq = run.seq();
+            (Some(run), engine.follow_run(id, seq))
+        }
+        Err(Error::NoRun(_)) => match engine.start_followed(order) {
+            Ok((_, following)) => (None, following),
+            // Somebody else brought it meanwhile.
+            Err(Error::Exists(_)) => (None, engine.follow_run(id, 0)),
+            Err(wrong) => return Err(wrong),
+        },
+        Err(wrong) => return Err(wrong),
+    };
+    while run.as_ref().is_none_or(|run| !run.has_ended() && run.status() != RunStatus::Waiting) {
+        let Some(entry) = following.next().await? else { break };
+        match &mut run {
+            Some(run) => run.apply(&entry)?,
+            None => run = Some(Run::load(id, plan.clone(), [&entry])?),
+        }
+    }
+    run.ok_or(Error::NoRun(id))
+}
+
+impl Case<'_> {
+    fn of(run: &Run) -> Case<'_> {
+        let decision = run.decision().map(|decision| &**decision);
+        let pick = run.begun().and_then(|start| start.route.as_ref()?.decode::<Pick>().ok());
+        let worked = |task: &TaskView<'_>| task.role() == Role::Main || task.role() == Role::Catalogue;
+        let (mut agents, mut spared) = (Vec::new(), Vec::new());
+        for task in run.tasks().filter(worked) {
+            if task.attempts() > 0 { agents.push(task.id()) } else { spared.push(task.id()) }
+        }
+        Case {
+            run: run.id().to_string(),
+            status: run.status(),
+            policy: pick.and_then(|pick| pick.policy),
+            action: decision.map(|decision| &*decision.action),
+            confidence: decision.and_then(|decision| decision.confidence?.to_string().parse().ok()),
+            because: decision.map(|decision| decision.rule.to_string()),
+            reason: decision.and_then(|decision| decision.reason.as_deref()),
+            with: decision.and_then(|decision| decision.with.as_ref()),
+            agents,
+            spared,
+            asks: run.tasks().filter(|task| task.status() == TaskStatus::Asking).map(TaskView::id).collect(),
+        }
+    }
+}
+
+/// The parameters of a call, where it has any.
+fn params<P: serde::de::DeserializeOwned>(call: &Call) -> Result<Option<P>, Failure> {
+    let task = &call.request.task;
+    call.request
+        .params
+        .decode()
+        .map_err(|wrong| Failure::new(FailureClass::Invalid, format!("the parameters of {task} do not fit: {wrong}")))
+}
+
+/// What the engine says, as an agent says it: what may be otherwise next time is tried again.
+fn failed(wrong: Error) -> Failure {
+    let class = match wrong {
+        Error::BadStart { .. } | Error::Refused(_) => FailureClass::Invalid,
+        _ => FailureClass::Unavailable,
+    };
+    Failure::new(class, wrong.to_string())
+}
