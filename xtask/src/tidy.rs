@@ -84,7 +84,7 @@ const MAY_DEPEND: [(&str, &[&str]); 10] = [
             "unicode-width",
         ],
     ),
-    ("recon", &["jiff", "rust_decimal", "strsim"]),
+    ("recon", &["csv", "jiff", "quick-xml", "rust_decimal", "serde", "serde_json", "sha2", "strsim"]),
     ("../xtask", &["anyhow"]),
 ];
 

@@ -42,6 +42,9 @@ impl fmt::Display for Side {
 pub struct Currency([u8; 3]);
 
 impl Currency {
+    /// None, until it is known.
+    pub(crate) const NONE: Currency = Currency(*b"XXX");
+
     /// Its letters.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -63,6 +66,19 @@ impl FromStr for Currency {
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl serde::Serialize for Currency {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Currency {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -112,6 +128,12 @@ pub struct Item {
     pub counterparty: Option<Arc<str>>,
     /// What kind of transaction it is, in the words of the file.
     pub code: Option<Arc<str>>,
+    /// How many of something it is about.
+    pub quantity: Option<Decimal>,
+    /// What one of them costs.
+    pub price: Option<Decimal>,
+    /// How it stands, where it is not simply booked: `PDNG` is not booked yet.
+    pub status: Option<Arc<str>>,
     /// Whether it takes another one back.
     pub reversal: bool,
     /// What else is said about it.
@@ -119,6 +141,12 @@ pub struct Item {
 }
 
 impl Item {
+    /// Whether nothing but amounts, dates and references may keep two items apart: what both say of quantity and price is the same.
+    pub(crate) fn agrees_with(&self, other: &Item) -> bool {
+        let same = |one: Option<Decimal>, other: Option<Decimal>| one.is_none() || other.is_none() || one == other;
+        same(self.quantity, other.quantity) && same(self.price, other.price)
+    }
+
     /// What tells it from others of its side, apart from where it stands. Items that are the same in all of it are copies:
     /// nothing depends on which of them is which.
     pub(crate) fn cmp_content(&self, other: &Item) -> Ordering {
@@ -131,6 +159,8 @@ impl Item {
             .then_with(|| self.batch.cmp(&other.batch))
             .then_with(|| self.counterparty.cmp(&other.counterparty))
             .then_with(|| self.code.cmp(&other.code))
+            .then_with(|| (self.quantity, self.price).cmp(&(other.quantity, other.price)))
+            .then_with(|| self.status.cmp(&other.status))
             .then_with(|| self.text.cmp(&other.text))
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! This crate knows nothing of files, clocks or the engine.
 
+pub mod books;
 mod calendar;
 mod item;
 mod matching;

@@ -24,6 +24,9 @@ fn item(line: &str, number: usize) -> Item {
         batch: None,
         counterparty: None,
         code: None,
+        quantity: None,
+        price: None,
+        status: None,
         reversal: false,
         text: text.into(),
     };
@@ -34,6 +37,9 @@ fn item(line: &str, number: usize) -> Item {
             Some(("code", code)) => item.code = Some(code.into()),
             Some(("bank", reference)) => item.bank_reference = Some(reference.into()),
             Some(("account", account)) => item.account = account.into(),
+            Some(("quantity", number)) => item.quantity = Some(number.parse().unwrap()),
+            Some(("price", number)) => item.price = Some(number.parse().unwrap()),
+            Some(("status", status)) => item.status = Some(status.into()),
             Some(_) => panic!("what is {word}?"),
             None if word == "reversal" => item.reversal = true,
             None => item.reference = Some(word.into()),
@@ -258,6 +264,22 @@ fn what_is_taken_back_leaves_nothing() {
     ");
 }
 
+#[test]
+fn what_differs_in_quantity_or_standing_is_no_match() {
+    assert_snapshot!(found("
+        100.00 EUR 12 INV-1 quantity=10
+        100.00 EUR 12 INV-2 status=PDNG
+        100.00 EUR 12 INV-3 quantity=10
+    ", "
+        100.00 EUR 12 INV-1 quantity=11
+        100.00 EUR 12 INV-2
+        100.00 EUR 12 INV-3
+    "), @"
+    a3 ~ b3: exact: amount and reference are the same
+    open: a1 a2 ~ b1 b2
+    ");
+}
+
 fn any_item() -> impl Strategy<Value = Item> {
     let words = (0..3_usize, 0..12_usize, 0..5_i8, 0..8_usize, 0..4_usize, 0..4_usize, 0..8_u8);
     words.prop_map(|(place, amount, day, reference, party, text, rest)| {
@@ -276,6 +298,9 @@ fn any_item() -> impl Strategy<Value = Item> {
             batch: named(&["", "", "", "A1"], party),
             counterparty: named(&["", "ACME", "ACME", "OTHER"], party),
             code: None,
+            quantity: [None, None, Some(Decimal::ONE)][usize::from(rest % 3)],
+            price: None,
+            status: Some("PDNG").filter(|_| rest == 7).map(Into::into),
             reversal: rest == 0,
             text: ["", "", "one", "two"][text].into(),
         }

@@ -206,8 +206,10 @@ mod tests {
         assert_eq!(of(&many, &many, &all), None);
     }
 
+    type Taken = BTreeMap<(usize, usize), u32>;
+
     /// Every answer there is, the slow way: how many of each pair it takes, and what it weighs.
-    fn answers(candidates: &Candidates) -> Vec<(BTreeMap<(usize, usize), u32>, u64)> {
+    fn answers(candidates: &Candidates) -> Vec<(Taken, u64)> {
         let mut all = vec![(BTreeMap::new(), 0)];
         for (pair, weight) in &candidates.weights {
             let mut more = Vec::new();

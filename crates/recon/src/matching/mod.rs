@@ -208,7 +208,7 @@ struct Book<'i> {
 }
 
 impl<'i> Book<'i> {
-    fn new(items: Vec<&'i Item>) -> Book<'i> {
+    fn new(items: &[&'i Item]) -> Book<'i> {
         let mut places: Vec<u32> = (0..u32::try_from(items.len()).expect("a side has no more than u32::MAX items")).collect();
         let at = |place: u32| items[place as usize];
         places.sort_by(|one, other| at(*one).cmp_content(at(*other)).then_with(|| at(*one).place.cmp(&at(*other).place)));
@@ -255,7 +255,7 @@ struct Work<'m, 'i> {
 
 impl<'m, 'i> Work<'m, 'i> {
     fn new(matcher: &'m Matcher, sides: [Vec<&'i Item>; 2]) -> Work<'m, 'i> {
-        Work { matcher, books: sides.map(Book::new), found: Reconciled::default() }
+        Work { matcher, books: sides.map(|side| Book::new(&side)), found: Reconciled::default() }
     }
 
     fn book(&self, side: Side) -> &Book<'i> {
@@ -310,8 +310,8 @@ impl<'m, 'i> Work<'m, 'i> {
 }
 
 /// What items have to have in common before anything else is looked at.
-type Common<'i> = (&'i str, Currency);
+type Common<'i> = (&'i str, Currency, Option<&'i str>);
 
 fn common(item: &Item) -> Common<'_> {
-    (&item.account, item.currency)
+    (&item.account, item.currency, item.status.as_deref())
 }

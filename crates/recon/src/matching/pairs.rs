@@ -131,6 +131,9 @@ impl Work<'_, '_> {
 
     /// How well two items go together, where they can.
     fn weight(&self, pass: Pass, one: &Item, other: &Item, alike: Option<f64>) -> Option<u32> {
+        if !one.agrees_with(other) {
+            return None;
+        }
         let settings = &self.matcher.settings;
         let days = self.days(one, other);
         let same = |one: &Option<std::sync::Arc<str>>, other: &Option<std::sync::Arc<str>>| one.is_some() && one == other;

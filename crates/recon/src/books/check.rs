@@ -1,0 +1,249 @@
+//! Whether what a file says adds up: within a statement, from one to the next, and beside what is known of the account.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+use sha2::{Digest as _, Sha256};
+
+use super::{Statement, Totalled};
+use crate::{Currency, Item, Place};
+
+/// What does not add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// What there was before and the entries do not come to what there is after.
+    Consistency,
+    /// It does not begin with what the one before ended with.
+    Continuity,
+    /// It has been there before.
+    Duplicate,
+    /// The entries do not come to what the file says that they do.
+    ControlTotal,
+    /// Nobody knows the account.
+    UnknownAccount,
+    /// An entry is in another currency than its account.
+    Currency,
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FaultKind::Consistency => "consistency",
+            FaultKind::Continuity => "continuity",
+            FaultKind::Duplicate => "duplicate",
+            FaultKind::ControlTotal => "control total",
+            FaultKind::UnknownAccount => "unknown account",
+            FaultKind::Currency => "currency",
+        })
+    }
+}
+
+/// Something that does not add up. Nothing is resolved by itself for its account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// Where.
+    pub place: Place,
+    /// The account.
+    pub account: Arc<str>,
+    /// Its currency.
+    pub currency: Currency,
+    /// By how much, where it is a matter of amounts.
+    pub by: Decimal,
+    /// In words.
+    pub what: String,
+}
+
+/// How an account was left the last time: what its next statement begins with.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Known {
+    /// The account.
+    pub account: Arc<str>,
+    /// Its currency.
+    pub currency: Currency,
+    /// What there was in the end, if that was said.
+    pub closing: Option<Decimal>,
+    /// What tells the last statements from others.
+    pub marks: Vec<String>,
+}
+
+/// What came of checking the statements of one side.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    /// What does not add up.
+    pub faults: Vec<Fault>,
+    /// Statements that have been there before. Their entries do not count.
+    pub set_aside: Vec<Statement>,
+    /// How the accounts are left.
+    pub left: Vec<Known>,
+}
+
+/// Checks the statements of one side, brings those of an account into their order, and takes out what has been there before.
+#[must_use]
+pub fn check(statements: &mut Vec<Statement>, is_known: &dyn Fn(&str, Currency) -> bool, before: &[Known]) -> Checks {
+    let mut checks = Checks::default();
+    let mut accounts: BTreeMap<(Arc<str>, Currency), Vec<Statement>> = BTreeMap::new();
+    for statement in statements.drain(..) {
+        accounts.entry((statement.account.clone(), statement.currency)).or_default().push(statement);
+    }
+    let mut left: BTreeMap<(Arc<str>, Currency), Known> =
+        before.iter().map(|known| ((known.account.clone(), known.currency), known.clone())).collect();
+    for (key, of_account) in accounts {
+        let (account, currency) = key.clone();
+        let known = left.remove(&key).unwrap_or(Known { account, currency, closing: None, marks: Vec::new() });
+        let (ordered, after) = checks.account(of_account, known, is_known);
+        left.insert(key, after);
+        statements.extend(ordered);
+    }
+    checks.left = left.into_values().collect();
+    checks
+}
+
+impl Checks {
+    fn fault(&mut self, kind: FaultKind, statement: &Statement, place: &Place, by: Decimal, what: String) {
+        let (account, currency) = (statement.account.clone(), statement.currency);
+        self.faults.push(Fault { kind, place: place.clone(), account, currency, by, what });
+    }
+
+    fn account(&mut self, mut all: Vec<Statement>, known: Known, is_known: &dyn Fn(&str, Currency) -> bool) -> (Vec<Statement>, Known) {
+        all.sort_by(|one, other| one.place.cmp(&other.place));
+        if let Some(first) = all.first().filter(|first| !is_known(&first.account, first.currency)) {
+            let what = format!("account {} in {} is not one that is reconciled", first.account, first.currency);
+            self.fault(FaultKind::UnknownAccount, first, &first.place, Decimal::ZERO, what);
+        }
+        let mut met: BTreeMap<String, Place> = BTreeMap::new();
+        let earlier: BTreeSet<&String> = known.marks.iter().collect();
+        let mut fresh = Vec::new();
+        for statement in all {
+            let mark = mark(&statement);
+            let again = match (met.get(&mark), earlier.contains(&mark)) {
+                (Some(place), _) => Some(format!("it is the statement at {place} once more")),
+                (None, true) => Some("it is a statement that was reconciled the last time".to_owned()),
+                (None, false) => None,
+            };
+            if let Some(again) = again {
+                let what = format!("{again}; its {} entries do not count", statement.entries);
+                self.fault(FaultKind::Duplicate, &statement, &statement.place, Decimal::ZERO, what);
+                self.set_aside.push(statement);
+                continue;
+            }
+            met.insert(mark, statement.place.clone());
+            fresh.push(statement);
+        }
+        let marks = if met.is_empty() { known.marks.clone() } else { met.into_keys().collect() };
+        let ordered = in_order(fresh, known.closing);
+        let mut closing = known.closing;
+        for statement in &ordered {
+            self.continuity(statement, closing);
+            self.within(statement);
+            closing = statement.closing.as_ref().map(|balance| balance.amount).or(closing);
+        }
+        (ordered, Known { closing, marks, ..known })
+    }
+
+    fn continuity(&mut self, statement: &Statement, before: Option<Decimal>) {
+        let (Some(before), Some(opening)) = (before, &statement.opening) else { return };
+        if opening.amount != before {
+            let by = opening.amount - before;
+            let what =
+                format!("it begins with {}, and the statement before ended with {before}: {by} are missing in between", opening.amount);
+            self.fault(FaultKind::Continuity, statement, &opening.place, by, what);
+        }
+    }
+
+    fn within(&mut self, statement: &Statement) {
+        let booked = || statement.items.iter().filter(|item| item.status.is_none());
+        for item in statement.items.iter().filter(|item| item.currency != statement.currency) {
+            let what = format!("this entry is in {}, and the account in {}", item.currency, statement.currency);
+            self.fault(FaultKind::Currency, statement, &item.place, Decimal::ZERO, what);
+        }
+        // What is not booked yet is in no balance, but in what is counted.
+        let (sum, all): (Decimal, _) = (booked().map(|item| item.amount).sum(), || statement.items.iter().map(|item| item.amount));
+        if let (Some(opening), Some(closing)) = (&statement.opening, &statement.closing) {
+            let by = closing.amount - opening.amount - sum;
+            if !by.is_zero() {
+                let what = format!(
+                    "{} before and {sum} of {} entries make {}, and not {}: {by} do not add up",
+                    opening.amount,
+                    statement.entries,
+                    opening.amount + sum,
+                    closing.amount
+                );
+                self.fault(FaultKind::Consistency, statement, &closing.place, by, what);
+            }
+        }
+        if let Some((count, place)) = statement.count.as_ref().filter(|(count, _)| *count != statement.entries) {
+            let what = format!("it says that it has {count} entries, and has {}", statement.entries);
+            self.fault(FaultKind::ControlTotal, statement, place, Decimal::ZERO, what);
+        }
+        for total in &statement.totals {
+            let there: Decimal = match total.of {
+                Totalled::Net => all().sum(),
+                Totalled::Gross => all().map(|amount| amount.abs()).sum(),
+                Totalled::Credits => all().filter(|amount| amount.is_sign_positive()).sum(),
+                Totalled::Debits => all().map(|amount| -amount).filter(|amount| amount.is_sign_positive()).sum(),
+            };
+            if there != total.amount {
+                let (by, of) = (total.amount - there, of(total.of));
+                let what = format!("it says that {of} come to {}, and they come to {there}", total.amount);
+                self.fault(FaultKind::ControlTotal, statement, &total.place, by, what);
+            }
+            let counts = matches!(total.of, Totalled::Net | Totalled::Gross);
+            if let Some(count) = total.count.filter(|count| counts && *count != statement.entries) {
+                let what = format!("it says that it has {count} entries, and has {}", statement.entries);
+                self.fault(FaultKind::ControlTotal, statement, &total.place, Decimal::ZERO, what);
+            }
+        }
+    }
+}
+
+fn of(total: Totalled) -> &'static str {
+    match total {
+        Totalled::Net => "its entries",
+        Totalled::Gross => "its entries without their signs",
+        Totalled::Credits => "its credits",
+        Totalled::Debits => "its debits",
+    }
+}
+
+/// The order in which each begins with what the one before ended with; where that is not so, the order of their days.
+fn in_order(mut left: Vec<Statement>, mut before: Option<Decimal>) -> Vec<Statement> {
+    let day = |statement: &Statement| {
+        let stated = statement.closing.as_ref().or(statement.opening.as_ref()).and_then(|balance| balance.date);
+        stated.or_else(|| statement.items.iter().map(|item| item.booked.unwrap_or(item.value_date)).max())
+    };
+    left.sort_by(|one, other| (day(one), &one.place).cmp(&(day(other), &other.place)));
+    let opens_with =
+        |statement: &Statement, amount: Option<Decimal>| amount.is_some() && statement.opening.as_ref().map(|it| it.amount) == amount;
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let closings: Vec<Option<Decimal>> = left.iter().map(|it| it.closing.as_ref().map(|it| it.amount)).collect();
+        let next = left.iter().position(|statement| opens_with(statement, before));
+        // Where nothing fits, one goes first that none of the others leads to.
+        let first = || left.iter().position(|statement| !closings.iter().any(|closing| opens_with(statement, *closing)));
+        let next = left.remove(next.or_else(first).unwrap_or(0));
+        before = next.closing.as_ref().map(|balance| balance.amount).or(before);
+        ordered.push(next);
+    }
+    ordered
+}
+
+/// What tells a statement from others: what it begins and ends with, and its entries, in whatever order.
+fn mark(statement: &Statement) -> String {
+    let balance = |balance: &Option<super::Balance>| balance.as_ref().map(|it| format!("{} {:?}", it.amount.normalize(), it.date));
+    let entry = |item: &Item| {
+        let Item { amount, value_date, reference, bank_reference, text, .. } = item;
+        format!("{} {value_date} {reference:?} {bank_reference:?} {text:?}", amount.normalize())
+    };
+    let mut entries: Vec<String> = statement.items.iter().map(entry).collect();
+    entries.sort_unstable();
+    let mut hasher = Sha256::new();
+    hasher.update(format!("{:?} {:?}", balance(&statement.opening), balance(&statement.closing)));
+    entries.iter().for_each(|entry| hasher.update(entry));
+    let digest = hasher.finalize();
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
