@@ -11,10 +11,13 @@
 //! This crate knows nothing of files, clocks or the engine.
 
 pub mod books;
+mod breaks;
 mod calendar;
+mod exact;
 mod item;
 mod matching;
 
+pub use breaks::{Break, BreakKind, Near, breaks};
 pub use calendar::Calendar;
 pub use item::{Currency, Item, Place, Side};
 pub use jiff::civil::Date;

@@ -5,6 +5,8 @@ mod groups;
 mod pairs;
 mod reference;
 
+pub(crate) use reference::plain;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -115,7 +117,8 @@ impl Reconciled {
 }
 
 /// What is let pass.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How many business days apart two value dates may be.
     pub days: u32,
@@ -126,10 +129,13 @@ pub struct Settings {
     /// What stands before a reference and means nothing.
     pub prefixes: Vec<String>,
     /// How far two amounts may be apart whatever they are.
+    #[serde(with = "crate::exact")]
     pub tolerance: Decimal,
     /// How far they may be apart for each unit of the amount.
+    #[serde(with = "crate::exact")]
     pub tolerance_share: Decimal,
     /// The same for foreign exchange.
+    #[serde(with = "crate::exact")]
     pub tolerance_share_fx: Decimal,
     /// The codes of transactions that are foreign exchange.
     pub fx_codes: Vec<String>,
@@ -139,6 +145,10 @@ pub struct Settings {
     pub group_most: usize,
     /// How many business days after an item it may still be taken back.
     pub reversal_days: u32,
+    /// What stands in the status of what was not settled.
+    pub failed: Vec<String>,
+    /// The codes of what came of what a company does with its shares.
+    pub corporate_actions: Vec<String>,
 }
 
 impl Default for Settings {
@@ -156,6 +166,8 @@ impl Default for Settings {
             group_days: 3,
             group_most: 8,
             reversal_days: 10,
+            failed: words(&["FAIL", "FAILED", "RJCT", "REJT", "UNSETTLED"]),
+            corporate_actions: words(&["CORP", "CACT", "DVCA", "DVOP", "SPLF", "RHTS", "MRGR"]),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 /// Makes a reference comparable: letters are large, what is neither letter nor digit is gone, and so are prefixes that mean
 /// nothing, and zeros before a number.
-pub(super) fn plain(reference: &str, prefixes: &[String]) -> String {
+pub(crate) fn plain(reference: &str, prefixes: &[String]) -> String {
     let whole: String = reference.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect();
     let mut rest = &*whole;
     // The longest first: an invoice is no INV with an OICE behind it.
