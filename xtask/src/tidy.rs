@@ -59,6 +59,7 @@ const MAY_DEPEND: [(&str, &[&str]); 10] = [
             "quorate-journal",
             "quorate-agents",
             "quorate-project",
+            "quorate-recon",
             "quorate-runtime",
             "anyhow",
             "clap",
@@ -84,7 +85,7 @@ const MAY_DEPEND: [(&str, &[&str]); 10] = [
             "unicode-width",
         ],
     ),
-    ("recon", &["csv", "jiff", "quick-xml", "rust_decimal", "serde", "serde_json", "sha2", "strsim"]),
+    ("recon", &["csv", "jiff", "quick-xml", "quorate-agents", "quorate-core", "rust_decimal", "serde", "serde_json", "sha2", "strsim"]),
     ("../xtask", &["anyhow"]),
 ];
 

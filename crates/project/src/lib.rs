@@ -46,7 +46,7 @@ pub use skills::{
     MAX_FRONT_MATTER_BYTES, SKILL_FILE, SkillDirectory, SkillSpec, Skills, USUAL_SKILLS, check_skill, front_matter, skill_directories,
 };
 pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing, standing_with};
-pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
+pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, read_value};
 
 /// Every field of every file, as Markdown: the tables of the book.
 #[must_use]

@@ -495,6 +495,19 @@ impl<'a> Lowering<'a, '_> {
         self.checkpoints.push((told(checkpoint, node), Some(node)));
     }
 
+    /// These agents and all whom they waited for: who decides at last hears everything that was said until then.
+    fn with_all_before(&self, after: &[String]) -> Vec<String> {
+        let mut all: BTreeSet<&str> = BTreeSet::new();
+        let mut open: Vec<&str> = after.iter().map(String::as_str).collect();
+        while let Some(id) = open.pop() {
+            if all.insert(id) {
+                open.extend(self.members.iter().filter(|member| member.id == id).flat_map(|member| &member.depends_on).map(String::as_str));
+            }
+        }
+        let known = self.members.iter().map(|member| &member.id).filter(|id| all.contains(id.as_str())).cloned();
+        known.chain(after.iter().filter(|id| self.members.iter().all(|member| member.id != **id)).cloned()).collect()
+    }
+
     /// The agent that decides is asked, and its answer followed.
     fn ask_deciding_agent(&mut self, id: &str, after: Vec<String>, condition: &str, node: &'a Node) {
         let agent = self.deciding.clone();
@@ -515,7 +528,7 @@ impl<'a> Lowering<'a, '_> {
                     agent,
                     when: None,
                     skip_when: None,
-                    depends_on: after.clone(),
+                    depends_on: self.with_all_before(&after),
                     role: Role::Catalogue,
                     optional: false,
                 });

@@ -217,6 +217,24 @@ pub(crate) fn parse(source: &str) -> (Option<Node>, Vec<Diagnostic>) {
     (builder.root, builder.problems)
 }
 
+/// The value of a file of one's own that is written as the files of a project are: within the same limits, and every key once.
+///
+/// # Errors
+/// What is wrong with it, by line and column.
+pub fn read_value(text: &str) -> Result<serde_json::Value, Vec<String>> {
+    let (root, mut problems) = parse(text);
+    if let Some(root) = &root {
+        check_keys(root, &mut problems);
+    }
+    let source = crate::Source::new("", text);
+    let told = |problem: &Diagnostic| match problem.span.map(|span| source.lines().place(span.start)) {
+        Some((line, column)) => format!("{line}:{column}: {}", problem.message),
+        None => problem.message.clone(),
+    };
+    let wrong: Vec<String> = problems.iter().filter(|problem| problem.is_error()).map(told).collect();
+    if wrong.is_empty() { Ok(root.as_ref().map(crate::shape::json).unwrap_or_default()) } else { Err(wrong) }
+}
+
 fn bytes(span: &granit_parser::Span) -> Span {
     let range = span.byte_range().unwrap_or_default();
     Span { start: u32::try_from(range.start).unwrap_or(u32::MAX), end: u32::try_from(range.end).unwrap_or(u32::MAX) }

@@ -13,6 +13,7 @@ use quorate_project::Pick;
 use quorate_runtime::{Engine, Error, Order, WeakEngine};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
+use serde_json::value::RawValue;
 
 use crate::host::Host;
 use crate::intake::Intake;
@@ -40,6 +41,8 @@ struct Case<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<Number>,
@@ -48,7 +51,7 @@ struct Case<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    with: Option<&'a Payload>,
+    with: Option<&'a RawValue>,
     /// The agents that worked on it, and those of its plan that did not have to.
     agents: Vec<&'a str>,
     spared: Vec<&'a str>,
@@ -197,11 +200,12 @@ impl Case<'_> {
             run: run.id().to_string(),
             status: run.status(),
             policy: pick.and_then(|pick| pick.policy),
+            profile: run.begun().and_then(|start| start.profile.as_ref()?.decode().ok()),
             action: decision.map(|decision| &*decision.action),
             confidence: decision.and_then(|decision| decision.confidence?.to_string().parse().ok()),
             because: decision.map(|decision| decision.rule.to_string()),
             reason: decision.and_then(|decision| decision.reason.as_deref()),
-            with: decision.and_then(|decision| decision.with.as_ref()),
+            with: decision.and_then(|decision| decision.with.as_ref()?.decode().ok()),
             agents,
             spared,
             asks: run.tasks().filter(|task| task.status() == TaskStatus::Asking).map(TaskView::id).collect(),

@@ -7,6 +7,8 @@ pub mod ask;
 pub mod desk;
 pub mod host;
 pub mod intake;
+#[cfg(feature = "recon")]
+pub mod recon;
 mod servers;
 pub mod skills;
 

@@ -207,8 +207,23 @@ impl<'w> Work<'w> {
 
     fn ambiguous(&mut self, found: &Reconciled) {
         for it in &found.ambiguous {
-            self.record(BreakKind::Ambiguous, &it.a, &it.b, it.why.clone());
+            match self.there_too_often(&it.a, &it.b) {
+                Some(why) => self.record(BreakKind::Duplicate, &it.a, &it.b, why),
+                None => self.record(BreakKind::Ambiguous, &it.a, &it.b, it.why.clone()),
+            }
         }
+    }
+
+    /// Items of which each could be the one too many, since all say the same but for what their senders call them.
+    fn there_too_often(&self, a: &[u32], b: &[u32]) -> Option<String> {
+        let items = |side: Side, all: &[u32]| all.iter().map(|place| self.item(side, *place)).collect::<Vec<_>>();
+        let (a, b) = (items(Side::A, a), items(Side::B, b));
+        let first = *a.first()?;
+        let same = |item: &&Item| (item.amount, item.value_date, &item.reference) == (first.amount, first.value_date, &first.reference);
+        let (more, less, side) = if a.len() > b.len() { (a.len(), b.len(), Side::A) } else { (b.len(), a.len(), Side::B) };
+        let all = first.reference.is_some() && more > less && less > 0 && a.iter().chain(&b).all(same);
+        let times = |count: usize| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        all.then(|| format!("it is there {} in {side} and {} in {}", times(more), times(less), side.other()))
     }
 
     /// What may belong together. Suggestions that want the same items are one question, whichever of them is right.
@@ -224,8 +239,8 @@ impl<'w> Work<'w> {
             let mut group: Vec<&Match> = others.iter().flat_map(|other| std::mem::take(&mut groups[*other])).collect();
             group.push(it);
             for it in &group {
-                it.a.iter().for_each(|at| drop(group_of.insert((Side::A, *at), groups.len())));
-                it.b.iter().for_each(|at| drop(group_of.insert((Side::B, *at), groups.len())));
+                let items = it.a.iter().map(|at| (Side::A, *at)).chain(it.b.iter().map(|at| (Side::B, *at)));
+                group_of.extend(items.map(|item| (item, groups.len())));
             }
             groups.push(group);
         }

@@ -8,14 +8,21 @@
 //! - what could as well be matched otherwise is not matched but [`Ambiguous`]: nothing is paired by the order of lines;
 //! - the sides are alike: what is found does not depend on which of them is called A.
 //!
-//! This crate knows nothing of files, clocks or the engine.
+//! Files are read by [`books`], what does not belong together is a [`Break`], and [`reconcile`] makes a day of all that. What it
+//! needs of the world around it is a [`World`](world::World). [`agents`] are what an engine calls; nothing else here knows of one.
 
+pub mod agents;
 pub mod books;
 mod breaks;
 mod calendar;
 mod exact;
 mod item;
 mod matching;
+pub mod reconcile;
+pub mod record;
+mod report;
+pub mod settings;
+pub mod world;
 
 pub use breaks::{Break, BreakKind, Near, breaks};
 pub use calendar::Calendar;

@@ -11,9 +11,11 @@ use quorate::desk::Desk;
 use quorate::host::{DATA_FOLDER, Host, open_journal};
 
 use quorate::project::{Diagnostic, Look, PROJECT_FILE, Project, Source, standing};
+#[cfg(feature = "recon")]
+use quorate::recon::Books;
 use quorate::{
-    Digest, Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Payload, Person, Plan, Refusal, Run,
-    RunId, SqliteJournal, SqliteReader, Wanted,
+    Agent, Digest, Engine, Entry, Input, Journal as _, Loaded, MAX_VALUE_BYTES, MemoryJournal, OpenError, Payload, Person, Plan, Refusal,
+    Run, RunId, SqliteJournal, SqliteReader, Wanted,
 };
 
 use super::exit::{Exit, Problem};
@@ -57,6 +59,45 @@ pub(crate) struct Owned {
     /// Whether its runs are there afterwards.
     pub(crate) kept: bool,
     pub(crate) open: Vec<RunId>,
+}
+
+/// The functions that agents may `use` of this program, besides those that are always there.
+struct Functions {
+    desk: Arc<Desk>,
+    #[cfg(feature = "recon")]
+    books: Arc<Books>,
+}
+
+impl Functions {
+    fn names() -> Vec<&'static str> {
+        let mut names = Desk::FUNCTIONS.to_vec();
+        #[cfg(feature = "recon")]
+        names.extend(Books::FUNCTIONS);
+        names
+    }
+
+    #[cfg_attr(not(feature = "recon"), expect(unused_variables, reason = "only reconciliations look at earlier days"))]
+    fn of(host: &Host, data: Option<&Path>) -> Functions {
+        Functions {
+            desk: Desk::of(host),
+            #[cfg(feature = "recon")]
+            books: Books::of(host, data),
+        }
+    }
+
+    fn agent(&self, name: &str, id: &str) -> Option<Agent> {
+        let found = self.desk.agent(name, id);
+        #[cfg(feature = "recon")]
+        let found = found.or_else(|| self.books.agent(name, id));
+        found
+    }
+
+    /// What these need of an engine is there before its runs go on.
+    fn open(&self, engine: &Engine) {
+        self.desk.open(engine);
+        #[cfg(feature = "recon")]
+        self.books.open(engine);
+    }
 }
 
 fn know(engine: &Engine, host: &Host) {
@@ -131,7 +172,7 @@ impl Context {
 
     /// The project, whatever is wrong with it.
     pub(crate) fn read(&self, folder: &Path) -> Result<Host, Problem> {
-        let mut host = Host { launcher: launcher(), ..Host::read(folder, &Desk::FUNCTIONS)? };
+        let mut host = Host { launcher: launcher(), ..Host::read(folder, &Functions::names())? };
         if !cfg!(feature = "otel") {
             host.checked.sends_no_spans();
         }
@@ -215,12 +256,11 @@ impl Context {
             give(&journal, run, input).await?;
         }
         let open = journal.open_runs().await?;
-        let desk = Desk::of(host);
-        let registry = host.registry(|name, id| desk.agent(name, id));
+        let functions = Functions::of(host, Some(&data));
+        let registry = host.registry(|name, id| functions.agent(name, id));
         heed(&data, &registry);
         let engine = Engine::new(journal, registry, host.options());
-        // What goes on may have work to hand in.
-        desk.open(&engine);
+        functions.open(&engine);
         for (run, wrong) in engine.go_on().await? {
             self.screen.err(&format!("warning: run {} cannot go on: {wrong}", run.short()));
         }
@@ -231,10 +271,10 @@ impl Context {
     /// An engine that keeps nothing.
     pub(crate) fn fleeting(host: &Host) -> Result<Owned, Problem> {
         super::telemetry::begin(host)?;
-        let desk = Desk::of(host);
-        let registry = host.registry(|name, id| desk.agent(name, id));
+        let functions = Functions::of(host, None);
+        let registry = host.registry(|name, id| functions.agent(name, id));
         let engine = Engine::new(Arc::new(MemoryJournal::new()), registry, host.options());
-        desk.open(&engine);
+        functions.open(&engine);
         know(&engine, host);
         Ok(Owned { engine, kept: false, open: Vec::new() })
     }

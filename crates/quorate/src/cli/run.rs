@@ -10,6 +10,7 @@ use quorate::intake::Intake;
 use quorate::project::{Comparison, Mode, PROJECT_FILE, Summary, Workflow, standing};
 use quorate::{Decision, Durability, Entry, Order, Payload, Run, RunStatus, TaskStatus};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::compare;
 use super::context::{Context, Owned, input};
@@ -148,7 +149,10 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         let batch = each::Batch { records, jobs: arguments.jobs.unwrap_or(USUAL_JOBS), out: arguments.out.as_deref(), durability };
         return each::run(&context, &host, &target, &batch);
     }
-    let payload = input(arguments.input.as_deref())?;
+    let payload = match &arguments.input {
+        None => nothing_for(target.input()),
+        given => input(given.as_deref())?,
+    };
     if let Target::Policies(intake) = &target {
         intake_fits(intake, &payload)?;
     }
@@ -169,6 +173,12 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         let comparison = compared.as_ref().map(|(_, comparison)| comparison);
         leave_compared(&context, &owned, watched, arguments.jsonl, comparison).await
     })
+}
+
+/// The input where none was given: an object of which nothing is said, where that is one.
+fn nothing_for(kind: &Type) -> Payload {
+    let empty = Payload::parse("{}".to_owned()).ok().filter(|empty| Payload::null().check(kind).is_err() && empty.check(kind).is_ok());
+    empty.unwrap_or_else(Payload::null)
 }
 
 /// A target that is a folder is the project; otherwise it is a workflow of the project at hand.
@@ -361,7 +371,7 @@ struct Decided<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    with: Option<&'a Payload>,
+    with: Option<&'a RawValue>,
 }
 
 impl Decided<'_> {
@@ -371,7 +381,7 @@ impl Decided<'_> {
             confidence: decision.confidence,
             because: decision.rule.to_string(),
             reason: decision.reason.as_deref(),
-            with: decision.with.as_ref(),
+            with: decision.with.as_ref().and_then(|with| with.decode().ok()),
         }
     }
 }

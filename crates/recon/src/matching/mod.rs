@@ -15,7 +15,8 @@ use rust_decimal::Decimal;
 use crate::{Calendar, Currency, Item, Side};
 
 /// A way of finding what belongs together, in the order in which they are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pass {
     /// Account, currency, amount, reference and value date are the same.
     Exact,

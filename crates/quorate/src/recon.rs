@@ -1,0 +1,248 @@
+//! What a reconciliation needs of the world: the files of its project, and what the journal says of earlier days.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use quorate_agents::Agent;
+use quorate_core::{Answer, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
+use quorate_journal::{SqliteReader, Stands, Wanted};
+use quorate_recon::Date;
+use quorate_recon::agents::{self, case_of};
+use quorate_recon::world::{Case, Fate, NoFile, World};
+use quorate_runtime::{Engine, Error, WeakEngine};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use crate::host::Host;
+
+/// Runs among which the last reconciliation is looked for.
+const MAX_LOOKED_AT: usize = 64;
+/// Cases that are looked at for patterns.
+const MAX_CASES: usize = 1_000;
+/// Largest file of settings.
+const MAX_SETTINGS_BYTES: u64 = 1 << 20;
+/// The task of policies by whose output the cause of a break is known.
+const PATTERNS: &str = "PATTERN_INTELLIGENCE";
+
+/// A project, as a reconciliation sees it.
+#[derive(Debug)]
+pub struct Books {
+    folder: PathBuf,
+    /// Where its runs are kept, if they are.
+    data: Option<PathBuf>,
+    project: String,
+    policies: Vec<String>,
+    engine: OnceLock<WeakEngine>,
+    cases: Mutex<Option<(Date, Arc<Vec<Case>>)>>,
+}
+
+impl Books {
+    /// What agents may `use` of it.
+    pub const FUNCTIONS: [&str; 9] = agents::FUNCTIONS;
+
+    /// The books of a project whose runs are kept in a folder.
+    #[must_use]
+    pub fn of(host: &Host, data: Option<&Path>) -> Arc<Books> {
+        let project = host.project();
+        Arc::new(Books {
+            folder: host.folder.clone(),
+            data: data.map(Path::to_owned),
+            project: project.name.clone().unwrap_or_default(),
+            policies: project.policies.list.keys().cloned().collect(),
+            engine: OnceLock::new(),
+            cases: Mutex::default(),
+        })
+    }
+
+    /// From here on, what became of cases is known by this engine.
+    pub fn open(&self, engine: &Engine) {
+        // Books that are open stay so.
+        let _ = self.engine.set(engine.downgrade());
+    }
+
+    /// The agent of this name, under the id `id`, if there is one.
+    #[must_use]
+    pub fn agent(self: &Arc<Self>, name: &str, id: &str) -> Option<Agent> {
+        let world: Arc<dyn World> = self.clone();
+        agents::agent(name, id, &world)
+    }
+
+    fn engine(&self) -> Result<Engine, String> {
+        self.engine.get().and_then(WeakEngine::upgrade).ok_or_else(|| "there is no engine that knows of earlier days".to_owned())
+    }
+
+    fn load(&self, run: RunId) -> Result<Option<Run>, String> {
+        let engine = self.engine()?;
+        match Handle::current().block_on(engine.load(run)) {
+            Ok(run) => Ok(Some(run)),
+            Err(Error::NoRun(_)) => Ok(None),
+            Err(wrong) => Err(format!("run {run} could not be read: {wrong}")),
+        }
+    }
+
+    fn reader(&self) -> Result<Option<SqliteReader>, String> {
+        let Some(data) = &self.data else { return Ok(None) };
+        SqliteReader::open(data).map(Some).map_err(|wrong| format!("the journal could not be read: {wrong}"))
+    }
+
+    /// A path inside the project.
+    fn inside(&self, path: &str) -> Result<PathBuf, String> {
+        let relative = Path::new(path);
+        let plain = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if path.is_empty() || !plain {
+            return Err("it is no path inside the project folder".to_owned());
+        }
+        Ok(self.folder.join(relative))
+    }
+
+    /// The same, once it is known that no link leads out of the project.
+    fn real(&self, path: &str) -> Result<PathBuf, NoFile> {
+        let whole = self.inside(path).map_err(NoFile::Other)?;
+        let real = whole.canonicalize().map_err(|wrong| match wrong.kind() {
+            ErrorKind::NotFound => NoFile::Missing,
+            _ => NoFile::Other(wrong.to_string()),
+        })?;
+        let folder = self.folder.canonicalize().map_err(|wrong| NoFile::Other(wrong.to_string()))?;
+        if real.starts_with(folder) { Ok(real) } else { Err(NoFile::Other("it leads out of the project folder".to_owned())) }
+    }
+}
+
+impl World for Books {
+    fn open(&self, path: &str) -> Result<Box<dyn BufRead + Send>, NoFile> {
+        let real = self.real(path)?;
+        let file = File::open(&real).map_err(|wrong| NoFile::Other(wrong.to_string()))?;
+        if !file.metadata().is_ok_and(|about| about.is_file()) {
+            return Err(NoFile::Other("it is not a file".to_owned()));
+        }
+        Ok(Box::new(BufReader::new(file)))
+    }
+
+    fn settings(&self, path: &str) -> Result<Value, String> {
+        let real = self.real(path).map_err(|wrong| match wrong {
+            NoFile::Missing => format!("there is no file {path} in the project folder"),
+            NoFile::Other(why) => format!("{path} could not be read: {why}"),
+        })?;
+        let size = std::fs::metadata(&real).map_or(0, |about| about.len());
+        if size > MAX_SETTINGS_BYTES {
+            return Err(format!("{path} has {size} bytes, more than the {MAX_SETTINGS_BYTES} allowed"));
+        }
+        let text = std::fs::read_to_string(&real).map_err(|wrong| format!("{path} could not be read: {wrong}"))?;
+        quorate_project::read_value(&text).map_err(|wrong| wrong.iter().map(|what| format!("{path}:{what}")).collect::<Vec<_>>().join("\n"))
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        let told = |wrong: std::io::Error| format!("{path} could not be written: {wrong}");
+        let whole = self.inside(path).map_err(|why| format!("{path} could not be written: {why}"))?;
+        let parent = whole.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(parent).map_err(told)?;
+        let (real, folder) = (parent.canonicalize().map_err(told)?, self.folder.canonicalize().map_err(told)?);
+        if !real.starts_with(folder) {
+            return Err(format!("{path} could not be written: it leads out of the project folder"));
+        }
+        // Whoever reads it meanwhile reads the file from before.
+        let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let aside = real.join(format!(".{name}.{}", std::process::id()));
+        std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, real.join(&name))).map_err(told)
+    }
+
+    fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String> {
+        #[derive(Deserialize)]
+        struct Of {
+            day: Date,
+        }
+        let Some(reader) = self.reader()? else { return Ok(None) };
+        let Some(this) = self.load(run)? else { return Ok(None) };
+        let name = this.begun().map(|start| start.name.to_string());
+        let stands = Some(Stands::Ended(RunStatus::Succeeded));
+        let listed = reader.list(&Wanted { name, stands, ..Wanted::newest(MAX_LOOKED_AT) }).map_err(|wrong| wrong.to_string())?;
+        let mut last: Option<(Date, Value)> = None;
+        for info in listed {
+            let Some(earlier) = self.load(info.run)? else { continue };
+            let Some(output) = earlier.task(task).and_then(TaskView::output) else { continue };
+            let Ok(Of { day: of }) = output.decode() else { continue };
+            // Of several reconciliations of one day the newest counts, and that comes first.
+            if of < day && last.as_ref().is_none_or(|(known, _)| *known < of) {
+                last = output.decode().ok().map(|value| (of, value));
+            }
+        }
+        Ok(last.map(|(_, value)| value))
+    }
+
+    fn fate(&self, key: &str) -> Result<Option<Fate>, String> {
+        self.standing(RunId::keyed(&self.project, key))
+    }
+
+    fn standing(&self, run: RunId) -> Result<Option<Fate>, String> {
+        Ok(self.load(run)?.as_ref().map(fate_of))
+    }
+
+    fn cases(&self, before: Date) -> Result<Arc<Vec<Case>>, String> {
+        let mut known = self.cases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, cases)) = known.as_ref().filter(|(day, _)| *day == before) {
+            return Ok(cases.clone());
+        }
+        let mut cases = Vec::new();
+        if let Some(reader) = self.reader()? {
+            let listed = reader.list(&Wanted { roots: true, ..Wanted::newest(MAX_CASES) }).map_err(|wrong| wrong.to_string())?;
+            for info in listed.iter().filter(|info| self.policies.contains(&info.name)) {
+                let Some(run) = self.load(info.run)? else { continue };
+                cases.extend(case(&run).filter(|(_, day)| *day < before).map(|(case, _)| case));
+            }
+        }
+        let cases = Arc::new(cases);
+        *known = Some((before, cases.clone()));
+        Ok(cases)
+    }
+}
+
+/// How people settled a case, where they were asked.
+#[derive(Deserialize)]
+struct Settled {
+    choice: String,
+    answers: Vec<Answer>,
+}
+
+/// What became of a case.
+fn fate_of(run: &Run) -> Fate {
+    #[derive(Deserialize)]
+    struct With {
+        resolution: Option<String>,
+    }
+    let decision = run.decision();
+    let proposed = decision.and_then(|decision| decision.with.as_ref()?.decode::<With>().ok()?.resolution);
+    let reviewed = run.tasks().find(|task| task.role() == Role::Review && task.status() == TaskStatus::Succeeded);
+    let settled = reviewed.and_then(|task| task.output()?.decode::<Settled>().ok());
+    let asked = run.tasks().any(|task| task.role() == Role::Review);
+    let agreed = settled.as_ref().map(|settled| settled.choice == "approve");
+    let resolution = match &settled {
+        Some(settled) if settled.choice == "approve" => proposed,
+        Some(settled) => Some(settled.choice.clone()),
+        None if asked => None,
+        None => proposed,
+    };
+    Fate {
+        run: run.id().to_string(),
+        open: !run.has_ended(),
+        action: decision.map(|decision| decision.action.to_string()),
+        resolution,
+        by: settled.map(|settled| settled.answers.iter().map(|answer| &*answer.by).collect::<Vec<_>>().join(", ")),
+        agreed,
+    }
+}
+
+/// A case, and its day, where a run is about a break.
+fn case(run: &Run) -> Option<(Case, Date)> {
+    #[derive(Deserialize)]
+    struct Cause {
+        probable_root_cause: String,
+    }
+    let (record, day) = case_of(&run.begun()?.input.decode().ok()?)?;
+    let Fate { action, resolution, agreed, .. } = fate_of(run);
+    let cause = run.task(PATTERNS).and_then(|task| task.output()?.decode::<Cause>().ok()).map(|cause| cause.probable_root_cause);
+    let counterparty = record.a.iter().chain(&record.b).find_map(|item| item.counterparty.as_deref()).map(str::to_owned);
+    let (kind, account) = (record.kind.name().to_owned(), record.account.to_string());
+    Some((Case { break_id: record.break_id, kind, account, counterparty, cause, action, resolution, agreed }, day))
+}

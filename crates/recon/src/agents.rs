@@ -1,0 +1,778 @@
+//! The agents of a reconciliation: one that reconciles a day, seven that look at one break each, and one that writes the report.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use quorate_agents::{Agent, Call, Outcome};
+use quorate_core::{Effect, Failure, FailureClass, Payload, Reply};
+use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
+
+use crate::reconcile::{Asked, reconcile};
+use crate::record::{BreakRecord, ItemRecord, bucket};
+use crate::report::{self, Wanted};
+use crate::world::{Case, World};
+use crate::{BreakKind, Currency, Matcher, Settings, Side, breaks, exact};
+
+/// The names by which agents `use` these.
+pub const FUNCTIONS: [&str; 9] = [
+    "recon.reconcile",
+    "recon.ingestion",
+    "recon.enrichment",
+    "recon.matching",
+    "recon.rules",
+    "recon.patterns",
+    "recon.decisioning",
+    "recon.feedback",
+    "recon.report",
+];
+
+/// The agent of this name, under the id `id`, if there is one.
+#[must_use]
+pub fn agent(name: &str, id: &str, world: &Arc<dyn World>) -> Option<Agent> {
+    let world = world.clone();
+    Some(match name {
+        "recon.reconcile" => Agent::from_blocking(id, move |call| day(&*world, &call)).effect(Effect::Idempotent),
+        "recon.report" => Agent::from_blocking(id, move |call| write_report(&*world, &call)).effect(Effect::Idempotent),
+        "recon.feedback" => Agent::from_blocking(id, move |call| feedback(&*world, &call)),
+        "recon.patterns" => Agent::from_blocking(id, move |call| patterns(&*world, &call)),
+        "recon.ingestion" => Agent::from_quick(id, |call| ingestion(&call)),
+        "recon.enrichment" => Agent::from_quick(id, |call| enrichment(&call)),
+        "recon.matching" => Agent::from_quick(id, |call| matching(&call)),
+        "recon.rules" => Agent::from_quick(id, |call| rules(&call)),
+        "recon.decisioning" => Agent::from_quick(id, |call| decisioning(&call)),
+        _ => return None,
+    })
+}
+
+// -- what all of them do alike
+
+fn invalid(what: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Invalid, what)
+}
+
+fn params<P: DeserializeOwned + Default>(call: &Call) -> Result<P, Failure> {
+    let given: Option<P> =
+        call.request.params.decode().map_err(|wrong| invalid(format!("the parameters of {} do not fit: {wrong}", call.request.task)))?;
+    Ok(given.unwrap_or_default())
+}
+
+fn the_break(call: &Call) -> Result<BreakRecord, Failure> {
+    call.request.input.decode().map_err(|wrong| invalid(format!("this is no break: {wrong}")))
+}
+
+fn reply(answer: &impl Serialize) -> Outcome {
+    Payload::of(answer).map(Reply::new).map_err(|wrong| invalid(wrong.to_string()))
+}
+
+/// What another agent of the run returned, where it ran before this one.
+fn heard<T: DeserializeOwned>(call: &Call, agent: &str) -> Option<T> {
+    let (_, output) = call.request.outputs.iter().find(|(task, _)| &**task == agent)?;
+    output.decode().ok()
+}
+
+fn number(text: &str) -> Decimal {
+    text.parse().unwrap_or_default()
+}
+
+// -- a day
+
+#[derive(Default, Deserialize)]
+struct DayParams {
+    #[serde(default)]
+    books: Option<String>,
+    #[serde(default)]
+    day: Option<String>,
+    #[serde(default)]
+    out: Option<String>,
+}
+
+fn day(world: &dyn World, call: &Call) -> Outcome {
+    let DayParams { books, day, out } = params(call)?;
+    let day = day.ok_or_else(|| invalid("`params.day` says which day is reconciled, as in 2026-03-31"))?;
+    let day: Date = day.parse().map_err(|_| invalid(format!("`{day}` is not a day as in 2026-03-31")))?;
+    let settings = books.unwrap_or_else(|| "books.yaml".to_owned());
+    let asked = Asked { settings: &settings, day, out: out.as_deref(), run: call.request.run, task: &call.request.task };
+    let done = reconcile(world, &asked).map_err(invalid)?;
+    reply(&done)
+}
+
+fn write_report(world: &dyn World, call: &Call) -> Outcome {
+    let wanted: Wanted = params(call)?;
+    reply(&report::write(world, &wanted).map_err(invalid)?)
+}
+
+// -- one break: is it what it says
+
+#[derive(Serialize)]
+struct Ingested {
+    valid: bool,
+    problems: Vec<String>,
+    sides: &'static str,
+    items: usize,
+    currencies: Vec<Currency>,
+    #[serde(with = "exact")]
+    confidence: Decimal,
+}
+
+fn ingestion(call: &Call) -> Outcome {
+    let it = the_break(call)?;
+    let mut problems = Vec::new();
+    let sum = |items: &[ItemRecord]| (!items.is_empty()).then(|| items.iter().map(|item| item.amount).sum::<Decimal>());
+    if it.kind != BreakKind::StatementError {
+        if it.a.is_empty() && it.b.is_empty() {
+            problems.push("it is about no items".to_owned());
+        }
+        for (side, said, items) in [("A", it.amount_a, &it.a), ("B", it.amount_b, &it.b)] {
+            if sum(items) != said {
+                problems.push(format!("the items of side {side} do not come to what is said of them"));
+            }
+        }
+    }
+    let mut currencies: Vec<Currency> = it.a.iter().chain(&it.b).map(|item| item.currency).collect();
+    currencies.sort_unstable();
+    currencies.dedup();
+    if currencies.len() > 1 && it.amount_diff.is_some() {
+        problems.push("amounts of different currencies were subtracted".to_owned());
+    }
+    if it.break_type.is_none() {
+        problems.push(format!("account {} is not one that is reconciled", it.account));
+    }
+    let sides = match (it.a.is_empty(), it.b.is_empty()) {
+        (false, false) => "both",
+        (false, true) => "A",
+        (true, false) => "B",
+        (true, true) => "none",
+    };
+    let confidence = if problems.is_empty() { Decimal::ONE } else { Decimal::ZERO };
+    reply(&Ingested { valid: problems.is_empty(), problems, sides, items: it.a.len() + it.b.len(), currencies, confidence })
+}
+
+// -- what else is known of it
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct EnrichmentParams {
+    /// Business days until somebody has to have settled it, by what is at stake: from how much on, and how many.
+    sla: Vec<(Number, u32)>,
+    /// From which share of these somebody is warned.
+    warn_at: Number,
+}
+
+impl Default for EnrichmentParams {
+    fn default() -> EnrichmentParams {
+        let of = |amount: u64, days| (amount.into(), days);
+        EnrichmentParams { sla: vec![of(0, 5), of(5_000, 3), of(100_000, 1)], warn_at: Number::from_f64(0.8).unwrap_or_else(|| 1.into()) }
+    }
+}
+
+#[derive(Serialize)]
+struct Enriched<'a> {
+    age: u32,
+    bucket: &'static str,
+    sla_days: u32,
+    sla: &'static str,
+    owner: Option<&'a str>,
+    counterparty: Option<&'a str>,
+    #[serde(with = "exact::option")]
+    exposure: Option<Decimal>,
+    rate: Option<&'a str>,
+    alike: usize,
+    #[serde(with = "exact::option")]
+    alike_exposure: Option<Decimal>,
+    blocked_by: Option<&'a str>,
+    sources: Vec<&'a str>,
+}
+
+fn enrichment(call: &Call) -> Outcome {
+    let it = the_break(call)?;
+    let EnrichmentParams { sla, warn_at } = params(call)?;
+    let at_stake = it.exposure.unwrap_or_default();
+    let mut sla_days = u32::MAX;
+    for (from, days) in &sla {
+        if at_stake >= exact::decimal(from).map_err(invalid)? {
+            sla_days = *days;
+        }
+    }
+    let used = Decimal::from(it.age).checked_div(Decimal::from(sla_days)).unwrap_or_default();
+    let standing = match () {
+        () if it.age > sla_days => "overdue",
+        () if used >= exact::decimal(&warn_at).map_err(invalid)? => "warning",
+        () => "in time",
+    };
+    let counterparty = it.a.iter().chain(&it.b).find_map(|item| item.counterparty.as_deref());
+    reply(&Enriched {
+        age: it.age,
+        bucket: bucket(it.age),
+        sla_days,
+        sla: standing,
+        owner: it.owner.as_deref(),
+        counterparty,
+        exposure: it.exposure,
+        rate: it.rate.as_deref(),
+        alike: it.alike,
+        alike_exposure: it.alike_exposure,
+        blocked_by: it.blocked_by.as_deref(),
+        sources: it.a.iter().chain(&it.b).map(|item| item.at.as_str()).collect(),
+    })
+}
+
+// -- what it may belong to
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct MatchingParams {
+    threshold: Number,
+}
+
+impl Default for MatchingParams {
+    fn default() -> MatchingParams {
+        MatchingParams { threshold: Number::from_f64(0.7).unwrap_or_else(|| 1.into()) }
+    }
+}
+
+#[derive(Serialize)]
+struct Candidate<'a> {
+    candidate_id: &'a str,
+    source: Side,
+    match_type: &'static str,
+    #[serde(with = "exact")]
+    similarity_score: Decimal,
+    matched_fields: Vec<String>,
+    #[serde(with = "exact")]
+    amount: Decimal,
+}
+
+#[derive(Serialize)]
+struct Matched<'a> {
+    match_found: bool,
+    correlation: &'static str,
+    candidates: Vec<Candidate<'a>>,
+    #[serde(with = "exact")]
+    confidence: Decimal,
+}
+
+fn matching(call: &Call) -> Outcome {
+    let it = the_break(call)?;
+    let threshold = exact::decimal(&params::<MatchingParams>(call)?.threshold).map_err(invalid)?;
+    let matcher = Matcher::default();
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    if let Some(one) = it.a.first() {
+        let one = one.item(&it.account);
+        for other in &it.b {
+            let (likeness, same) = if one.currency == other.currency {
+                breaks::likeness(&matcher, &one, &other.item(&it.account))
+            } else {
+                // What is in another currency is only known by its reference.
+                (if one.reference == other.reference { number("0.7") } else { Decimal::ZERO }, vec!["reference"])
+            };
+            candidates.push(Candidate {
+                candidate_id: &other.at,
+                source: Side::B,
+                match_type: "PAIRED",
+                similarity_score: likeness,
+                matched_fields: same.into_iter().map(str::to_owned).collect(),
+                amount: other.amount,
+            });
+        }
+    }
+    candidates.extend(it.near.iter().map(|near| Candidate {
+        candidate_id: &near.item.at,
+        source: near.side,
+        match_type: "NEAR",
+        similarity_score: near.likeness,
+        matched_fields: near.same.clone(),
+        amount: near.item.amount,
+    }));
+    candidates.retain(|candidate| candidate.similarity_score >= threshold);
+    let several = it.kind == BreakKind::Ambiguous || candidates.len() > 1;
+    let correlation = match candidates.len() {
+        0 => "NO_MATCH",
+        _ if several => "MULTIPLE_MATCHES",
+        _ => "SINGLE_MATCH",
+    };
+    let best = candidates.iter().map(|candidate| candidate.similarity_score).max();
+    // Where several would do, none is sure; where none does, that is.
+    let confidence = match best {
+        None => number("0.9"),
+        Some(best) if several => (best / Decimal::TWO).round_dp(2),
+        Some(best) => best,
+    };
+    reply(&Matched { match_found: correlation == "SINGLE_MATCH", correlation, candidates, confidence })
+}
+
+// -- whether it is within what is let pass
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct RulesParams {
+    /// How far amounts may be apart: for each ten thousand, and in any case.
+    amount_bps: Number,
+    amount: Number,
+    fx_bps: Number,
+    quantity: Number,
+    /// What is a matter of rounding.
+    rounding: Number,
+    /// How many business days something may be late.
+    timing_days: u32,
+}
+
+impl Default for RulesParams {
+    fn default() -> RulesParams {
+        let of = |text: &str| text.parse().unwrap_or_else(|_| 0.into());
+        RulesParams {
+            amount_bps: of("0.5"),
+            amount: of("0.01"),
+            fx_bps: of("2"),
+            quantity: of("0.01"),
+            rounding: of("0.05"),
+            timing_days: 2,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Check {
+    rule: &'static str,
+    passed: bool,
+    #[serde(with = "exact::option", skip_serializing_if = "Option::is_none")]
+    difference: Option<Decimal>,
+    #[serde(with = "exact::option", skip_serializing_if = "Option::is_none")]
+    difference_bps: Option<Decimal>,
+    #[serde(with = "exact::option", skip_serializing_if = "Option::is_none")]
+    allowed: Option<Decimal>,
+}
+
+#[derive(Serialize)]
+struct Ruled {
+    within_tolerance: bool,
+    within_rounding_tolerance: bool,
+    rules_failed: bool,
+    passed_rules: Vec<&'static str>,
+    failed_rules: Vec<&'static str>,
+    tolerance_checks: Vec<Check>,
+    #[serde(with = "exact")]
+    confidence: Decimal,
+}
+
+fn rules(call: &Call) -> Outcome {
+    let it = the_break(call)?;
+    let given: RulesParams = params(call)?;
+    let limit = |number: &Number| exact::decimal(number).map_err(invalid);
+    let (quantity, rounding, timing) = (limit(&given.quantity)?, limit(&given.rounding)?, given.timing_days);
+    let mut checks = Vec::new();
+    let simple = |rule, passed| Check { rule, passed, difference: None, difference_bps: None, allowed: None };
+    let currencies: std::collections::BTreeSet<Currency> = it.a.iter().chain(&it.b).map(|item| item.currency).collect();
+    let both = !it.a.is_empty() && !it.b.is_empty();
+    checks.push(simple("STATEMENT_OK", it.blocked_by.is_none()));
+    checks.push(simple("CURRENCY_MATCH", currencies.len() <= 1));
+    checks.push(simple("BOTH_SIDES", both));
+    let difference = it.amount_diff.map(|difference| difference.abs());
+    let larger = it.amount_a.unwrap_or_default().abs().max(it.amount_b.unwrap_or_default().abs());
+    let bps = difference.and_then(|difference| (difference * Decimal::from(10_000)).checked_div(larger));
+    let allowed = |bps: Decimal, least: Decimal| (larger * bps / Decimal::from(10_000)).max(least).round_dp(4);
+    let is_fx = it.kind == BreakKind::FxRateDiff;
+    let amount =
+        if is_fx { allowed(limit(&given.fx_bps)?, Decimal::ZERO) } else { allowed(limit(&given.amount_bps)?, limit(&given.amount)?) };
+    checks.push(Check {
+        rule: if is_fx { "FX" } else { "AMOUNT" },
+        passed: both && difference.is_some_and(|difference| difference <= amount),
+        difference,
+        difference_bps: bps.filter(|_| both).map(|bps| bps.round_dp(2)),
+        allowed: Some(amount),
+    });
+    let says_the_same = |of: fn(&ItemRecord) -> Option<Decimal>| {
+        let (one, other) = (it.a.first().and_then(of), it.b.first().and_then(of));
+        one.zip(other).map(|(one, other)| one == other)
+    };
+    if both {
+        let plain =
+            |item: &ItemRecord| item.reference.as_deref().map(|reference| crate::matching::plain(reference, &Settings::default().prefixes));
+        let references: std::collections::BTreeSet<Option<String>> = it.a.iter().chain(&it.b).map(plain).collect();
+        checks.push(simple("REFERENCE_MATCH", references.len() == 1 && it.a.len() == 1 && it.b.len() == 1));
+        checks.push(simple("BOOKED", it.a.iter().chain(&it.b).all(|item| item.status.is_none())));
+        checks.extend(says_the_same(|item| item.price).map(|same| simple("PRICE", same)));
+    }
+    let quantities = it.a.first().and_then(|item| item.quantity).zip(it.b.first().and_then(|item| item.quantity));
+    if let Some((one, other)) = quantities {
+        let apart = (one - other).abs();
+        let passed = apart <= quantity;
+        checks.push(Check { rule: "QUANTITY", passed, difference: Some(apart), difference_bps: None, allowed: Some(quantity) });
+    }
+    checks.push(Check {
+        rule: "TIMING_LAG",
+        passed: it.age <= timing,
+        difference: Some(it.age.into()),
+        difference_bps: None,
+        allowed: Some(timing.into()),
+    });
+    let passed = |rule: &str| checks.iter().any(|check| check.rule == rule && check.passed);
+    let sound = it.kind != BreakKind::Ambiguous && it.kind != BreakKind::Duplicate;
+    // Besides when and how much, nothing about it may be doubtful.
+    let doubtful = |check: &Check| !check.passed && !matches!(check.rule, "AMOUNT" | "FX" | "TIMING_LAG");
+    let clear = sound && both && !checks.iter().any(doubtful);
+    let within_tolerance = clear && (passed("AMOUNT") || passed("FX"));
+    let within_rounding = clear && difference.is_some_and(|difference| !difference.is_zero() && difference <= rounding);
+    let failed_rules: Vec<&str> = checks.iter().filter(|check| !check.passed).map(|check| check.rule).collect();
+    let passed_rules: Vec<&str> = checks.iter().filter(|check| check.passed).map(|check| check.rule).collect();
+    let share = Decimal::from(passed_rules.len()) / Decimal::from(checks.len());
+    // By how many of the rules agree with what comes of them.
+    let agree = if within_tolerance { share } else { Decimal::ONE - share + Decimal::new(25, 2) };
+    let confidence = (number("0.5") + agree.min(Decimal::ONE) / Decimal::TWO).min(number("0.99")).round_dp(2);
+    reply(&Ruled {
+        within_tolerance,
+        within_rounding_tolerance: within_rounding,
+        rules_failed: !within_tolerance,
+        passed_rules,
+        failed_rules,
+        tolerance_checks: checks,
+        confidence,
+    })
+}
+
+// -- where it comes from
+
+/// Cases of one kind from which on a cause is surer.
+const SEEN_OFTEN: usize = 10;
+
+#[derive(Serialize)]
+struct Alternative {
+    cause: &'static str,
+    #[serde(with = "exact")]
+    confidence: Decimal,
+}
+
+#[derive(Serialize)]
+struct Suggestion {
+    action: &'static str,
+    auto_resolvable: bool,
+    steps: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Pattern {
+    probable_root_cause: &'static str,
+    #[serde(with = "exact")]
+    confidence: Decimal,
+    alternatives: Vec<Alternative>,
+    seen: usize,
+    agreed: usize,
+    suggestion: Suggestion,
+}
+
+fn patterns(world: &dyn World, call: &Call) -> Outcome {
+    let it = the_break(call)?;
+    let past = world.cases(it.day).map_err(|wrong| Failure::new(FailureClass::Unavailable, wrong))?;
+    let counterparty = it.a.iter().chain(&it.b).find_map(|item| item.counterparty.as_deref());
+    let alike = |case: &&Case| case.kind == it.kind.name() && case.account == *it.account && case.counterparty.as_deref() == counterparty;
+    let alike: Vec<&Case> = past.iter().filter(alike).collect();
+    let mut causes = causes_of(&it);
+    if alike.len() > SEEN_OFTEN {
+        for (_, confidence) in &mut causes {
+            *confidence = (*confidence + number("0.1")).min(number("0.95"));
+        }
+    }
+    let (cause, confidence) = causes.remove(0);
+    reply(&Pattern {
+        probable_root_cause: cause,
+        confidence,
+        alternatives: causes.into_iter().map(|(cause, confidence)| Alternative { cause, confidence }).collect(),
+        seen: alike.len(),
+        agreed: alike.iter().filter(|case| case.agreed == Some(true)).count(),
+        suggestion: suggestion(cause, &it),
+    })
+}
+
+/// What may have led to a break, the likeliest first: by what is wrong, by how much, and by what the items say.
+fn causes_of(it: &BreakRecord) -> Vec<(&'static str, Decimal)> {
+    let difference = it.amount_diff.unwrap_or_default().abs();
+    let words: String =
+        it.a.iter().chain(&it.b).map(|item| format!("{} {} ", item.text, item.code.as_deref().unwrap_or_default())).collect();
+    let words = words.to_lowercase();
+    let is_fee = ["fee", "chg", "charge", "comm", "interest"].iter().any(|word| words.contains(word));
+    let of = |text: &str| number(text);
+    let mut causes: Vec<(&str, Decimal)> = match it.kind {
+        BreakKind::MissingInA | BreakKind::MissingInB if is_fee => vec![("fee_mismatch", of("0.8"))],
+        BreakKind::MissingInA | BreakKind::MissingInB if it.age <= 2 => vec![("timing_lag", of("0.85"))],
+        BreakKind::MissingInA | BreakKind::MissingInB => vec![("data_entry_error", of("0.6")), ("timing_lag", of("0.4"))],
+        BreakKind::DateDiff | BreakKind::StatusDiff => vec![("timing_lag", of("0.85"))],
+        BreakKind::AmountDiff if difference <= of("0.05") => vec![("rounding", of("0.75")), ("fee_mismatch", of("0.4"))],
+        BreakKind::AmountDiff if is_fee || difference <= of("50") => vec![("fee_mismatch", of("0.8")), ("data_entry_error", of("0.4"))],
+        BreakKind::AmountDiff => vec![("data_entry_error", of("0.6")), ("partial_fill", of("0.4"))],
+        BreakKind::QuantityDiff => vec![("partial_fill", of("0.7")), ("data_entry_error", of("0.4"))],
+        BreakKind::PriceDiff => vec![("data_entry_error", of("0.6")), ("rounding", of("0.4"))],
+        BreakKind::FxRateDiff => vec![("fx_rate", of("0.75")), ("rounding", of("0.4"))],
+        BreakKind::CurrencyDiff | BreakKind::ReferenceDiff => vec![("data_entry_error", of("0.6"))],
+        BreakKind::Duplicate => vec![("duplicate", of("0.85")), ("system_error", of("0.4"))],
+        BreakKind::SettlementFail => vec![("settlement_fail", of("0.8"))],
+        BreakKind::CorporateAction => vec![("corporate_action", of("0.8"))],
+        BreakKind::StatementError => vec![("system_error", of("0.6"))],
+        BreakKind::Ambiguous => vec![("unknown", of("0.3"))],
+    };
+    causes.push(("unknown", of("0.1")));
+    causes
+}
+
+fn suggestion(cause: &str, it: &BreakRecord) -> Suggestion {
+    let small = it.exposure.is_some_and(|exposure| exposure <= number("100"));
+    let (action, auto_resolvable, steps): (_, _, &[&'static str]) = match cause {
+        "timing_lag" => {
+            ("wait", true, &["look again with the next statement", "ask the other side when it is older than two business days"])
+        }
+        "rounding" => ("write_off", true, &["book the difference to rounding"]),
+        "fee_mismatch" if small => ("adjust", true, &["book the fee", "compare it with the price list"]),
+        "fee_mismatch" => ("adjust", false, &["compare the fee with the price list", "book it"]),
+        "fx_rate" => ("adjust", small, &["compare both rates with the source", "book the difference"]),
+        "duplicate" => ("correct_source", false, &["ask the sender to take one of them back"]),
+        "partial_fill" => ("chase", false, &["compare the fills with the broker's confirmation"]),
+        "corporate_action" => ("chase", false, &["compare the entitlement with the custodian's notice"]),
+        "settlement_fail" => ("chase", false, &["ask the counterparty why it was not settled", "claim the interest"]),
+        "data_entry_error" => ("correct_source", false, &["compare it with the order", "correct the side that is wrong"]),
+        "system_error" => ("correct_source", false, &["ask the sender for the statement once more"]),
+        _ => ("chase", false, &["look at both sides"]),
+    };
+    Suggestion { action, auto_resolvable, steps: steps.to_vec() }
+}
+
+// -- what is to be done
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct DecisioningParams {
+    auto_confidence: Number,
+    auto_amount: Number,
+    auto_risk: Number,
+    escalate_risk: Number,
+    escalate_amount: Number,
+    escalate_causes: Vec<String>,
+    risky_types: Vec<String>,
+}
+
+impl Default for DecisioningParams {
+    fn default() -> DecisioningParams {
+        let of = |text: &str| text.parse().unwrap_or_else(|_| 0.into());
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        DecisioningParams {
+            auto_confidence: of("0.9"),
+            auto_amount: of("10000"),
+            auto_risk: of("0.3"),
+            escalate_risk: of("0.75"),
+            escalate_amount: of("100000"),
+            escalate_causes: words(&["system_error", "data_entry_error"]),
+            risky_types: words(&["REGULATORY_DATA", "LIFECYCLE_EVENT"]),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct HeardRules {
+    within_tolerance: bool,
+    failed_rules: Vec<String>,
+    confidence: Number,
+}
+
+#[derive(Deserialize)]
+struct HeardPattern {
+    probable_root_cause: String,
+    confidence: Number,
+    suggestion: HeardSuggestion,
+}
+
+#[derive(Deserialize)]
+struct HeardSuggestion {
+    action: String,
+    #[serde(default)]
+    auto_resolvable: bool,
+}
+
+#[derive(Deserialize)]
+struct HeardMatch {
+    correlation: String,
+    confidence: Number,
+}
+
+#[derive(Serialize)]
+struct Decided {
+    action: &'static str,
+    resolution: String,
+    explanation: String,
+    labels: Vec<String>,
+    #[serde(with = "exact")]
+    confidence: Decimal,
+    #[serde(with = "exact")]
+    risk_score: Decimal,
+    requires_hil: bool,
+    auto_resolvable: bool,
+}
+
+fn decisioning(call: &Call) -> Outcome {
+    let it = the_break(call)?;
+    let given: DecisioningParams = params(call)?;
+    let limit = |number: &Number| exact::decimal(number).map_err(invalid);
+    let rules: Option<HeardRules> = heard(call, "RULES_TOLERANCE");
+    let pattern: Option<HeardPattern> = heard(call, "PATTERN_INTELLIGENCE");
+    let matched: Option<HeardMatch> = heard(call, "MATCHING_CORRELATION");
+    let sure = [
+        rules.as_ref().map(|rules| limit(&rules.confidence)).transpose()?,
+        pattern.as_ref().map(|pattern| limit(&pattern.confidence)).transpose()?,
+        matched.as_ref().map(|matched| limit(&matched.confidence)).transpose()?,
+    ];
+    let heard: Vec<Decimal> = sure.into_iter().flatten().collect();
+    let count = Decimal::from(heard.len());
+    let confidence = heard.iter().sum::<Decimal>().checked_div(count).unwrap_or_default().round_dp(2);
+    let at_stake = it.exposure;
+    let failed = rules.as_ref().map_or(usize::MAX, |rules| rules.failed_rules.len());
+    let risky = it.break_type.as_ref().is_some_and(|kind| given.risky_types.contains(kind));
+    let risk = risk_score(at_stake, failed, confidence, risky);
+    let cause = pattern.as_ref().map_or("unknown", |pattern| pattern.probable_root_cause.as_str());
+    let within = rules.as_ref().is_some_and(|rules| rules.within_tolerance);
+    let (resolution, suggested) = match &pattern {
+        Some(HeardPattern { suggestion, .. }) => (suggestion.action.clone(), suggestion.auto_resolvable),
+        None => ("chase".to_owned(), false),
+    };
+    let several = matched.as_ref().is_some_and(|matched| matched.correlation == "MULTIPLE_MATCHES");
+    let mut against: Vec<String> = Vec::new();
+    if let Some(why) = &it.blocked_by {
+        against.push(format!("the statement does not add up ({why})"));
+    }
+    if at_stake.is_none() {
+        against.push("it is not known how much is at stake".to_owned());
+    }
+    if several {
+        against.push("it could belong to several others".to_owned());
+    }
+    if !within {
+        let failed = rules.as_ref().map(|rules| rules.failed_rules.join(", ")).unwrap_or_else(|| "nobody looked at the rules".to_owned());
+        against.push(format!("it is not within tolerance ({failed})"));
+    }
+    if confidence < limit(&given.auto_confidence)? {
+        against.push(format!("{confidence} is less sure than {}", given.auto_confidence));
+    }
+    if at_stake.is_some_and(|amount| amount > limit(&given.auto_amount).unwrap_or_default()) {
+        against.push(format!("{} is more than {}", at_stake.unwrap_or_default(), given.auto_amount));
+    }
+    if risk >= limit(&given.auto_risk)? {
+        against.push(format!("the risk of {risk} is not below {}", given.auto_risk));
+    }
+    if !suggested {
+        against.push(format!("what is suggested, {resolution}, is for people"));
+    }
+    let (escalate_amount, escalate_risk) = (limit(&given.escalate_amount)?, limit(&given.escalate_risk)?);
+    let mut upwards: Vec<String> = Vec::new();
+    if risk >= escalate_risk {
+        upwards.push(format!("the risk of {risk} reaches {escalate_risk}"));
+    }
+    if at_stake.is_some_and(|amount| amount > escalate_amount) {
+        upwards.push(format!("{} is more than {escalate_amount}", at_stake.unwrap_or_default()));
+    }
+    if given.escalate_causes.iter().any(|known| known == cause) {
+        upwards.push(format!("its cause is likely {cause}"));
+    }
+    let (action, reasons) = match (upwards.is_empty(), against.is_empty()) {
+        (false, _) => ("ESCALATE", upwards),
+        (true, true) => ("AUTO_RESOLVE", vec!["it is within tolerance, small and sure".to_owned()]),
+        (true, false) => ("HIL_REVIEW", against),
+    };
+    reply(&Decided {
+        action,
+        explanation: format!("{}: {}", sentence(&it), reasons.join("; ")),
+        labels: vec![it.kind.to_string(), cause.to_owned()],
+        resolution,
+        confidence,
+        risk_score: risk,
+        requires_hil: action != "AUTO_RESOLVE",
+        auto_resolvable: action == "AUTO_RESOLVE",
+    })
+}
+
+/// How much is at risk: by the amount, by the rules that failed, by how unsure it is, and by the kind of business.
+fn risk_score(at_stake: Option<Decimal>, failed: usize, confidence: Decimal, risky: bool) -> Decimal {
+    let amount = match at_stake {
+        None => 3,
+        Some(amount) if amount <= Decimal::from(1_000) => 0,
+        Some(amount) if amount <= Decimal::from(10_000) => 1,
+        Some(amount) if amount <= Decimal::from(100_000) => 2,
+        Some(_) => 3,
+    };
+    let rules = match failed {
+        0 => 0,
+        1 => 1,
+        2 => 2,
+        _ => 3,
+    };
+    let unsure = match () {
+        () if confidence >= number("0.85") => 0,
+        () if confidence >= number("0.7") => 1,
+        () => 2,
+    };
+    Decimal::new(amount + rules + unsure + if risky { 2 } else { 0 }, 1)
+}
+
+/// A break in a sentence, for people: what, where, how much.
+fn sentence(it: &BreakRecord) -> String {
+    let places: Vec<&str> = it.a.iter().chain(&it.b).map(|item| item.at.as_str()).collect();
+    let at = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+    format!("{}{at}", it.why)
+}
+
+// -- what became of it
+
+#[derive(Serialize)]
+struct Fed {
+    ticket: Ticket,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feedback: Option<Feedback>,
+}
+
+#[derive(Serialize)]
+struct Ticket {
+    ticket_id: String,
+    status: &'static str,
+    priority: &'static str,
+    assigned_to: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolution: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Feedback {
+    agent_decision: Option<String>,
+    human_action: Option<String>,
+    by: Option<String>,
+    agreement: bool,
+}
+
+fn feedback(world: &dyn World, call: &Call) -> Outcome {
+    let it = the_break(call)?;
+    let fate = world.standing(call.request.run).map_err(|wrong| Failure::new(FailureClass::Unavailable, wrong))?.unwrap_or_default();
+    let keeps = fate.resolution.as_deref().is_none_or(|done| crate::reconcile::KEEPING.contains(&done));
+    let priority = match it.exposure {
+        Some(amount) if amount < Decimal::from(5_000) => "LOW",
+        Some(amount) if amount < Decimal::from(100_000) => "MEDIUM",
+        Some(_) | None => "HIGH",
+    };
+    let ticket = Ticket {
+        ticket_id: it.key.replace("BRK-", "TKT-").replace('/', "-"),
+        status: if keeps { "OPEN" } else { "RESOLVED" },
+        priority,
+        assigned_to: fate.by.clone().unwrap_or_else(|| "AUTO".to_owned()),
+        resolution: fate.resolution.clone(),
+    };
+    let feedback = fate.agreed.map(|agreement| Feedback {
+        agent_decision: fate.action.clone(),
+        human_action: fate.resolution.clone(),
+        by: fate.by.clone(),
+        agreement,
+    });
+    reply(&Fed { ticket, feedback })
+}
+
+/// Whether a value is a case that was decided on a break: what its run was about.
+#[must_use]
+pub fn case_of(input: &Value) -> Option<(BreakRecord, Date)> {
+    let record: BreakRecord = serde_json::from_value(input.clone()).ok()?;
+    let day = record.day;
+    Some((record, day))
+}

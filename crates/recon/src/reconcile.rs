@@ -1,0 +1,843 @@
+//! One day: files are read and checked, what belongs together is matched, and what does not is a break that is known tomorrow.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use quorate_core::RunId;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::books::{self, Fault, FaultKind, Known, Statement};
+use crate::record::{BreakRecord, ItemRecord, NearRecord};
+use crate::settings::{Books, Feed};
+use crate::world::{Fate, NoFile, World};
+use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact};
+
+/// What is done about a break so that it is one no more, by booking something.
+pub const POSTING: [&str; 2] = ["adjust", "write_off"];
+/// What is done about a break so that it is one no more, without booking anything.
+pub const CLOSING: [&str; 2] = ["match", "force_close"];
+/// What is done about a break that stays open.
+pub const KEEPING: [&str; 3] = ["wait", "chase", "correct_source"];
+
+/// What came of a day.
+#[derive(Clone, Debug, Serialize)]
+pub struct Day {
+    /// The day.
+    pub day: Date,
+    /// The day that it goes on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Date>,
+    /// The currency in which exposures are measured.
+    pub base: Currency,
+    /// The files that were read.
+    pub files: Vec<FileRecord>,
+    /// What does not add up in them.
+    pub faults: Vec<FaultRecord>,
+    /// How many statements were checked.
+    pub statements: usize,
+    /// What each pass matched.
+    pub passes: Vec<PassRecord>,
+    /// Differences within tolerance that are to be booked.
+    pub adjustments: Vec<Adjustment>,
+    /// The accounts, with what explains their difference.
+    pub accounts: Vec<AccountRecord>,
+    /// What is open.
+    pub breaks: Vec<BreakRecord>,
+    /// How many business days the oldest item of each of them is old: the case of a break may be of an earlier day.
+    pub ages: Vec<u32>,
+    /// What was open the day before, and is not any more.
+    pub cleared: Vec<Cleared>,
+    /// Cases that need no answer any more.
+    pub withdrawn: Vec<Withdrawn>,
+    /// What people closed although nothing belongs to it.
+    pub closed: Vec<Closed>,
+    /// How the accounts of both sides are left.
+    pub left: [Vec<Known>; 2],
+    /// The file that lists what was matched.
+    pub matched_file: Option<String>,
+}
+
+/// What the next day has to know of this one.
+#[derive(Debug, Deserialize)]
+struct Before {
+    day: Date,
+    breaks: Vec<BreakRecord>,
+    adjustments: Vec<Adjustment>,
+    closed: Vec<Closed>,
+    left: [Vec<Known>; 2],
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileRecord {
+    /// Its side.
+    pub side: Side,
+    /// Its path in the project.
+    pub file: String,
+    /// The digest of its bytes.
+    pub sha256: String,
+    /// How many statements are in it.
+    pub statements: usize,
+    /// How many entries.
+    pub items: usize,
+}
+
+/// Something that does not add up.
+#[derive(Clone, Debug, Serialize)]
+pub struct FaultRecord {
+    /// The side.
+    pub side: Side,
+    /// What.
+    pub kind: FaultKind,
+    /// The account.
+    pub account: Arc<str>,
+    /// Its currency.
+    pub currency: Currency,
+    /// Where.
+    pub at: String,
+    /// By how much.
+    #[serde(with = "exact")]
+    pub by: Decimal,
+    /// In words.
+    pub what: String,
+}
+
+/// What a pass matched.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassRecord {
+    /// The pass.
+    pub pass: Pass,
+    /// How people call it.
+    pub name: String,
+    /// How many matches it made.
+    pub matches: usize,
+    /// Of how many items.
+    pub items: usize,
+}
+
+/// A difference that is to be booked in the ledger: an explicit item, with both sides of the entry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// The reference by which the entry is known when it comes back in a ledger.
+    pub reference: String,
+    /// The account.
+    pub account: Arc<str>,
+    /// Its currency.
+    pub currency: Currency,
+    /// What the ledger has to have more.
+    #[serde(with = "exact")]
+    pub amount: Decimal,
+    /// The day that it is for.
+    pub day: Date,
+    /// Why.
+    pub why: String,
+    /// The items that it comes from.
+    pub at: Vec<String>,
+    /// Both sides of the entry: together they are nothing.
+    pub legs: Vec<Leg>,
+}
+
+/// One side of an entry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Leg {
+    /// The account.
+    pub account: String,
+    /// What is booked on it.
+    #[serde(with = "exact")]
+    pub amount: Decimal,
+}
+
+/// An account on one side.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BookRecord {
+    /// What there was before, where that is stated.
+    #[serde(with = "exact::option")]
+    pub opening: Option<Decimal>,
+    /// What there is after it.
+    #[serde(with = "exact::option")]
+    pub closing: Option<Decimal>,
+    /// Entries of the day.
+    pub items: usize,
+    /// What they come to.
+    #[serde(with = "exact")]
+    pub amount: Decimal,
+    /// Open items of earlier days.
+    pub carried: usize,
+    /// Open items.
+    pub open: usize,
+    /// What they come to.
+    #[serde(with = "exact")]
+    pub open_amount: Decimal,
+}
+
+/// An account, and what explains the difference between its two sides.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccountRecord {
+    /// The account.
+    pub account: Arc<str>,
+    /// What people call it.
+    pub name: String,
+    /// Its currency.
+    pub currency: Currency,
+    /// The statement's side.
+    pub a: BookRecord,
+    /// The ledger's side.
+    pub b: BookRecord,
+    /// Items that are matched, of both sides.
+    pub matched: usize,
+    /// What is matched within tolerance, and to be booked.
+    #[serde(with = "exact")]
+    pub adjustments: Decimal,
+    /// What people closed although nothing belongs to it.
+    #[serde(with = "exact")]
+    pub closed: Decimal,
+    /// What nothing explains: it must be zero. Nothing where a balance is not stated.
+    #[serde(with = "exact::option")]
+    pub proof: Option<Decimal>,
+}
+
+/// A break that is one no more.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cleared {
+    /// Its name.
+    pub break_id: String,
+    /// What was wrong.
+    pub kind: BreakKind,
+    /// How that came.
+    pub why: String,
+}
+
+/// A case that needs no answer any more.
+#[derive(Clone, Debug, Serialize)]
+pub struct Withdrawn {
+    /// Its run.
+    pub run: String,
+    /// The break that it was about.
+    pub break_id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Something that people closed although nothing belongs to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Closed {
+    /// The break.
+    pub break_id: String,
+    /// The account.
+    pub account: Arc<str>,
+    /// Its currency.
+    pub currency: Currency,
+    /// What A has more than B by it.
+    #[serde(with = "exact")]
+    pub amount: Decimal,
+    /// Who did.
+    pub by: Option<String>,
+}
+
+/// Which day is reconciled.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The file of settings.
+    pub settings: &'a str,
+    /// The day.
+    pub day: Date,
+    /// The folder in which what was matched is listed, if it is to be.
+    pub out: Option<&'a str>,
+    /// The run that it is a part of.
+    pub run: RunId,
+    /// The task.
+    pub task: &'a str,
+}
+
+/// Reconciles a day.
+///
+/// # Errors
+/// What keeps it from being reconciled: files that cannot be read, all of them with their mistakes; settings that are wrong; more
+/// breaks than the settings allow.
+pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
+    let Asked { settings, day, out, run, task } = *asked;
+    let books = Books::of(world.settings(settings)?).map_err(|wrong| format!("{settings}: {wrong}"))?;
+    let before: Option<Before> = match world.before(run, task, day)? {
+        Some(value) => Some(serde_json::from_value(value).map_err(|wrong| format!("what the day before left cannot be read: {wrong}"))?),
+        None => None,
+    };
+    let matcher = books.matcher();
+    let (mut statements, files) = read_all(world, &books, day)?;
+    let left = before.as_ref().map(|before| before.left.clone()).unwrap_or_default();
+    let is_known = |account: &str, currency: Currency| books.knows(account, currency);
+    let checks = [0, 1].map(|side: usize| books::check(&mut statements[side], &is_known, &left[side]));
+    let faults: Vec<(Side, Fault)> = [Side::A, Side::B]
+        .into_iter()
+        .zip(&checks)
+        .flat_map(|(side, checks)| checks.faults.iter().map(move |fault| (side, fault.clone())))
+        .collect();
+    let mut carrying = Carrying::of(world, before)?;
+    let sides = [0, 1].map(|side: usize| {
+        let today = statements[side].iter_mut().flat_map(|statement| std::mem::take(&mut statement.items));
+        carrying.items[side].drain(..).map(|(item, _)| item).chain(today).collect::<Vec<Item>>()
+    });
+    let [a, b] = &sides;
+    let found = matcher.reconcile(a, b);
+    conserved(&found, a, b)?;
+    let all = breaks(&matcher, &found, a, b, &faults);
+    if all.len() > books.most_breaks {
+        let (count, most) = (all.len(), books.most_breaks);
+        return Err(format!(
+            "there are {count} breaks, and more than {most} say that these books do not belong together; `most_breaks` in {settings} is that limit"
+        ));
+    }
+    let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults };
+    let mut records = work.records(&all);
+    carrying.go_on(&mut records);
+    let adjustments: Vec<Adjustment> = found.matches.iter().filter_map(|it| work.adjustment(it)).collect();
+    let accounts = work.accounts(&statements, &checks, &found, &carrying, &adjustments);
+    let (cleared, withdrawn) = carrying.gone(&records, &work, &found);
+    let matched_file = match out {
+        Some(out) => Some(work.write_matched(world, out, &found)?),
+        None => None,
+    };
+    Ok(Day {
+        day,
+        before: carrying.day,
+        base: books.base,
+        files,
+        faults: faults.iter().map(|(side, fault)| FaultRecord::of(*side, fault)).collect(),
+        statements: statements.iter().map(Vec::len).sum::<usize>() + checks.iter().map(|checks| checks.set_aside.len()).sum::<usize>(),
+        passes: passes(&found),
+        adjustments,
+        accounts,
+        ages: records.iter().map(|it| work.age(it.currency, it.value_date)).collect(),
+        breaks: records,
+        cleared,
+        withdrawn,
+        closed: carrying.closed,
+        left: checks.map(|checks| checks.left),
+        matched_file,
+    })
+}
+
+// -- files
+
+fn read_all(world: &dyn World, books: &Books, day: Date) -> Result<([Vec<Statement>; 2], Vec<FileRecord>), String> {
+    let (mut statements, mut files, mut wrong): ([Vec<Statement>; 2], _, Vec<String>) = (Default::default(), Vec::new(), Vec::new());
+    for (side, feeds) in [(Side::A, &books.feeds.a), (Side::B, &books.feeds.b)] {
+        for feed in feeds {
+            match read_one(world, feed, side, day) {
+                Ok(Some((record, found))) => {
+                    files.push(record);
+                    statements[side as usize].extend(found);
+                }
+                Ok(None) => {}
+                Err(what) => wrong.push(what),
+            }
+        }
+    }
+    if wrong.is_empty() { Ok((statements, files)) } else { Err(wrong.join("\n")) }
+}
+
+fn read_one(world: &dyn World, feed: &Feed, side: Side, day: Date) -> Result<Option<(FileRecord, Vec<Statement>)>, String> {
+    let file = feed.file_of(day);
+    let format = feed.format(|name| world.settings(name))?;
+    let from = match world.open(&file) {
+        Ok(from) => from,
+        Err(NoFile::Missing) if feed.optional => return Ok(None),
+        Err(NoFile::Missing) => return Err(format!("there is no file {file}; a feed that does not come every day is `optional`")),
+        Err(NoFile::Other(why)) => return Err(format!("{file} could not be read: {why}")),
+    };
+    let mut hashing = Hashing { from, hasher: Sha256::new() };
+    let found =
+        books::read(&file, &format, feed.encoding, BufReader::with_capacity(1 << 16, &mut hashing)).map_err(|wrong| wrong.to_string())?;
+    // Whatever stands behind the end of what was read is a part of the file as well.
+    std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|wrong| format!("{file} could not be read: {wrong}"))?;
+    let digest = hashing.hasher.finalize();
+    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let items = found.iter().map(|statement| statement.items.len()).sum();
+    Ok(Some((FileRecord { side, file, sha256, statements: found.len(), items }, found)))
+}
+
+/// Puts together the digest of what is read through it.
+struct Hashing {
+    from: Box<dyn BufRead + Send>,
+    hasher: Sha256,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.hasher.update(&into[..read]);
+        Ok(read)
+    }
+}
+
+impl FaultRecord {
+    fn of(side: Side, fault: &Fault) -> FaultRecord {
+        let Fault { kind, place, account, currency, by, what } = fault.clone();
+        FaultRecord { side, kind, account, currency, at: place.to_string(), by, what }
+    }
+}
+
+// -- what came in is what is matched and what is open
+
+/// What was promised: every item is matched once or open, in count and in amount.
+fn conserved(found: &Reconciled, a: &[Item], b: &[Item]) -> Result<(), String> {
+    for (side, items, open) in [(Side::A, a, &found.open_a), (Side::B, b, &found.open_b)] {
+        let matched = found.matches.iter().filter(|it| it.standing == Standing::Matched);
+        let mut left: Vec<bool> = vec![true; items.len()];
+        let all = matched.flat_map(|it| if side == Side::A { &it.a } else { &it.b }).chain(open);
+        let mut count = 0;
+        for place in all {
+            count += 1;
+            left[*place as usize] = false;
+        }
+        if count != items.len() || left.iter().any(|left| *left) {
+            return Err(format!(
+                "side {side} has {} items, and {count} are matched or open: this is a defect of the matching",
+                items.len()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn passes(found: &Reconciled) -> Vec<PassRecord> {
+    let mut by: BTreeMap<Pass, (usize, usize)> = Pass::ALL.iter().map(|pass| (*pass, (0, 0))).collect();
+    for it in found.matches.iter().filter(|it| it.standing == Standing::Matched) {
+        let known = by.entry(it.pass).or_default();
+        *known = (known.0 + 1, known.1 + it.a.len() + it.b.len());
+    }
+    by.into_iter().map(|(pass, (matches, items))| PassRecord { pass, name: pass.to_string(), matches, items }).collect()
+}
+
+struct Work<'w> {
+    books: &'w Books,
+    matcher: &'w Matcher,
+    day: Date,
+    sides: [&'w [Item]; 2],
+    faults: &'w [(Side, Fault)],
+}
+
+impl Work<'_> {
+    fn items(&self, side: Side, places: &[u32]) -> impl Iterator<Item = &Item> {
+        let all = self.sides[side as usize];
+        places.iter().map(|place| &all[*place as usize]).collect::<Vec<_>>().into_iter()
+    }
+
+    fn places(&self, it: &Match) -> Vec<String> {
+        self.items(Side::A, &it.a).chain(self.items(Side::B, &it.b)).map(|item| item.place.to_string()).collect()
+    }
+
+    // -- breaks
+
+    fn records(&self, all: &[Break]) -> Vec<BreakRecord> {
+        let mut records: Vec<BreakRecord> = all.iter().map(|it| self.record(it)).collect();
+        let mut alike: HashMap<(Arc<str>, Currency, BreakKind), (usize, Option<Decimal>)> = HashMap::new();
+        for it in &records {
+            let known = alike.entry((it.account.clone(), it.currency, it.kind)).or_insert((0, Some(Decimal::ZERO)));
+            *known = (known.0 + 1, known.1.zip(it.exposure).map(|(sum, exposure)| sum + exposure));
+        }
+        for it in &mut records {
+            if let Some((count, exposure)) = alike.get(&(it.account.clone(), it.currency, it.kind)) {
+                (it.alike, it.alike_exposure) = (*count, *exposure);
+            }
+        }
+        records
+    }
+
+    /// How many business days there are from a day until this one; none, where it is still to come.
+    fn age(&self, currency: Currency, from: Option<Date>) -> u32 {
+        from.filter(|from| *from < self.day).map_or(0, |from| self.matcher.calendar.between(currency, from, self.day))
+    }
+
+    fn record(&self, it: &Break) -> BreakRecord {
+        let (a, b): (Vec<&Item>, Vec<&Item>) = (self.items(Side::A, &it.a).collect(), self.items(Side::B, &it.b).collect());
+        let known = self.books.accounts.get(&it.account).filter(|_| self.books.knows(&it.account, it.currency));
+        let value_date = a.iter().chain(&b).map(|item| item.value_date).min();
+        let age = self.age(it.currency, value_date);
+        let sum = |items: &[&Item]| (!items.is_empty()).then(|| items.iter().map(|item| item.amount).sum::<Decimal>());
+        let one_currency = a.iter().chain(&b).all(|item| item.currency == it.currency);
+        let (amount_a, amount_b) = (sum(&a), sum(&b));
+        let by = it.fault.as_ref().map(|fault| fault.by);
+        let amount_diff = match by {
+            Some(by) => Some(by),
+            None if one_currency => Some(amount_a.unwrap_or_default() - amount_b.unwrap_or_default()),
+            // What is in two currencies is not subtracted.
+            None => None,
+        };
+        let (exposure, rate) = self.exposure(it, &a, &b, amount_diff);
+        BreakRecord {
+            break_id: it.id.clone(),
+            key: format!("{}/1", it.id),
+            round: 1,
+            kind: it.kind,
+            break_type: known.map(|known| known.break_type.clone()),
+            account: it.account.clone(),
+            account_name: known.map(|known| known.name.clone()),
+            asset_class: known.map(|known| known.asset_class.clone()),
+            owner: known.map(|known| known.owner.clone()),
+            source_systems: known.map(|known| known.systems.to_vec()).unwrap_or_default(),
+            currency: it.currency,
+            amount_a,
+            amount_b,
+            amount_diff,
+            exposure,
+            rate,
+            value_date,
+            opened: self.day,
+            day: self.day,
+            age,
+            why: it.why.clone(),
+            blocked_by: self.blocked_by(it),
+            alike: 1,
+            alike_exposure: None,
+            a: a.iter().map(|item| ItemRecord::of(item)).collect(),
+            b: b.iter().map(|item| ItemRecord::of(item)).collect(),
+            near: it
+                .near
+                .iter()
+                .map(|near| NearRecord {
+                    side: near.side,
+                    likeness: near.likeness,
+                    same: near.same.iter().map(|same| (*same).to_owned()).collect(),
+                    item: ItemRecord::of(&self.sides[near.side as usize][near.item as usize]),
+                })
+                .collect(),
+        }
+    }
+
+    /// A statement that does not add up stands against everything on its account.
+    fn blocked_by(&self, it: &Break) -> Option<String> {
+        let against = self.faults.iter().find(|(_, fault)| fault.account == it.account && fault.currency == it.currency);
+        against.map(|(side, fault)| format!("{} of side {side} at {}: {}", fault.kind, fault.place, fault.what))
+    }
+
+    /// What is at stake: the difference where the items are about the same, else all that is missing; in two currencies the
+    /// larger of both.
+    fn exposure(&self, it: &Break, a: &[&Item], b: &[&Item], difference: Option<Decimal>) -> (Option<Decimal>, Option<String>) {
+        let worth = |amount: Decimal, currency: Currency| {
+            let rate = self.books.rate(currency, self.day)?;
+            Some((amount.abs().checked_mul(rate.rate)?.round_dp(2), rate))
+        };
+        let told = |currency: Currency, rate: &crate::settings::Rate| {
+            let Books { base, rates, .. } = self.books;
+            (currency != *base).then(|| format!("1 {currency} = {} {base} on {} ({})", rate.rate, rate.day, rates.source))
+        };
+        // Of what could belong together either way, all that is on the larger side is at stake, whatever it nets to.
+        let gross = |items: &[&Item]| items.iter().map(|item| item.amount.abs()).sum::<Decimal>();
+        let amount = match it.kind {
+            BreakKind::Ambiguous | BreakKind::ReferenceDiff | BreakKind::DateDiff | BreakKind::StatusDiff => Some(gross(a).max(gross(b))),
+            BreakKind::QuantityDiff | BreakKind::PriceDiff | BreakKind::SettlementFail | BreakKind::CorporateAction
+                if difference.is_some_and(|it| it.is_zero()) =>
+            {
+                Some(gross(a).max(gross(b)))
+            }
+            _ => difference,
+        };
+        if let Some(amount) = amount {
+            return match worth(amount, it.currency) {
+                Some((worth, rate)) => (Some(worth), told(it.currency, &rate)),
+                None => (None, Some(format!("there is no rate of {} until {}", it.currency, self.day))),
+            };
+        }
+        let all: Option<Vec<_>> =
+            a.iter().chain(b).map(|item| worth(item.amount, item.currency).map(|(worth, rate)| (worth, item.currency, rate))).collect();
+        let Some(all) = all else { return (None, Some(format!("one of the currencies has no rate until {}", self.day))) };
+        let mut rates: Vec<String> = all.iter().filter_map(|(_, currency, rate)| told(*currency, rate)).collect();
+        rates.sort_unstable();
+        rates.dedup();
+        (all.iter().map(|(worth, _, _)| *worth).max(), (!rates.is_empty()).then(|| rates.join("; ")))
+    }
+
+    // -- what is to be booked
+
+    fn adjustment(&self, it: &Match) -> Option<Adjustment> {
+        if it.standing != Standing::Matched || it.difference.is_zero() {
+            return None;
+        }
+        let first = self.items(Side::A, &it.a).chain(self.items(Side::B, &it.b)).next()?;
+        let name = first.reference.as_deref().map_or_else(|| first.place.to_string(), str::to_owned);
+        Some(Adjustment::new(
+            format!("ADJ-{name}"),
+            &first.account,
+            first.currency,
+            it.difference,
+            self.day,
+            it.why.clone(),
+            self.places(it),
+        ))
+    }
+
+    // -- accounts
+
+    fn accounts(
+        &self,
+        statements: &[Vec<Statement>; 2],
+        checks: &[books::Checks; 2],
+        found: &Reconciled,
+        carrying: &Carrying,
+        adjustments: &[Adjustment],
+    ) -> Vec<AccountRecord> {
+        let mut accounts: BTreeMap<(Arc<str>, Currency), AccountRecord> = BTreeMap::new();
+        let name = |account: &Arc<str>| self.books.accounts.get(account).map_or_else(|| account.to_string(), |known| known.name.clone());
+        let empty = |account: &Arc<str>, currency: Currency| AccountRecord {
+            account: account.clone(),
+            name: name(account),
+            currency,
+            a: BookRecord::default(),
+            b: BookRecord::default(),
+            matched: 0,
+            adjustments: Decimal::ZERO,
+            closed: Decimal::ZERO,
+            proof: None,
+        };
+        macro_rules! of {
+            ($account:expr, $currency:expr) => {
+                accounts.entry(($account.clone(), $currency)).or_insert_with(|| empty($account, $currency))
+            };
+        }
+        for (side, statements) in [Side::A, Side::B].into_iter().zip(statements) {
+            for statement in statements {
+                let book = of!(&statement.account, statement.currency).book(side);
+                let amount = |balance: &Option<books::Balance>| balance.as_ref().map(|balance| balance.amount);
+                book.opening = book.opening.or(amount(&statement.opening));
+                book.closing = amount(&statement.closing).or(book.closing);
+            }
+            for known in &checks[side as usize].left {
+                let book = of!(&known.account, known.currency).book(side);
+                book.closing = book.closing.or(known.closing);
+                book.opening = book.opening.or(known.closing);
+            }
+        }
+        for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
+            let open: std::collections::HashSet<u32> = open.iter().copied().collect();
+            for (place, item) in (0..).zip(self.sides[side as usize]) {
+                let account = of!(&item.account, item.currency);
+                let is_open = open.contains(&place);
+                account.matched += usize::from(!is_open);
+                let book = account.book(side);
+                if (place as usize) < carrying.counts[side as usize] {
+                    book.carried += 1;
+                } else {
+                    book.items += 1;
+                    book.amount += item.amount;
+                }
+                if is_open {
+                    book.open += 1;
+                    book.open_amount += if item.status.is_none() { item.amount } else { Decimal::ZERO };
+                }
+            }
+        }
+        adjustments.iter().for_each(|it| of!(&it.account, it.currency).adjustments += it.amount);
+        carrying.closed.iter().for_each(|it| of!(&it.account, it.currency).closed += it.amount);
+        for account in accounts.values_mut() {
+            let explained = account.a.open_amount - account.b.open_amount + account.adjustments + account.closed;
+            account.proof = account.a.closing.zip(account.b.closing).map(|(a, b)| a - b - explained);
+        }
+        accounts.into_values().collect()
+    }
+
+    // -- what was matched, one by one
+
+    fn write_matched(&self, world: &dyn World, out: &str, found: &Reconciled) -> Result<String, String> {
+        let path = format!("{out}/{}/matched.csv", self.day);
+        let mut rows = csv::Writer::from_writer(Vec::new());
+        let wrong = |wrong: csv::Error| format!("{path} could not be written: {wrong}");
+        rows.write_record(["match", "pass", "side", "at", "account", "currency", "amount", "value_date", "reference", "difference", "why"])
+            .map_err(wrong)?;
+        for (number, it) in found.matches.iter().filter(|it| it.standing == Standing::Matched).enumerate() {
+            let items =
+                self.items(Side::A, &it.a).map(|item| (Side::A, item)).chain(self.items(Side::B, &it.b).map(|item| (Side::B, item)));
+            for (side, item) in items {
+                let row = [
+                    (number + 1).to_string(),
+                    it.pass.to_string(),
+                    side.to_string(),
+                    item.place.to_string(),
+                    item.account.to_string(),
+                    item.currency.to_string(),
+                    item.amount.to_string(),
+                    item.value_date.to_string(),
+                    crate::report::harmless(item.reference.as_deref().unwrap_or_default()),
+                    it.difference.to_string(),
+                    crate::report::harmless(&it.why),
+                ];
+                rows.write_record(&row).map_err(wrong)?;
+            }
+        }
+        let bytes = rows.into_inner().map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
+        world.write(&path, &bytes)?;
+        Ok(path)
+    }
+}
+
+impl AccountRecord {
+    fn book(&mut self, side: Side) -> &mut BookRecord {
+        match side {
+            Side::A => &mut self.a,
+            Side::B => &mut self.b,
+        }
+    }
+}
+
+impl Adjustment {
+    fn new(
+        reference: String,
+        account: &Arc<str>,
+        currency: Currency,
+        amount: Decimal,
+        day: Date,
+        why: String,
+        at: Vec<String>,
+    ) -> Adjustment {
+        let legs = vec![Leg { account: account.to_string(), amount }, Leg { account: "differences".to_owned(), amount: -amount }];
+        Adjustment { reference, account: account.clone(), currency, amount, day, why, at, legs }
+    }
+
+    /// What the statement's side has until the ledger has booked it.
+    fn item(&self) -> Item {
+        Item {
+            place: Place { file: format!("adjustment {}", self.day).into(), line: 0 },
+            account: self.account.clone(),
+            currency: self.currency,
+            amount: self.amount,
+            value_date: self.day,
+            booked: None,
+            reference: Some(self.reference.as_str().into()),
+            bank_reference: None,
+            batch: None,
+            counterparty: None,
+            code: None,
+            quantity: None,
+            price: None,
+            status: None,
+            reversal: false,
+            text: format!("to be booked: {}", self.why).into(),
+        }
+    }
+}
+
+// -- what goes on from the day before
+
+/// What the day before left open.
+#[derive(Default)]
+struct Carrying {
+    day: Option<Date>,
+    /// Open items of both sides, each with the break that it was in.
+    items: [Vec<(Item, Option<usize>)>; 2],
+    /// How many these were.
+    counts: [usize; 2],
+    /// The breaks, and what became of their cases.
+    breaks: Vec<(BreakRecord, Option<Fate>)>,
+    closed: Vec<Closed>,
+}
+
+impl Carrying {
+    fn of(world: &dyn World, before: Option<Before>) -> Result<Carrying, String> {
+        let Some(before) = before else { return Ok(Carrying::default()) };
+        let mut carrying = Carrying { day: Some(before.day), closed: before.closed, ..Carrying::default() };
+        for adjustment in &before.adjustments {
+            carrying.items[0].push((adjustment.item(), None));
+        }
+        for (number, record) in before.breaks.into_iter().enumerate() {
+            let fate = world.fate(&record.key)?;
+            let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
+            let difference = record.amount_diff.filter(|_| record.kind != BreakKind::StatementError).unwrap_or_default();
+            let is_one_currency = record.amount_diff.is_some();
+            match resolution {
+                Some(done) if (POSTING.contains(&done) || done == "match") && is_one_currency => {
+                    if !difference.is_zero() {
+                        let at = record.a.iter().chain(&record.b).map(|item| item.at.clone()).collect();
+                        let reference = format!("ADJ-{}", record.break_id);
+                        let adjustment =
+                            Adjustment::new(reference, &record.account, record.currency, difference, before.day, record.why.clone(), at);
+                        carrying.items[0].push((adjustment.item(), None));
+                    }
+                }
+                Some("force_close") => {
+                    // What is closed by force is in the books still, and explains their difference.
+                    for (items, sign) in [(&record.a, Decimal::ONE), (&record.b, Decimal::NEGATIVE_ONE)] {
+                        carrying.closed.extend(items.iter().map(|item| Closed {
+                            break_id: record.break_id.clone(),
+                            account: record.account.clone(),
+                            currency: item.currency,
+                            amount: item.amount * sign,
+                            by: fate.as_ref().and_then(|fate| fate.by.clone()),
+                        }));
+                    }
+                }
+                _ => {
+                    for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
+                        carrying.items[side].extend(items.iter().map(|item| (item.item(&record.account), Some(number))));
+                    }
+                }
+            }
+            carrying.breaks.push((record, fate));
+        }
+        carrying.counts = [carrying.items[0].len(), carrying.items[1].len()];
+        Ok(carrying)
+    }
+
+    /// Breaks that were there before go on: with their case, as long as that is open and nothing else is known of them; else with
+    /// a new one.
+    fn go_on(&self, records: &mut Vec<BreakRecord>) {
+        let known: HashMap<&str, (&BreakRecord, Option<&Fate>)> =
+            self.breaks.iter().map(|(record, fate)| (record.break_id.as_str(), (record, fate.as_ref()))).collect();
+        for record in &mut *records {
+            let Some((earlier, fate)) = known.get(record.break_id.as_str()) else { continue };
+            record.opened = earlier.opened;
+            let is_open = fate.is_none_or(|fate| fate.open);
+            if is_open
+                && earlier.a == record.a
+                && earlier.b == record.b
+                && earlier.near == record.near
+                && earlier.blocked_by == record.blocked_by
+            {
+                record.clone_from(earlier);
+                continue;
+            }
+            record.round = earlier.round + 1;
+            record.key = format!("{}/{}", record.break_id, record.round);
+        }
+        // What did not add up yesterday is not mended by not being looked at today.
+        let there: std::collections::HashSet<String> = records.iter().map(|record| record.break_id.clone()).collect();
+        let unsettled = self.breaks.iter().filter(|(record, fate)| {
+            record.kind == BreakKind::StatementError && fate.as_ref().is_none_or(|fate| fate.open) && !there.contains(&record.break_id)
+        });
+        records.extend(unsettled.map(|(record, _)| record.clone()));
+    }
+
+    /// What was open and is not any more, and the cases that need no answer any more.
+    fn gone(&self, records: &[BreakRecord], work: &Work<'_>, found: &Reconciled) -> (Vec<Cleared>, Vec<Withdrawn>) {
+        let there: HashMap<&str, &BreakRecord> = records.iter().map(|record| (record.break_id.as_str(), record)).collect();
+        let matched = found.matches.iter().filter(|it| it.standing == Standing::Matched);
+        let by_place: HashMap<String, &Match> = matched.flat_map(|it| work.places(it).into_iter().map(move |place| (place, it))).collect();
+        let (mut cleared, mut withdrawn) = (Vec::new(), Vec::new());
+        for (earlier, fate) in &self.breaks {
+            let open = fate.as_ref().filter(|fate| fate.open);
+            let why = match there.get(earlier.break_id.as_str()) {
+                Some(now) if now.key == earlier.key => continue,
+                Some(_) => "something else is known of it now".to_owned(),
+                None => {
+                    let found = earlier.a.iter().chain(&earlier.b).find_map(|item| Some((item, by_place.get(&item.at)?)));
+                    let why = match found {
+                        Some((item, it)) => {
+                            let others = work.places(it).into_iter().filter(|place| *place != item.at).collect::<Vec<_>>().join(", ");
+                            format!("{} is matched with {others}: {}", item.at, it.why)
+                        }
+                        None => match fate.as_ref().and_then(|fate| fate.resolution.as_deref()) {
+                            Some(done) => format!("it was settled: {done}"),
+                            None => "it is a part of another break now".to_owned(),
+                        },
+                    };
+                    cleared.push(Cleared { break_id: earlier.break_id.clone(), kind: earlier.kind, why: why.clone() });
+                    why
+                }
+            };
+            withdrawn.extend(open.map(|fate| Withdrawn { run: fate.run.clone(), break_id: earlier.break_id.clone(), reason: why }));
+        }
+        (cleared, withdrawn)
+    }
+}

@@ -1,0 +1,206 @@
+//! Items and breaks as they are written down.
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::{BreakKind, Currency, Item, Place, Side, exact};
+
+/// An item, as it is written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemRecord {
+    /// Where it stands: file and line.
+    pub at: String,
+    /// The amount.
+    #[serde(with = "exact")]
+    pub amount: Decimal,
+    /// The currency.
+    pub currency: Currency,
+    /// From when it counts.
+    pub value_date: Date,
+    /// When it was booked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booked: Option<Date>,
+    /// The reference that goes from end to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Arc<str>>,
+    /// The bank's own reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank_reference: Option<Arc<str>>,
+    /// What it was booked together with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Arc<str>>,
+    /// With whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counterparty: Option<Arc<str>>,
+    /// What kind of transaction it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Arc<str>>,
+    /// How many of something.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Decimal>,
+    /// What one of them costs.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub price: Option<Decimal>,
+    /// How it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Arc<str>>,
+    /// Whether it takes another one back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reversal: bool,
+    /// What else is said about it.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub text: Arc<str>,
+}
+
+impl ItemRecord {
+    /// An item, written down.
+    #[must_use]
+    pub fn of(item: &Item) -> ItemRecord {
+        let Item { amount, currency, value_date, booked, quantity, price, reversal, .. } = *item;
+        ItemRecord {
+            at: item.place.to_string(),
+            amount,
+            currency,
+            value_date,
+            booked,
+            reference: item.reference.clone(),
+            bank_reference: item.bank_reference.clone(),
+            batch: item.batch.clone(),
+            counterparty: item.counterparty.clone(),
+            code: item.code.clone(),
+            quantity,
+            price,
+            status: item.status.clone(),
+            reversal,
+            text: item.text.clone(),
+        }
+    }
+
+    /// The item that was written down.
+    #[must_use]
+    pub fn item(&self, account: &Arc<str>) -> Item {
+        let (file, line) = self.at.rsplit_once(':').unwrap_or((&self.at, ""));
+        Item {
+            place: Place { file: file.into(), line: line.parse().unwrap_or(0) },
+            account: account.clone(),
+            currency: self.currency,
+            amount: self.amount,
+            value_date: self.value_date,
+            booked: self.booked,
+            reference: self.reference.clone(),
+            bank_reference: self.bank_reference.clone(),
+            batch: self.batch.clone(),
+            counterparty: self.counterparty.clone(),
+            code: self.code.clone(),
+            quantity: self.quantity,
+            price: self.price,
+            status: self.status.clone(),
+            reversal: self.reversal,
+            text: self.text.clone(),
+        }
+    }
+}
+
+/// A break, as it is decided on. Nothing in it changes as long as the same is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreakRecord {
+    /// Its name.
+    pub break_id: String,
+    /// By what its case is known: its name, and how often it was opened.
+    pub key: String,
+    /// How often it was opened.
+    pub round: u32,
+    /// What is wrong.
+    pub kind: BreakKind,
+    /// What kind of business it is; nothing where the account is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_type: Option<String>,
+    /// The account.
+    pub account: Arc<str>,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
+    /// What it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_class: Option<String>,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The systems that do not agree.
+    #[serde(default)]
+    pub source_systems: Vec<String>,
+    /// Its currency.
+    pub currency: Currency,
+    /// What side A has.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub amount_a: Option<Decimal>,
+    /// What side B has.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub amount_b: Option<Decimal>,
+    /// What A has more than B; nothing where they are in two currencies.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub amount_diff: Option<Decimal>,
+    /// How much is at stake, in the base currency; nothing where there is no rate.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Decimal>,
+    /// By which rates, where there are several currencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// From when its oldest item counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_date: Option<Date>,
+    /// On which day it was met first.
+    pub opened: Date,
+    /// The day that its case is about.
+    pub day: Date,
+    /// How many business days its oldest item is old by then.
+    pub age: u32,
+    /// What is wrong, in words.
+    pub why: String,
+    /// What stands against resolving anything on its account by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<String>,
+    /// How many open breaks of the same kind there are on its account, with it.
+    pub alike: usize,
+    /// What is at stake in all of these.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub alike_exposure: Option<Decimal>,
+    /// Its items of side A.
+    pub a: Vec<ItemRecord>,
+    /// Those of side B.
+    pub b: Vec<ItemRecord>,
+    /// Open items that it may belong to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<NearRecord>,
+}
+
+/// An open item that a break may belong to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NearRecord {
+    /// Its side.
+    pub side: Side,
+    /// How alike they are.
+    #[serde(with = "exact")]
+    pub likeness: Decimal,
+    /// In what.
+    pub same: Vec<String>,
+    /// The item.
+    pub item: ItemRecord,
+}
+
+/// Which of the ages people look at an age belongs to.
+#[must_use]
+pub fn bucket(age: u32) -> &'static str {
+    match age {
+        0..=2 => "0-2",
+        3..=5 => "3-5",
+        6..=30 => "6-30",
+        31..=60 => "31-60",
+        _ => "over 60",
+    }
+}
+
+/// All of them, in their order.
+pub const BUCKETS: [&str; 5] = ["0-2", "3-5", "6-30", "31-60", "over 60"];

@@ -1,0 +1,662 @@
+//! The control report: what people sign. As text for a terminal, as a page that prints well, as a table, and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+use sha2::{Digest as _, Sha256};
+
+use crate::record::{BUCKETS, BreakRecord, ItemRecord, bucket};
+use crate::world::World;
+use crate::{BreakKind, Currency, Side, exact};
+
+/// The version of what `report.json` looks like.
+pub(crate) const SCHEMA: &str = "quorate.reconciliation/1";
+
+/// What is reported.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Wanted {
+    /// What came of the day.
+    day: Option<Box<RawValue>>,
+    /// What was decided, case by case, in the order of its breaks.
+    #[serde(default)]
+    cases: Vec<CaseIn>,
+    /// The folder that it goes to.
+    out: Option<String>,
+}
+
+/// What is reported of a day.
+#[derive(Debug, Deserialize)]
+struct DayIn {
+    day: Date,
+    before: Option<Date>,
+    base: Currency,
+    files: Vec<FileIn>,
+    faults: Vec<FaultIn>,
+    statements: usize,
+    passes: Vec<PassIn>,
+    adjustments: Vec<Value>,
+    accounts: Vec<AccountIn>,
+    breaks: Vec<BreakRecord>,
+    ages: Vec<u32>,
+    cleared: Vec<ClearedIn>,
+    withdrawn: Vec<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FileIn {
+    side: Side,
+    file: String,
+    statements: usize,
+    items: usize,
+}
+
+#[derive(Debug, Deserialize)]
+struct FaultIn {
+    account: Arc<str>,
+    currency: Currency,
+    at: String,
+    what: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct PassIn {
+    name: String,
+    matches: usize,
+    items: usize,
+}
+
+#[derive(Debug, Deserialize)]
+struct BookIn {
+    #[serde(with = "exact::option")]
+    opening: Option<Decimal>,
+    #[serde(with = "exact::option")]
+    closing: Option<Decimal>,
+    items: usize,
+    carried: usize,
+    open: usize,
+    #[serde(with = "exact")]
+    open_amount: Decimal,
+}
+
+#[derive(Debug, Deserialize)]
+struct AccountIn {
+    account: Arc<str>,
+    name: String,
+    currency: Currency,
+    a: BookIn,
+    b: BookIn,
+    matched: usize,
+    #[serde(with = "exact")]
+    adjustments: Decimal,
+    #[serde(with = "exact")]
+    closed: Decimal,
+    #[serde(with = "exact::option")]
+    proof: Option<Decimal>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClearedIn {
+    break_id: String,
+    kind: BreakKind,
+    why: String,
+}
+
+/// What was decided on a break.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct CaseIn {
+    run: String,
+    status: String,
+    #[serde(default)]
+    policy: Option<String>,
+    #[serde(default)]
+    profile: Option<Value>,
+    #[serde(default)]
+    action: Option<String>,
+    #[serde(default)]
+    because: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    with: Option<Value>,
+    #[serde(default)]
+    agents: Vec<String>,
+    #[serde(default)]
+    spared: Vec<String>,
+    #[serde(default)]
+    asks: Vec<String>,
+}
+
+impl CaseIn {
+    fn action(&self) -> &str {
+        self.action.as_deref().unwrap_or("undecided")
+    }
+
+    /// The tier that was found for it.
+    fn tier(&self) -> &str {
+        self.profile.as_ref().and_then(|profile| profile.get("risk_tier")?.as_str()).unwrap_or("-")
+    }
+
+    fn resolution(&self) -> Option<&str> {
+        self.with.as_ref()?.get("resolution")?.as_str()
+    }
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+pub(crate) struct Written {
+    /// The report, for a terminal.
+    pub text: String,
+    /// Its files, and the digests of their bytes.
+    pub files: Vec<WrittenFile>,
+    /// How many breaks there are.
+    pub breaks: usize,
+    /// How many of them people are asked about.
+    pub waiting: usize,
+    /// Whether everything is explained.
+    pub proved: bool,
+}
+
+/// A file that was written.
+#[derive(Debug, Serialize)]
+pub(crate) struct WrittenFile {
+    /// Its path in the project.
+    pub path: String,
+    /// The digest of its bytes.
+    pub sha256: String,
+}
+
+/// Writes the report of a day.
+pub(crate) fn write(world: &dyn World, wanted: &Wanted) -> Result<Written, String> {
+    let raw = wanted.day.as_deref().ok_or("`params.day` is what came of the day, and there is none")?;
+    let day: DayIn = serde_json::from_str(raw.get()).map_err(|wrong| format!("`params.day` is not what came of a day: {wrong}"))?;
+    if day.breaks.len() != wanted.cases.len() || day.breaks.len() != day.ages.len() {
+        return Err(format!("there are {} breaks and {} cases: each break has one", day.breaks.len(), wanted.cases.len()));
+    }
+    let report = Report { day: &day, cases: &wanted.cases };
+    let mut files = Vec::new();
+    if let Some(out) = &wanted.out {
+        let json = format!(
+            "{{\"schema\":\"{SCHEMA}\",\"day\":{},\"cases\":{}}}\n",
+            raw.get(),
+            serde_json::to_string(&wanted.cases).map_err(|wrong| wrong.to_string())?
+        );
+        for (name, bytes) in [("report.html", report.html()), ("breaks.csv", report.csv()?), ("report.json", json)] {
+            let path = format!("{out}/{}/{name}", day.day);
+            world.write(&path, bytes.as_bytes())?;
+            let digest = Sha256::digest(bytes.as_bytes());
+            files.push(WrittenFile { path, sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect() });
+        }
+    }
+    let text = report.text(&files);
+    let waiting = wanted.cases.iter().filter(|case| !case.asks.is_empty()).count();
+    Ok(Written { text, files, breaks: day.breaks.len(), waiting, proved: report.proved() })
+}
+
+struct Report<'r> {
+    day: &'r DayIn,
+    cases: &'r [CaseIn],
+}
+
+/// Rows of words, the last columns of which are numbers.
+struct Table {
+    title: String,
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+    /// How many columns from the left are words.
+    words: usize,
+}
+
+impl Table {
+    fn new(title: impl Into<String>, words: usize, head: &[&str]) -> Table {
+        Table { title: title.into(), head: head.iter().map(|name| (*name).to_owned()).collect(), rows: Vec::new(), words }
+    }
+
+    fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    fn text(&self) -> String {
+        let widths: Vec<usize> = (0..self.head.len())
+            .map(|column| {
+                std::iter::once(&self.head)
+                    .chain(&self.rows)
+                    .map(|row| row.get(column).map_or(0, |cell| cell.chars().count()))
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let line = |row: &[String]| {
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(column, (cell, width))| if column < self.words { format!("{cell:<width$}") } else { format!("{cell:>width$}") });
+            format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+        };
+        let mut text = format!("{}\n{}", self.title, line(&self.head));
+        self.rows.iter().for_each(|row| text += &line(row));
+        text
+    }
+
+    fn html(&self) -> String {
+        let cell = |column: usize, tag: &str, text: &str| {
+            let class = if column < self.words { "" } else { " class=\"n\"" };
+            format!("<{tag}{class}>{}</{tag}>", escaped(text))
+        };
+        let row = |tag: &str, row: &[String]| {
+            let cells: String = row.iter().enumerate().map(|(column, text)| cell(column, tag, text)).collect();
+            format!("<tr>{cells}</tr>")
+        };
+        let body: String = self.rows.iter().map(|cells| row("td", cells)).collect();
+        format!(
+            "<section><h2>{}</h2><div class=\"scroll\"><table><thead>{}</thead><tbody>{body}</tbody></table></div></section>\n",
+            escaped(&self.title),
+            row("th", &self.head)
+        )
+    }
+}
+
+impl Report<'_> {
+    fn proved(&self) -> bool {
+        self.day.accounts.iter().all(|account| account.proof.is_none_or(|proof| proof.is_zero()))
+    }
+
+    /// What nothing explains, in each currency.
+    fn proof(&self) -> BTreeMap<Currency, Decimal> {
+        let mut proof: BTreeMap<Currency, Decimal> = BTreeMap::new();
+        for account in &self.day.accounts {
+            *proof.entry(account.currency).or_default() += account.proof.unwrap_or_default().abs();
+        }
+        proof
+    }
+
+    /// Breaks with their cases and ages.
+    fn all(&self) -> impl Iterator<Item = (&BreakRecord, &CaseIn, &'static str)> {
+        let ages = self.day.ages.iter().copied().map(bucket);
+        self.day.breaks.iter().zip(self.cases).zip(ages).map(|((it, case), age)| (it, case, age))
+    }
+
+    // -- its parts
+
+    fn files(&self) -> Table {
+        let mut table = Table::new("Files", 2, &["file", "side", "statements", "entries"]);
+        for FileIn { side, file, statements, items } in &self.day.files {
+            table.row([file.clone(), side.to_string(), statements.to_string(), items.to_string()]);
+        }
+        table
+    }
+
+    fn checks(&self) -> String {
+        let statements = self.day.statements;
+        match self.day.faults.len() {
+            0 => format!(
+                "File checks: {} and up from one to the next.",
+                if statements == 1 { "one statement adds up".to_owned() } else { format!("all {statements} statements add up") }
+            ),
+            count => format!("File checks: {} in {}.", counted(count, "fault"), counted(statements, "statement")),
+        }
+    }
+
+    fn passes(&self) -> Table {
+        let mut table = Table::new("Matched by pass", 1, &["pass", "matches", "entries"]);
+        for PassIn { name, matches, items } in &self.day.passes {
+            table.row([name.clone(), matches.to_string(), items.to_string()]);
+        }
+        let sum = |of: fn(&PassIn) -> usize| self.day.passes.iter().map(of).sum::<usize>().to_string();
+        table.row(["together".to_owned(), sum(|pass| pass.matches), sum(|pass| pass.items)]);
+        table
+    }
+
+    fn kinds(&self) -> Table {
+        let mut head = vec!["break", "open", "at stake"];
+        head.extend(BUCKETS);
+        let mut table = Table::new(format!("Breaks by kind and age (business days), at stake in {}", self.day.base), 1, &head);
+        let mut rows = |name: String, all: &[(&BreakRecord, &str)]| {
+            let at_stake = all.iter().filter_map(|(it, _)| it.exposure).sum::<Decimal>();
+            let ages = BUCKETS.iter().map(|bucket| match all.iter().filter(|(_, age)| age == bucket).count() {
+                0 => "-".to_owned(),
+                count => count.to_string(),
+            });
+            table.row([name, all.len().to_string(), money(at_stake)].into_iter().chain(ages));
+        };
+        for kind in BreakKind::ALL {
+            let all: Vec<(&BreakRecord, &str)> = self.all().filter(|(it, _, _)| it.kind == kind).map(|(it, _, age)| (it, age)).collect();
+            if !all.is_empty() {
+                rows(kind.to_string(), &all);
+            }
+        }
+        rows("together".to_owned(), &self.all().map(|(it, _, age)| (it, age)).collect::<Vec<_>>());
+        table
+    }
+
+    fn tiers(&self) -> Table {
+        const TIERS: [&str; 4] = ["LOW", "MEDIUM", "HIGH", "CRITICAL"];
+        let mut head: Vec<&str> = vec!["business"];
+        head.extend(TIERS);
+        head.push("other");
+        let mut table = Table::new("Breaks by business and tier", 1, &head);
+        let mut by: BTreeMap<&str, [usize; 5]> = BTreeMap::new();
+        for (it, case, _) in self.all() {
+            let column = TIERS.iter().position(|tier| *tier == case.tier()).unwrap_or(4);
+            by.entry(it.break_type.as_deref().unwrap_or("not known")).or_default()[column] += 1;
+        }
+        for (business, counts) in by {
+            let cells = counts.iter().map(|count| if *count == 0 { "-".to_owned() } else { count.to_string() });
+            table.row(std::iter::once(business.to_owned()).chain(cells));
+        }
+        table
+    }
+
+    fn decisions(&self) -> Table {
+        let mut table = Table::new("Decisions", 2, &["decision", "what is done", "breaks", "at stake"]);
+        let mut by: BTreeMap<(&str, &str), (usize, Decimal)> = BTreeMap::new();
+        for (it, case, _) in self.all() {
+            let done = case.resolution().unwrap_or(if case.asks.is_empty() { "-" } else { "people are asked" });
+            let known = by.entry((case.action(), done)).or_default();
+            *known = (known.0 + 1, known.1 + it.exposure.unwrap_or_default());
+        }
+        for ((action, done), (count, at_stake)) in by {
+            table.row([action.to_owned(), done.to_owned(), count.to_string(), money(at_stake)]);
+        }
+        table
+    }
+
+    fn agents(&self) -> String {
+        /// Agents that could look at a break.
+        const ALL: usize = 7;
+        let run: usize = self.cases.iter().map(|case| case.agents.len()).sum();
+        let all = self.cases.len() * ALL;
+        let saved = all.saturating_sub(run);
+        let share = Decimal::from(saved * 100).checked_div(all.into()).unwrap_or_default().round();
+        format!("Agents: {run} ran, where all seven for every break would have been {all}: {saved} saved ({share} %).")
+    }
+
+    fn waiting(&self) -> String {
+        let mut by: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in self.cases.iter().filter(|case| !case.asks.is_empty()) {
+            *by.entry(case.action()).or_default() += 1;
+        }
+        if by.is_empty() {
+            return "Nobody is asked anything.".to_owned();
+        }
+        let told: Vec<String> = by.iter().map(|(action, count)| format!("{count} as {action}")).collect();
+        format!("People are asked about {}: {}.", counted(by.values().sum(), "break"), told.join(", "))
+    }
+
+    fn accounts(&self) -> Table {
+        let head = ["account", "", "closing A", "closing B", "open A", "open B", "adjusted", "proof"];
+        let mut table = Table::new("Accounts: closing A - closing B - open A + open B - adjusted - closed = proof", 2, &head);
+        for it in &self.day.accounts {
+            let stated = |amount: Option<Decimal>| amount.map_or_else(|| "not stated".to_owned(), money);
+            table.row([
+                it.name.clone(),
+                it.currency.to_string(),
+                stated(it.a.closing),
+                stated(it.b.closing),
+                money(it.a.open_amount),
+                money(it.b.open_amount),
+                money(it.adjustments + it.closed),
+                stated(it.proof),
+            ]);
+        }
+        table
+    }
+
+    fn proof_line(&self) -> String {
+        let proof: Vec<String> = self.proof().into_iter().map(|(currency, amount)| format!("{} {currency}", money(amount))).collect();
+        let verdict = if self.proved() { "everything is explained" } else { "this is NOT explained" };
+        format!("Proof amount: {}: {verdict}.", proof.join(", "))
+    }
+
+    fn counts(&self) -> String {
+        let sum = |of: fn(&AccountIn) -> usize| self.day.accounts.iter().map(of).sum::<usize>();
+        let (entries, carried) = (sum(|it| it.a.items + it.b.items), sum(|it| it.a.carried + it.b.carried));
+        let (matched, open) = (sum(|it| it.matched), sum(|it| it.a.open + it.b.open));
+        let carried = if carried == 0 { String::new() } else { format!(" and {carried} that were open") };
+        format!("{entries} entries{carried}: {matched} are matched, {open} are open in {}.", counted(self.day.breaks.len(), "break"))
+    }
+
+    // -- the four shapes
+
+    fn text(&self, files: &[WrittenFile]) -> String {
+        let day = self.day;
+        let mut text = format!("Reconciliation of {}", day.day);
+        if let Some(before) = day.before {
+            text += &format!(", going on from {before}");
+        }
+        text += &format!("\n{}\n\n{}\n{}\n", self.counts(), self.files().text(), self.checks());
+        for fault in &day.faults {
+            text += &format!("  {}: {} {}: {}\n", fault.at, fault.account, fault.currency, fault.what);
+        }
+        text += &format!("\n{}\n{}\n{}\n{}\n", self.passes().text(), self.kinds().text(), self.tiers().text(), self.decisions().text());
+        if !day.cleared.is_empty() {
+            text += &format!(
+                "{} from before, and {} need no answer any more.\n",
+                cleared(day.cleared.len()),
+                counted(day.withdrawn.len(), "question")
+            );
+        }
+        if !day.adjustments.is_empty() {
+            text += &format!("{} within tolerance are to be booked.\n", counted(day.adjustments.len(), "difference"));
+        }
+        text += &format!("{}\n{}\n{}\n", self.agents(), self.waiting(), self.proof_line());
+        for file in files {
+            text += &format!("  {}\n", file.path);
+        }
+        text.trim_end().to_owned()
+    }
+
+    fn csv(&self) -> Result<String, String> {
+        let mut rows = csv::Writer::from_writer(Vec::new());
+        let wrong = |wrong: csv::Error| wrong.to_string();
+        let head = [
+            "break_id",
+            "kind",
+            "business",
+            "tier",
+            "account",
+            "currency",
+            "amount_a",
+            "amount_b",
+            "difference",
+            "exposure",
+            "value_date",
+            "opened",
+            "age",
+            "decision",
+            "because",
+            "what_is_done",
+            "asks",
+            "agents",
+            "run",
+            "why",
+            "entries",
+        ];
+        rows.write_record(head).map_err(wrong)?;
+        for (it, case, age) in self.all() {
+            let amount = |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
+            let places: Vec<&str> = it.a.iter().chain(&it.b).map(|item| item.at.as_str()).collect();
+            let row = [
+                it.break_id.clone(),
+                it.kind.to_string(),
+                harmless(it.break_type.as_deref().unwrap_or_default()),
+                case.tier().to_owned(),
+                harmless(&it.account),
+                it.currency.to_string(),
+                amount(it.amount_a),
+                amount(it.amount_b),
+                amount(it.amount_diff),
+                amount(it.exposure),
+                it.value_date.map(|date| date.to_string()).unwrap_or_default(),
+                it.opened.to_string(),
+                age.to_owned(),
+                case.action().to_owned(),
+                harmless(case.because.as_deref().unwrap_or_default()),
+                case.resolution().unwrap_or_default().to_owned(),
+                case.asks.join(" "),
+                case.agents.join(" "),
+                case.run.clone(),
+                harmless(&it.why),
+                harmless(&places.join(" ")),
+            ];
+            rows.write_record(&row).map_err(wrong)?;
+        }
+        let bytes = rows.into_inner().map_err(|wrong| wrong.to_string())?;
+        String::from_utf8(bytes).map_err(|wrong| wrong.to_string())
+    }
+
+    fn html(&self) -> String {
+        let day = self.day;
+        let proved = self.proved();
+        let mut page = String::with_capacity(1 << 16);
+        let title = format!("Reconciliation of {}", day.day);
+        let before = day.before.map(|before| format!(", going on from {before}")).unwrap_or_default();
+        let _ = write!(
+            page,
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+        );
+        let _ = write!(
+            page,
+            "<title>{title}</title><style>{STYLE}</style></head><body><main>\n<header><h1>{title}</h1><p>{}{before}</p></header>\n",
+            escaped(&self.counts())
+        );
+        let class = if proved { "good" } else { "bad" };
+        let mark = if proved { "✓" } else { "✗" };
+        let _ = writeln!(page, "<p class=\"proof {class}\"><span aria-hidden=\"true\">{mark}</span> {}</p>", escaped(&self.proof_line()));
+        for line in [self.checks(), self.waiting(), self.agents()] {
+            let _ = writeln!(page, "<p>{}</p>", escaped(&line));
+        }
+        if !day.faults.is_empty() {
+            page += "<ul class=\"faults\">";
+            for fault in &day.faults {
+                let _ = write!(
+                    page,
+                    "<li><code>{}</code> {} {}: {}</li>",
+                    escaped(&fault.at),
+                    escaped(&fault.account),
+                    fault.currency,
+                    escaped(&fault.what)
+                );
+            }
+            page += "</ul>\n";
+        }
+        for table in [self.accounts(), self.openings(), self.files(), self.passes(), self.kinds(), self.tiers(), self.decisions()] {
+            page += &table.html();
+        }
+        page += &self.breaks_html();
+        if !day.cleared.is_empty() {
+            let mut table = Table::new("Cleared since", 3, &["break", "kind", "how"]);
+            day.cleared.iter().for_each(|it| table.row([it.break_id.clone(), it.kind.to_string(), it.why.clone()]));
+            page += &table.html();
+        }
+        page += "</main></body></html>\n";
+        page
+    }
+
+    fn openings(&self) -> Table {
+        let head = ["account", "", "opening A", "opening B", "entries A", "entries B", "matched", "open"];
+        let mut table = Table::new("Entries by account", 2, &head);
+        for it in &self.day.accounts {
+            let stated = |amount: Option<Decimal>| amount.map_or_else(|| "not stated".to_owned(), money);
+            let counts = [it.a.items + it.a.carried, it.b.items + it.b.carried, it.matched, it.a.open + it.b.open];
+            let row = [format!("{} {}", it.name, it.account), it.currency.to_string(), stated(it.a.opening), stated(it.b.opening)];
+            table.row(row.into_iter().chain(counts.iter().map(ToString::to_string)));
+        }
+        table
+    }
+
+    fn breaks_html(&self) -> String {
+        let mut page = String::from("<section><h2>Breaks</h2>\n");
+        for (it, case, age) in self.all() {
+            let amount = |amount: Option<Decimal>| amount.map_or_else(|| "–".to_owned(), money);
+            let class = match case.action() {
+                "AUTO_RESOLVE" => "good",
+                "ESCALATE" | "REJECTED" => "bad",
+                _ => "wait",
+            };
+            let _ = write!(
+                page,
+                "<article><h3>{} <small>{}</small> <span class=\"tag {class}\">{}</span></h3><p>{}</p><p class=\"facts\">{} · {} · at stake {} {} · {} business days · {}</p>",
+                it.kind,
+                escaped(&it.break_id),
+                escaped(case.action()),
+                escaped(&it.why),
+                escaped(it.account_name.as_deref().unwrap_or(&it.account)),
+                escaped(it.break_type.as_deref().unwrap_or("business not known")),
+                amount(it.exposure),
+                self.day.base,
+                age,
+                escaped(case.reason.as_deref().or(case.because.as_deref()).unwrap_or_default()),
+            );
+            page += "<table class=\"items\"><tbody>";
+            for (side, items) in [("A", &it.a), ("B", &it.b)] {
+                for ItemRecord { at, amount, currency, value_date, reference, counterparty, text, .. } in items {
+                    let texts: Vec<&str> = [reference.as_deref(), counterparty.as_deref(), Some(&**text)]
+                        .into_iter()
+                        .flatten()
+                        .filter(|text| !text.is_empty())
+                        .collect();
+                    let _ = write!(
+                        page,
+                        "<tr><td>{side}</td><td class=\"n\">{amount} {currency}</td><td>{value_date}</td><td>{}</td><td><code>{}</code></td></tr>",
+                        escaped(&texts.join(" · ")),
+                        escaped(at)
+                    );
+                }
+            }
+            page += "</tbody></table></article>\n";
+        }
+        page += "</section>\n";
+        page
+    }
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--fg:light-dark(#12161c,#e6eaf0);--dim:light-dark(#5f6b79,#8f9bab);--bg:light-dark(#fff,#0e1116);--line:light-dark(#e2e6ec,#2a323d);\
+--good:light-dark(#146c43,#4cc07a);--bad:light-dark(#bf1f2b,#ff8a80);--wait:light-dark(#6e3bd1,#c29bff)}\
+body{margin:0;background:var(--bg);color:var(--fg);font:13px/1.45 Inter,system-ui,sans-serif;font-variant-numeric:tabular-nums}\
+main{max-width:1080px;margin:0 auto;padding:24px}h1{font-size:18px;margin:0}h2{font-size:14px;margin:24px 0 8px}h3{font-size:13px;margin:0}\
+small,.facts{color:var(--dim);font-weight:400}.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}\
+th,td{padding:4px 12px 4px 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}th{color:var(--dim);font-weight:500}.n{text-align:right;white-space:nowrap}\
+code{font:12px/1.4 'JetBrains Mono',ui-monospace,monospace}.proof{font-size:15px;font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}\
+.tag{font-weight:500;border:1px solid currentColor;border-radius:6px;padding:0 6px}article{border-top:1px solid var(--line);padding:8px 0;break-inside:avoid}\
+article p{margin:4px 0}.items td{border:0;padding:1px 12px 1px 0}.faults{margin:0;padding-left:18px;color:var(--bad)}\
+@media print{:root{color-scheme:light}body{font-size:10px}main{max-width:none;padding:0}section{break-inside:auto}thead{display:table-header-group}tr{break-inside:avoid}}";
+
+/// An amount as people read it: with marks between thousands, and at least two digits behind the point.
+fn money(amount: Decimal) -> String {
+    let text = if amount.scale() < 2 { format!("{amount:.2}") } else { amount.to_string() };
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let sign = if amount.is_zero() { "" } else { sign };
+    format!("{sign}{grouped}.{fraction}")
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("one {thing}") } else { format!("{count} {thing}s") }
+}
+
+fn cleared(count: usize) -> String {
+    if count == 1 { "One break has cleared".to_owned() } else { format!("{count} breaks have cleared") }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A text for a table that people open in a spreadsheet: what such programs would take for a formula is not one.
+pub(crate) fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
