@@ -103,6 +103,7 @@ pub struct Agent {
     probe: Option<Probe>,
     probe_every: Option<Millis>,
     talks: bool,
+    waits: bool,
     reserve: Option<Reserve>,
     doing: Doing,
 }
@@ -143,6 +144,7 @@ impl Agent {
             probe: None,
             probe_every: None,
             talks: false,
+            waits: false,
             reserve: None,
             doing,
         }
@@ -268,6 +270,14 @@ impl Agent {
         self
     }
 
+    /// Whether it does nothing itself but wait for other runs. It takes none of the places that an engine has for all agents
+    /// together: those that it waits for need them, and would wait for it in turn.
+    #[must_use]
+    pub fn waits(mut self) -> Agent {
+        self.waits = true;
+        self
+    }
+
     /// What a call may use at most, by what is asked. A run with a budget sets so much aside before it makes the call.
     #[must_use]
     pub fn reserving(mut self, guess: impl Fn(&Request) -> Usage + Send + Sync + 'static) -> Agent {
@@ -279,6 +289,12 @@ impl Agent {
     #[must_use]
     pub fn does_talk(&self) -> bool {
         self.talks
+    }
+
+    /// Whether it only waits for other runs.
+    #[must_use]
+    pub fn does_wait(&self) -> bool {
+        self.waits
     }
 
     /// What a call may use at most, if that can be said before it.

@@ -102,7 +102,7 @@ impl Desk {
             _ => return None,
         };
         // Done twice, it is the same run.
-        Some(agent.effect(Effect::Idempotent))
+        Some(agent.effect(Effect::Idempotent).waits())
     }
 
     fn engine(&self) -> Result<Engine, Failure> {

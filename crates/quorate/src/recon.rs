@@ -226,6 +226,7 @@ fn fate_of(run: &Run) -> Fate {
     Fate {
         run: run.id().to_string(),
         open: !run.has_ended(),
+        withdrawn: run.status() == RunStatus::Cancelled,
         action: decision.map(|decision| decision.action.to_string()),
         resolution,
         by: settled.map(|settled| settled.answers.iter().map(|answer| &*answer.by).collect::<Vec<_>>().join(", ")),

@@ -79,6 +79,10 @@ fn every_piece_of_work_is_a_run_of_its_own_that_outlives_who_brought_it() {
         "run": "<id>",
         "status": "succeeded",
         "policy": "CASH/LOW",
+        "profile": {
+          "break_type": "CASH",
+          "risk_tier": "LOW"
+        },
         "action": "AUTO_RESOLVE",
         "confidence": 0.95,
         "because": "checkpoint_1 holds",
@@ -92,6 +96,10 @@ fn every_piece_of_work_is_a_run_of_its_own_that_outlives_who_brought_it() {
         "run": "<id>",
         "status": "waiting",
         "policy": "CASH/MEDIUM",
+        "profile": {
+          "break_type": "CASH",
+          "risk_tier": "MEDIUM"
+        },
         "action": "HIL_REVIEW",
         "because": "nothing else decided",
         "agents": [
@@ -106,6 +114,10 @@ fn every_piece_of_work_is_a_run_of_its_own_that_outlives_who_brought_it() {
         "run": "<id>",
         "status": "waiting",
         "policy": "CASH/HIGH",
+        "profile": {
+          "break_type": "CASH",
+          "risk_tier": "HIGH"
+        },
         "action": "ESCALATE",
         "because": "nothing else decided",
         "agents": [
@@ -148,6 +160,10 @@ fn work_that_is_brought_again_finds_the_run_that_is_there() {
         "run": "<id>",
         "status": "succeeded",
         "policy": "CASH/LOW",
+        "profile": {
+          "break_type": "CASH",
+          "risk_tier": "LOW"
+        },
         "action": "AUTO_RESOLVE",
         "confidence": 0.95,
         "because": "checkpoint_1 holds",
@@ -161,6 +177,10 @@ fn work_that_is_brought_again_finds_the_run_that_is_there() {
         "run": "<id>",
         "status": "succeeded",
         "policy": "CASH/MEDIUM",
+        "profile": {
+          "break_type": "CASH",
+          "risk_tier": "MEDIUM"
+        },
         "action": "HIL_REVIEW",
         "because": "nothing else decided",
         "agents": [
@@ -173,6 +193,10 @@ fn work_that_is_brought_again_finds_the_run_that_is_there() {
         "run": "<id>",
         "status": "waiting",
         "policy": "CASH/HIGH",
+        "profile": {
+          "break_type": "CASH",
+          "risk_tier": "HIGH"
+        },
         "action": "ESCALATE",
         "because": "nothing else decided",
         "agents": [
@@ -226,6 +250,16 @@ fn a_review_asks_whom_its_policy_says() {
     }
     exit 0
     "#);
+}
+
+#[test]
+fn who_waits_for_cases_takes_no_place_that_they_need() {
+    let house = desk();
+    let text = std::fs::read_to_string(house.path().join("quorate.yaml")).unwrap();
+    house.write("quorate.yaml", &format!("{text}limits: {{ max_concurrent_agents: 1, run_timeout: 20s }}\n"));
+    let day = std::fs::read_to_string(house.path().join("workflows/day.yaml")).unwrap();
+    house.write("workflows/day.yaml", &day.replace("max_parallel: 1", "max_parallel: 3"));
+    assert!(house.type_in(&format!("run . -q -i {WORK}")).ends_with("exit 0"));
 }
 
 #[test]

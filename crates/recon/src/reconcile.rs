@@ -1,6 +1,6 @@
 //! One day: files are read and checked, what belongs together is matched, and what does not is a break that is known tomorrow.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
@@ -278,12 +278,13 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     let mut carrying = Carrying::of(world, before)?;
     let sides = [0, 1].map(|side: usize| {
         let today = statements[side].iter_mut().flat_map(|statement| std::mem::take(&mut statement.items));
-        carrying.items[side].drain(..).map(|(item, _)| item).chain(today).collect::<Vec<Item>>()
+        std::mem::take(&mut carrying.items[side]).into_iter().chain(today).collect::<Vec<Item>>()
     });
     let [a, b] = &sides;
     let found = matcher.reconcile(a, b);
     conserved(&found, a, b)?;
-    let all = breaks(&matcher, &found, a, b, &faults);
+    let mut all = breaks(&matcher, &found, a, b, &faults);
+    carrying.keep_names(&mut all);
     if all.len() > books.most_breaks {
         let (count, most) = (all.len(), books.most_breaks);
         return Err(format!(
@@ -612,13 +613,13 @@ impl Work<'_> {
             }
         }
         for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
-            let open: std::collections::HashSet<u32> = open.iter().copied().collect();
+            let open: HashSet<u32> = open.iter().copied().collect();
             for (place, item) in (0..).zip(self.sides[side as usize]) {
                 let account = of!(&item.account, item.currency);
                 let is_open = open.contains(&place);
                 account.matched += usize::from(!is_open);
                 let book = account.book(side);
-                if (place as usize) < carrying.counts[side as usize] {
+                if (place as usize) < carrying.from[side as usize].len() {
                     book.carried += 1;
                 } else {
                     book.items += 1;
@@ -725,10 +726,10 @@ impl Adjustment {
 #[derive(Default)]
 struct Carrying {
     day: Option<Date>,
-    /// Open items of both sides, each with the break that it was in.
-    items: [Vec<(Item, Option<usize>)>; 2],
-    /// How many these were.
-    counts: [usize; 2],
+    /// Open items of both sides: they come before those of the day.
+    items: [Vec<Item>; 2],
+    /// For each of them the break that it was in.
+    from: [Vec<Option<usize>>; 2],
     /// The breaks, and what became of their cases.
     breaks: Vec<(BreakRecord, Option<Fate>)>,
     closed: Vec<Closed>,
@@ -739,7 +740,7 @@ impl Carrying {
         let Some(before) = before else { return Ok(Carrying::default()) };
         let mut carrying = Carrying { day: Some(before.day), closed: before.closed, ..Carrying::default() };
         for adjustment in &before.adjustments {
-            carrying.items[0].push((adjustment.item(), None));
+            carrying.carry(0, adjustment.item(), None);
         }
         for (number, record) in before.breaks.into_iter().enumerate() {
             let fate = world.fate(&record.key)?;
@@ -753,7 +754,7 @@ impl Carrying {
                         let reference = format!("ADJ-{}", record.break_id);
                         let adjustment =
                             Adjustment::new(reference, &record.account, record.currency, difference, before.day, record.why.clone(), at);
-                        carrying.items[0].push((adjustment.item(), None));
+                        carrying.carry(0, adjustment.item(), None);
                     }
                 }
                 Some("force_close") => {
@@ -770,14 +771,46 @@ impl Carrying {
                 }
                 _ => {
                     for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
-                        carrying.items[side].extend(items.iter().map(|item| (item.item(&record.account), Some(number))));
+                        items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), Some(number)));
                     }
                 }
             }
             carrying.breaks.push((record, fate));
         }
-        carrying.counts = [carrying.items[0].len(), carrying.items[1].len()];
         Ok(carrying)
+    }
+
+    fn carry(&mut self, side: usize, item: Item, from: Option<usize>) {
+        self.items[side].push(item);
+        self.from[side].push(from);
+    }
+
+    /// A break of the very same items is the same break, whatever else it would look like today: that there was another one like
+    /// it, say, is not seen any more.
+    fn keep_names(&self, all: &mut [Break]) {
+        let of = |it: &Break| -> Option<&BreakRecord> {
+            let places =
+                [Side::A, Side::B].into_iter().zip([&it.a, &it.b]).flat_map(|(side, all)| all.iter().map(move |place| (side, *place)));
+            let mut from = places.map(|(side, place)| self.from[side as usize].get(place as usize).copied().flatten());
+            let first = from.next()??;
+            let (record, _) = &self.breaks[first];
+            let whole = (it.a.len(), it.b.len()) == (record.a.len(), record.b.len());
+            (whole && from.all(|from| from == Some(first))).then_some(record)
+        };
+        let kept: Vec<Option<&BreakRecord>> = all.iter().map(of).collect();
+        let mut names: HashSet<String> = kept.iter().flatten().map(|record| record.break_id.clone()).collect();
+        for (it, record) in all.iter_mut().zip(kept) {
+            if let Some(record) = record {
+                (it.id, it.kind, it.why) = (record.break_id.clone(), record.kind, record.why.clone());
+                continue;
+            }
+            let plain = it.id.clone();
+            let mut number = 1;
+            while !names.insert(it.id.clone()) {
+                number += 1;
+                it.id = format!("{plain}-{number}");
+            }
+        }
     }
 
     /// Breaks that were there before go on: with their case, as long as that is open and nothing else is known of them; else with
@@ -802,7 +835,7 @@ impl Carrying {
             record.key = format!("{}/{}", record.break_id, record.round);
         }
         // What did not add up yesterday is not mended by not being looked at today.
-        let there: std::collections::HashSet<String> = records.iter().map(|record| record.break_id.clone()).collect();
+        let there: HashSet<String> = records.iter().map(|record| record.break_id.clone()).collect();
         let unsettled = self.breaks.iter().filter(|(record, fate)| {
             record.kind == BreakKind::StatementError && fate.as_ref().is_none_or(|fate| fate.open) && !there.contains(&record.break_id)
         });
@@ -816,7 +849,8 @@ impl Carrying {
         let by_place: HashMap<String, &Match> = matched.flat_map(|it| work.places(it).into_iter().map(move |place| (place, it))).collect();
         let (mut cleared, mut withdrawn) = (Vec::new(), Vec::new());
         for (earlier, fate) in &self.breaks {
-            let open = fate.as_ref().filter(|fate| fate.open);
+            // One that was taken back already is taken back again without harm: this day may be reconciled anew.
+            let open = fate.as_ref().filter(|fate| fate.open || fate.withdrawn);
             let why = match there.get(earlier.break_id.as_str()) {
                 Some(now) if now.key == earlier.key => continue,
                 Some(_) => "something else is known of it now".to_owned(),

@@ -294,10 +294,8 @@ impl Report<'_> {
     fn checks(&self) -> String {
         let statements = self.day.statements;
         match self.day.faults.len() {
-            0 => format!(
-                "File checks: {} and up from one to the next.",
-                if statements == 1 { "one statement adds up".to_owned() } else { format!("all {statements} statements add up") }
-            ),
+            0 if statements == 1 => "File checks: the statement adds up.".to_owned(),
+            0 => format!("File checks: all {statements} statements add up, and each begins with what the one before ended with."),
             count => format!("File checks: {} in {}.", counted(count, "fault"), counted(statements, "statement")),
         }
     }

@@ -67,6 +67,8 @@ pub struct Fate {
     pub run: String,
     /// Whether somebody or something is still waited for.
     pub open: bool,
+    /// Whether it was taken back before that came.
+    pub withdrawn: bool,
     /// What was decided.
     pub action: Option<String>,
     /// What is done about it, once that is settled: by the decision, or by the people who were asked.

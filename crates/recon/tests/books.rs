@@ -98,38 +98,11 @@ E;EUR;1,00;C;02.03.2026
 X;EUR;1,00;C;02.03.2026;;A;;
 E;EUR;;C;02.03.2026;;A;;
 E;EUR;1,00;C;;;A;;
-").as_bytes()), @r#"
-    file could not be read
-      file:2: `1,2,3` is not an amount such as 1.250,00
-      file:3: "euro" is not a currency: it is three capital letters, as in EUR
-      file:4: `H` in column `D/C` does not say in which direction it goes
-      file:5: `30.02.2026` is not a date as in 31.03.2026
-      file:6: `123456789012345678901234567890,00` has 30 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded
-      file:7: this row has 5 columns, and the table 9
-      file:8: `X` in column `Kind` is no kind of row that the mapping knows
-      file:9: the row has no amount
-      file:10: the row has no date
-    "#);
-    assert_snapshot!(told(&mapping(MAPPING), b"Kind;Currency;Amount;Value\n"), @"
-    file could not be read
-      file:1: there is no column `Booked`; there are: Kind, Currency, Amount, Value
-      file:1: there is no column `D/C`; there are: Kind, Currency, Amount, Value
-      file:1: there is no column `Reference`; there are: Kind, Currency, Amount, Value
-      file:1: there is no column `Text`; there are: Kind, Currency, Amount, Value
-      file:1: there is no column `Who`; there are: Kind, Currency, Amount, Value
-    ");
-    assert_snapshot!(told(&mapping(MAPPING), b""), @"
-    file could not be read
-      file:1: it is empty: there is no line that names its columns
-    ");
-    assert_snapshot!(told(&mapping(MAPPING), [header.as_bytes(), b"E;EUR;1,00;C;02.03.2026;;A;M\xfcller;\n"].concat().as_slice()), @"
-    file could not be read
-      file:2: byte 2 of the line is no UTF-8; if it was written by an older system, `encoding: latin1` may be meant
-    ");
-    assert_snapshot!(told(&mapping(MAPPING), format!("{header}E;EUR;1,00;C;02.03.2026;;A;;\"open\nE;EUR;1,00;C;02.03.2026;;A;;\n").as_bytes()), @"
-    file could not be read
-      file:2: a quote opens here and is never closed
-    ");
+").as_bytes()), @r#"file could not be read: line 2: `1,2,3` is not an amount such as 1.250,00; line 3: "euro" is not a currency: it is three capital letters, as in EUR; line 4: `H` in column `D/C` does not say in which direction it goes; line 5: `30.02.2026` is not a date as in 31.03.2026; line 6: `123456789012345678901234567890,00` has 30 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 7: this row has 5 columns, and the table 9; line 8: `X` in column `Kind` is no kind of row that the mapping knows; line 9: the row has no amount; line 10: the row has no date"#);
+    assert_snapshot!(told(&mapping(MAPPING), b"Kind;Currency;Amount;Value\n"), @"file could not be read: line 1: there is no column `Booked`; there are: Kind, Currency, Amount, Value; line 1: there is no column `D/C`; there are: Kind, Currency, Amount, Value; line 1: there is no column `Reference`; there are: Kind, Currency, Amount, Value; line 1: there is no column `Text`; there are: Kind, Currency, Amount, Value; line 1: there is no column `Who`; there are: Kind, Currency, Amount, Value");
+    assert_snapshot!(told(&mapping(MAPPING), b""), @"file could not be read: line 1: it is empty: there is no line that names its columns");
+    assert_snapshot!(told(&mapping(MAPPING), [header.as_bytes(), b"E;EUR;1,00;C;02.03.2026;;A;M\xfcller;\n"].concat().as_slice()), @"file could not be read: line 2: byte 2 of the line is no UTF-8; if it was written by an older system, `encoding: latin1` may be meant");
+    assert_snapshot!(told(&mapping(MAPPING), format!("{header}E;EUR;1,00;C;02.03.2026;;A;;\"open\nE;EUR;1,00;C;02.03.2026;;A;;\n").as_bytes()), @"file could not be read: line 2: a quote opens here and is never closed");
 }
 
 #[test]
@@ -153,12 +126,7 @@ fn debits_credits_and_running_balances() {
 1,EUR,,5.00,2026-03-02,125.00
 1,EUR,1.00,5.00,2026-03-02,
 1,EUR,,,2026-03-02,
-"), @"
-    file could not be read
-      file:3: the balance is 125.00 after 5.00, and 110.00 before it: rows are missing, or do not stand in order
-      file:4: the row has both a debit and a credit
-      file:5: the row has neither a debit nor a credit
-    ");
+"), @"file could not be read: line 3: the balance is 125.00 after 5.00, and 110.00 before it: rows are missing, or do not stand in order; line 4: the row has both a debit and a credit; line 5: the row has neither a debit nor a credit");
 }
 
 const CAMT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -219,64 +187,21 @@ fn a_statement_of_iso_20022() {
 fn what_a_statement_of_iso_20022_may_not_be() {
     let format = Format::Camt053 { whole_batches: false };
     let read = |text: &str| told(&format, text.as_bytes());
-    assert_snapshot!(read(&CAMT.replace("</Stmt>", "")), @"
-    file could not be read
-      file:35: it is no well-formed XML: ill-formed document: expected `</Stmt>`, but `</BkToCstmrStmt>` was found
-    ");
-    assert_snapshot!(read(&CAMT[..900]), @"
-    file could not be read
-      file:15: it ends within <Stmt>
-    ");
-    assert_snapshot!(read(&CAMT.replace("BkToCstmrStmt", "BkToCstmrAcctRpt")), @"
-    file could not be read
-      file:1: it holds no <BkToCstmrStmt>: it is no camt.053 statement
-    ");
-    assert_snapshot!(read(&CAMT.replace("95.00", "95,00").replace("CRDT</CdtDbtInd><RvslInd>", "KRDT</CdtDbtInd><RvslInd>")), @"
-    file could not be read
-      file:27: `95,00` is not an amount such as 1250.00
-      file:27: `KRDT` is neither CRDT nor DBIT
-      file:30: this entry lacks its amount, its currency or its direction
-    ");
-    assert_snapshot!(read(&CAMT.replace(">95.00", ">123456789012345678901234567890.00")), @"
-    file could not be read
-      file:27: `123456789012345678901234567890.00` has 30 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded
-      file:30: this entry lacks its amount, its currency or its direction
-    ");
-    assert_snapshot!(read(&CAMT.replace("<Ccy>EUR</Ccy>", "<Ccy>USD</Ccy>")), @"
-    file could not be read
-      file:9: the opening balance is in EUR, and the account in USD
-      file:10: the closing balance is in EUR, and the account in USD
-    ");
-    assert_snapshot!(read(&CAMT.replace("encoding=\"UTF-8\"", "encoding=\"ISO-8859-1\"")), @"
-    file could not be read
-      file:1: it says that it is written in iso-8859-1; statements are read in UTF-8
-    ");
-    assert_snapshot!(told(&format, &CAMT.replace("ACME", "M\u{fc}").bytes().filter(|byte| *byte != 0xc3).collect::<Vec<_>>()), @"
-    file could not be read
-      file:29: it is no well-formed XML: cannot decode input using UTF-8: invalid utf-8 sequence of 1 bytes from index 1
-    ");
-    assert_snapshot!(told(&format, b"\xff\xfe<\x00"), @"
-    file could not be read
-      file:1: it is written in UTF-16; statements are read in UTF-8
-    ");
-    assert_snapshot!(read(&CAMT.replace("ACME", "&lol;")), @"
-    file could not be read
-      file:29: nobody knows what `&lol;` stands for
-    ");
+    assert_snapshot!(read(&CAMT.replace("</Stmt>", "")), @"file could not be read: line 35: it is no well-formed XML: ill-formed document: expected `</Stmt>`, but `</BkToCstmrStmt>` was found");
+    assert_snapshot!(read(&CAMT[..900]), @"file could not be read: line 15: it ends within <Stmt>");
+    assert_snapshot!(read(&CAMT.replace("BkToCstmrStmt", "BkToCstmrAcctRpt")), @"file could not be read: line 1: it holds no <BkToCstmrStmt>: it is no camt.053 statement");
+    assert_snapshot!(read(&CAMT.replace("95.00", "95,00").replace("CRDT</CdtDbtInd><RvslInd>", "KRDT</CdtDbtInd><RvslInd>")), @"file could not be read: line 27: `95,00` is not an amount such as 1250.00; line 27: `KRDT` is neither CRDT nor DBIT; line 30: this entry lacks its amount, its currency or its direction");
+    assert_snapshot!(read(&CAMT.replace(">95.00", ">123456789012345678901234567890.00")), @"file could not be read: line 27: `123456789012345678901234567890.00` has 30 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 30: this entry lacks its amount, its currency or its direction");
+    assert_snapshot!(read(&CAMT.replace("<Ccy>EUR</Ccy>", "<Ccy>USD</Ccy>")), @"file could not be read: line 9: the opening balance is in EUR, and the account in USD; line 10: the closing balance is in EUR, and the account in USD");
+    assert_snapshot!(read(&CAMT.replace("encoding=\"UTF-8\"", "encoding=\"ISO-8859-1\"")), @"file could not be read: line 1: it says that it is written in iso-8859-1; statements are read in UTF-8");
+    assert_snapshot!(told(&format, &CAMT.replace("ACME", "M\u{fc}").bytes().filter(|byte| *byte != 0xc3).collect::<Vec<_>>()), @"file could not be read: line 29: it is no well-formed XML: cannot decode input using UTF-8: invalid utf-8 sequence of 1 bytes from index 1");
+    assert_snapshot!(told(&format, b"\xff\xfe<\x00"), @"file could not be read: line 1: it is written in UTF-16; statements are read in UTF-8");
+    assert_snapshot!(read(&CAMT.replace("ACME", "&lol;")), @"file could not be read: line 29: nobody knows what `&lol;` stands for");
     let bomb =
         CAMT.replace("?>\n", "?>\n<!DOCTYPE lolz [<!ENTITY lol \"lol\"><!ENTITY lol2 \"&lol;&lol;&lol;\">]>\n").replace("ACME", "&lol2;");
-    assert_snapshot!(read(&bomb), @"
-    file could not be read
-      file:2: it declares a document type, which a statement has no use for
-    ");
-    assert_snapshot!(read(&format!("{}{}", "<a>".repeat(100), "</a>".repeat(100))), @"
-    file could not be read
-      file:1: elements lie in each other more than 64 deep
-    ");
-    assert_snapshot!(read(""), @"
-    file could not be read
-      file:1: it holds no <BkToCstmrStmt>: it is no camt.053 statement
-    ");
+    assert_snapshot!(read(&bomb), @"file could not be read: line 2: it declares a document type, which a statement has no use for");
+    assert_snapshot!(read(&format!("{}{}", "<a>".repeat(100), "</a>".repeat(100))), @"file could not be read: line 1: elements lie in each other more than 64 deep");
+    assert_snapshot!(read(""), @"file could not be read: line 1: it holds no <BkToCstmrStmt>: it is no camt.053 statement");
 }
 
 const MT940: &str = "{1:F01BANKDEFFXXXX0000000000}{2:O9400000000000BANKDEFFXXXX00000000000000000000N}{4:
@@ -321,34 +246,12 @@ fn a_statement_of_swift() {
 #[test]
 fn what_a_statement_of_swift_may_not_be() {
     let read = |text: &str| told(&Format::Mt940, text.as_bytes());
-    assert_snapshot!(read(&MT940.replace("DR250,00", "X250,00").replace("260302RC", "260230RC").replace("C95,", "C95.00")), @"
-    file could not be read
-      file:6: `2603020302X250,00NTRFE2E-1//BANK-1`: neither C nor D says in which direction it goes; an entry begins as in 2603310401D1250,00NTRF
-      file:8: `2512310102C95.00N051NONREF`: no kind of transaction such as NTRF stands behind the amount 95; an entry begins as in 2603310401D1250,00NTRF
-      file:11: `260230` is not a day as in 260331
-    ");
-    assert_snapshot!(read(&MT940.replace(":60F:C260227EUR", ":60F:C260227eur").replace(":25:12030000/0000202051\n", "")), @r#"
-    file could not be read
-      file:4: "eur" is not a currency: it is three capital letters, as in EUR
-      file:2: this statement has no field :25:, and so no account
-      file:14: this statement has no field :25:, and so no account
-    "#);
-    assert_snapshot!(read("nothing of the kind"), @"
-    file could not be read
-      file:1: it holds no field :20: and no :25:: it is no MT940 statement
-    ");
-    assert_snapshot!(told(&Format::Mt940, &MT940.replace("ACME", "M\u{fc}").bytes().filter(|byte| *byte != 0xc3).collect::<Vec<_>>()), @"
-    file could not be read
-      file:7: byte 72 of the line is no UTF-8; if it was written by an older system, `encoding: latin1` may be meant
-    ");
-    assert_snapshot!(read(&format!(":20:X\n:86:{}", "a\n".repeat(100))), @"
-    file could not be read
-      file:66: field :86: has more than 64 lines
-    ");
-    assert_snapshot!(read(&format!(":20:X\n:86:{}", "a".repeat(2_000_000))), @"
-    file could not be read
-      file:2: the line has more than the 1048576 bytes that a line may have
-    ");
+    assert_snapshot!(read(&MT940.replace("DR250,00", "X250,00").replace("260302RC", "260230RC").replace("C95,", "C95.00")), @"file could not be read: line 6: `2603020302X250,00NTRFE2E-1//BANK-1`: neither C nor D says in which direction it goes; an entry begins as in 2603310401D1250,00NTRF; line 8: `2512310102C95.00N051NONREF`: no kind of transaction such as NTRF stands behind the amount 95; an entry begins as in 2603310401D1250,00NTRF; line 11: `260230` is not a day as in 260331");
+    assert_snapshot!(read(&MT940.replace(":60F:C260227EUR", ":60F:C260227eur").replace(":25:12030000/0000202051\n", "")), @r#"file could not be read: line 4: "eur" is not a currency: it is three capital letters, as in EUR; line 2: this statement has no field :25:, and so no account; line 14: this statement has no field :25:, and so no account"#);
+    assert_snapshot!(read("nothing of the kind"), @"file could not be read: line 1: it holds no field :20: and no :25:: it is no MT940 statement");
+    assert_snapshot!(told(&Format::Mt940, &MT940.replace("ACME", "M\u{fc}").bytes().filter(|byte| *byte != 0xc3).collect::<Vec<_>>()), @"file could not be read: line 7: byte 72 of the line is no UTF-8; if it was written by an older system, `encoding: latin1` may be meant");
+    assert_snapshot!(read(&format!(":20:X\n:86:{}", "a\n".repeat(100))), @"file could not be read: line 66: field :86: has more than 64 lines");
+    assert_snapshot!(read(&format!(":20:X\n:86:{}", "a".repeat(2_000_000))), @"file could not be read: line 2: the line has more than the 1048576 bytes that a line may have");
     // The second page is missing, and one that belongs to something else stands in its place.
     assert_snapshot!(read(&MT940.replace(":60M:D260302EUR60,00", ":60M:D260302EUR70,00")), @"
     file:2: 12030000/0000202051 EUR STARTUMSE 00042/001: 100.00 (file:5) to -60.00 (file:13)

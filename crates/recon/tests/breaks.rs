@@ -99,8 +99,8 @@ fn what_is_there_too_often_and_what_cannot_be_told_apart() {
         200.00 EUR 12 W
     "), @"
     DUPLICATE a2: it is the same as typed:1, which is matched [near: b3 0.67 (amount, value date)]
+    DUPLICATE a3 a4 b2: it is there 2 times in A and once in B
     AMBIGUOUS a5 b3 b4: 300.00 is the sum of 2 items; nothing but the sum speaks for it
-    AMBIGUOUS a3 a4 b2: each could as well go with another one
     ");
     assert_snapshot!(told("
         1.00 EUR 12 SAME

@@ -571,7 +571,8 @@ impl Driver {
             }
         };
         self.queued.retain(|queued| queued.lane != lane);
-        let Some(slots) = self.engine.0.slots.clone() else { return self.prepared(slate, lane, why, place, None) };
+        let slots = self.engine.0.slots.clone().filter(|_| !place.agent().does_wait());
+        let Some(slots) = slots else { return self.prepared(slate, lane, why, place, None) };
         let granted = self.take_granted(lane, |grant| matches!(grant, Granted::Permit(_)));
         let permit = match granted {
             Some(Granted::Permit(permit)) => Some(permit),

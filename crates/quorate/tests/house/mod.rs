@@ -76,6 +76,24 @@ impl House {
         House(TempDir::new().unwrap())
     }
 
+    /// A project as it lies in a folder, without what was done there.
+    pub(crate) fn copied(from: &Path) -> House {
+        fn copy(from: &Path, to: &Path) {
+            std::fs::create_dir_all(to).unwrap();
+            for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+                let (path, to) = (entry.path(), to.join(entry.file_name()));
+                match entry.file_type().unwrap().is_dir() {
+                    true if [".quorate", "reports"].iter().any(|done| entry.file_name() == *done) => {}
+                    true => copy(&path, &to),
+                    false => drop(std::fs::copy(&path, &to).unwrap()),
+                }
+            }
+        }
+        let house = House::empty();
+        copy(from, house.path());
+        house
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }

@@ -54,7 +54,13 @@ pub(super) fn amount(text: &str, decimal: char, thousands: Option<char>) -> Resu
 /// Reads a date by a pattern such as `%d.%m.%Y`.
 pub(super) fn date(text: &str, pattern: &str) -> Result<Date, String> {
     let text = text.trim();
-    Date::strptime(pattern, text).map_err(|_| format!("`{text}` is not a date as in {}", example(pattern)))
+    let read = Date::strptime(pattern, text).ok().filter(is_of_our_time);
+    read.ok_or_else(|| format!("`{text}` is not a date as in {}", example(pattern)))
+}
+
+/// A year of two digits, taken for one of four, is no year in which anything was booked.
+fn is_of_our_time(day: &Date) -> bool {
+    (1900..2200).contains(&day.year())
 }
 
 fn example(pattern: &str) -> String {
@@ -66,7 +72,7 @@ fn example(pattern: &str) -> String {
 pub(super) fn iso_date(text: &str) -> Result<Date, String> {
     let text = text.trim();
     let day = text.get(..10).filter(|_| matches!(text.as_bytes().get(10), None | Some(b'T' | b'Z' | b'+' | b'-')));
-    day.and_then(|day| day.parse().ok()).ok_or_else(|| format!("`{text}` is not a date as in 2026-03-31"))
+    day.and_then(|day| day.parse().ok()).filter(is_of_our_time).ok_or_else(|| format!("`{text}` is not a date as in 2026-03-31"))
 }
 
 #[cfg(test)]
@@ -127,6 +133,7 @@ mod tests {
             assert!(iso_date(wrong).is_err(), "{wrong}");
         }
         assert_eq!(date("29.02.2026", "%d.%m.%Y"), Err("`29.02.2026` is not a date as in 31.03.2026".to_owned()));
+        assert_eq!(date("12.03.26", "%d.%m.%Y"), Err("`12.03.26` is not a date as in 31.03.2026".to_owned()));
         assert_eq!(date("31.12.2025", "%d.%m.%Y").map(|day| day.to_string()), Ok("2025-12-31".to_owned()));
     }
 }

@@ -148,13 +148,10 @@ pub struct Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} could not be read", self.file)?;
-        for mistake in &self.mistakes {
-            write!(f, "\n  {mistake}")?;
+        for (number, mistake) in self.mistakes.iter().enumerate() {
+            write!(f, "{} line {}: {}", if number == 0 { ":" } else { ";" }, mistake.place.line, mistake.what)?;
         }
-        if self.mistakes.len() == MAX_MISTAKES {
-            f.write_str("\n  …")?;
-        }
-        Ok(())
+        if self.mistakes.len() == MAX_MISTAKES { f.write_str("; and more") } else { Ok(()) }
     }
 }
 
