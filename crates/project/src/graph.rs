@@ -413,6 +413,30 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+impl Graph {
+    /// Edges that say what others say already: whoever comes after the last of several comes after all of them. A task that hears
+    /// everybody before it would else be drawn as a knot.
+    fn implied(&self) -> BTreeSet<usize> {
+        let mut implied = BTreeSet::new();
+        if self.nodes.len() > MAX_DRAWN {
+            return implied;
+        }
+        let mut before: Vec<Vec<(usize, usize)>> = vec![Vec::new(); self.nodes.len()];
+        for (ix, edge) in self.edges.iter().enumerate().filter(|(_, edge)| edge.line == Line::Before) {
+            before[edge.to].push((ix, edge.from));
+        }
+        for direct in before.iter().filter(|direct| direct.len() > 1) {
+            let mut farther = BTreeSet::new();
+            let mut open: Vec<usize> = direct.iter().map(|(_, from)| *from).collect();
+            while let Some(at) = open.pop() {
+                open.extend(before[at].iter().map(|(_, from)| *from).filter(|from| farther.insert(*from)));
+            }
+            implied.extend(direct.iter().filter(|(_, from)| farther.contains(from)).map(|(ix, _)| *ix));
+        }
+        implied
+    }
+}
+
 /// A place in a layer: a node, or an edge on its way through.
 #[derive(Clone, Debug)]
 struct Slot {
@@ -440,7 +464,9 @@ impl Laid {
         for (node, width) in widths.into_iter().enumerate() {
             layers[layer_of[node]].push(Slot { node, edge: None, width, center: 0 });
         }
-        let drawn = graph.edges.iter().enumerate().filter(|(_, edge)| edge.line == Line::Before || edge.line == Line::Undoes);
+        let implied = graph.implied();
+        let is_drawn = |(ix, edge): &(usize, &Edge)| edge.line == Line::Undoes || (edge.line == Line::Before && !implied.contains(ix));
+        let drawn = graph.edges.iter().enumerate().filter(is_drawn);
         let drawn: Vec<(usize, Edge)> = drawn.map(|(ix, edge)| (ix, *edge)).collect();
         for (ix, edge) in &drawn {
             for layer in layers.iter_mut().take(layer_of[edge.to]).skip(layer_of[edge.from] + 1) {

@@ -318,7 +318,7 @@ fn document_000_loads_as_it_stands_there() {
     RULES_TOLERANCE after DATA_ENRICHMENT
     MATCHING_CORRELATION after RULES_TOLERANCE, catalogue
     PATTERN_INTELLIGENCE after RULES_TOLERANCE, catalogue
-    DECISIONING after MATCHING_CORRELATION, PATTERN_INTELLIGENCE, catalogue
+    DECISIONING after BREAK_INGESTION, DATA_ENRICHMENT, RULES_TOLERANCE, MATCHING_CORRELATION, PATTERN_INTELLIGENCE, catalogue
     checkpoint_1: after RULES_TOLERANCE, within_tolerance and confidence > 0.85 -> Decide("AUTO_RESOLVE")
     phase_2: after RULES_TOLERANCE, rules_failed or confidence < 0.85 -> Grow(["MATCHING_CORRELATION", "PATTERN_INTELLIGENCE"])
     checkpoint_2: after MATCHING_CORRELATION, PATTERN_INTELLIGENCE, always -> Grow(["DECISIONING"])

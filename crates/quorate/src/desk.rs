@@ -125,7 +125,7 @@ impl Desk {
             .check(intake.input())
             .map_err(|wrong| Failure::new(FailureClass::Invalid, wrong.replacen("output", "input", 1)))?;
         let parent = call.request.run;
-        let by = engine.look(parent, |run| run.begun().map(|start| start.by.clone())).await.map_err(failed)?;
+        let by = engine.look(parent, |run| run.begun().map(|start| start.by.clone())).await.map_err(|wrong| failed(&wrong))?;
         let order = intake.order(call.request.input, &by.unwrap_or_else(|| "system".into()));
         let id = RunId::keyed(&self.project, &key);
         let (decided, told_to_stop) = (pin!(decided(&engine, order.id(id))), pin!(call.cancel.raised()));
@@ -144,7 +144,7 @@ impl Desk {
             Ok(()) => true,
             // One that is over needs no cancelling.
             Err(Error::NoRun(_)) => false,
-            Err(wrong) => return Err(failed(wrong)),
+            Err(wrong) => return Err(failed(&wrong)),
         };
         let told = Payload::of(&serde_json::json!({ "run": run, "cancelled": cancelled }));
         Ok(Reply::new(told.unwrap_or_else(|_| Payload::null())))
@@ -154,7 +154,7 @@ impl Desk {
 /// A case, once it has ended, or waits for people or time to bring it on.
 async fn decided(engine: &Engine, order: Order) -> Outcome {
     let input = order.input.clone();
-    let run = rested(engine, order).await.map_err(failed)?;
+    let run = rested(engine, order).await.map_err(|wrong| failed(&wrong))?;
     if run.begun().is_some_and(|start| start.input.json() != input.json()) {
         let why = format!("the key is that of another piece of work, which run {} is about", run.id());
         return Err(Failure::new(FailureClass::Invalid, why));
@@ -163,20 +163,21 @@ async fn decided(engine: &Engine, order: Order) -> Outcome {
 }
 
 async fn rested(engine: &Engine, order: Order) -> Result<Run, Error> {
-    let (id, plan) = (order.id.unwrap_or_else(|| engine.new_id()), order.plan.clone());
-    let (mut run, mut following) = match engine.load(id).await {
-        Ok(run) => {
-            let seq = run.seq();
-            (Some(run), engine.follow_run(id, seq))
-        }
-        Err(Error::NoRun(_)) => match engine.start_followed(order) {
-            Ok((_, following)) => (None, following),
-            // Somebody else brought it meanwhile.
-            Err(Error::Exists(_)) => (None, engine.follow_run(id, 0)),
-            Err(wrong) => return Err(wrong),
-        },
+    let id = order.id.unwrap_or_else(|| engine.new_id());
+    let mut run = match engine.load(id).await {
+        Ok(run) => Some(run),
+        Err(Error::NoRun(_)) => None,
         Err(wrong) => return Err(wrong),
     };
+    let plan = order.plan.clone();
+    if run.is_none() {
+        match engine.start(order) {
+            // Somebody else may have brought it meanwhile, and it may even have ended: the journal says so to whoever follows it.
+            Ok(_) | Err(Error::Exists(_)) => {}
+            Err(wrong) => return Err(wrong),
+        }
+    }
+    let mut following = engine.follow_run(id, run.as_ref().map_or(0, Run::seq));
     while run.as_ref().is_none_or(|run| !run.has_ended() && run.status() != RunStatus::Waiting) {
         let Some(entry) = following.next().await? else { break };
         match &mut run {
@@ -223,7 +224,7 @@ fn params<P: serde::de::DeserializeOwned>(call: &Call) -> Result<Option<P>, Fail
 }
 
 /// What the engine says, as an agent says it: what may be otherwise next time is tried again.
-fn failed(wrong: Error) -> Failure {
+fn failed(wrong: &Error) -> Failure {
     let class = match wrong {
         Error::BadStart { .. } | Error::Refused(_) => FailureClass::Invalid,
         _ => FailureClass::Unavailable,

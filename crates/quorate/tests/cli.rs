@@ -712,25 +712,25 @@ fn a_picture_of_a_run_shows_what_grew_where_it_grew() {
         assert!(house.type_in(&format!("run {template} --project {folder} -q -i '{input}'")).ends_with("exit 0"));
     }
     insta::assert_snapshot!(house.type_in("graph --run last --project loop-project"), @"
-       [ ✓ write ]
-            │
-            ▼
-       [ ✓ judge ]
-          ┌─┴───────┐
-          ▼         │
-    [ ✓ write#2 ]   │
-          │         │
-          ▼         │
-    [ ✓ judge#2 ]   │
-          │         │
-          ▼         │
-    [ ✓ write#3 ]   │
-          │         │
-          ▼         │
-    [ ✓ judge#3 ]   │
-          └─┬───────┘
-            ▼
-      [ ✓ publish ]
+     [ ✓ write ]
+          │
+          ▼
+     [ ✓ judge ]
+          │
+          ▼
+    [ ✓ write#2 ]
+          │
+          ▼
+    [ ✓ judge#2 ]
+          │
+          ▼
+    [ ✓ write#3 ]
+          │
+          ▼
+    [ ✓ judge#3 ]
+          │
+          ▼
+    [ ✓ publish ]
     write … judge may run again
     exit 0
     ");
@@ -747,13 +747,13 @@ fn a_picture_of_a_run_shows_what_grew_where_it_grew() {
     exit 0
     ");
     insta::assert_snapshot!(house.type_in("graph --run last --project map-reduce-project"), @"
-                [ ✓ map ]
-          ┌─────────┴─────┬─────────┐
-          ▼               ▼         │
-    [ ✓ map[0]  ]   [ ✓ map[1]  ]   │
-          └─────────┬─────┴─────────┘
-                    ▼
-              [ ✓ reduce  ]
+              [ ✓ map ]
+          ┌───────┴───────┐
+          ▼               ▼
+    [ ✓ map[0]  ]   [ ✓ map[1]  ]
+          └───────┬───────┘
+                  ▼
+            [ ✓ reduce  ]
     exit 0
     ");
     house.write(

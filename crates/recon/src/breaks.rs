@@ -305,7 +305,8 @@ impl<'w> Work<'w> {
 
     fn pairs_by(&mut self, currency: impl Fn(&Item) -> Option<Currency>) {
         let prefixes = &self.matcher.settings.prefixes;
-        let mut named: BTreeMap<(&str, Option<Currency>, String), [Vec<u32>; 2]> = BTreeMap::new();
+        type Name<'i> = (&'i str, Option<Currency>, String);
+        let mut named: BTreeMap<Name<'_>, [Vec<u32>; 2]> = BTreeMap::new();
         for side in [Side::A, Side::B] {
             for place in self.all_open(side) {
                 let item = self.item(side, place);
@@ -489,16 +490,19 @@ fn identity(it: &Break, tracking: &str) -> String {
     format!("BRK-{digits}")
 }
 
+/// The items of an account, by their amounts.
+type ByAmount<'i> = HashMap<(&'i str, Currency), Vec<(Decimal, u32)>>;
+
 /// The open items of both sides, by account and amount.
 struct Index<'i> {
     sides: [&'i [Item]; 2],
-    by_amount: [HashMap<(&'i str, Currency), Vec<(Decimal, u32)>>; 2],
+    by_amount: [ByAmount<'i>; 2],
 }
 
 impl<'i> Index<'i> {
     fn new(sides: [&'i [Item]; 2], found: &Reconciled) -> Index<'i> {
         let of = |items: &'i [Item], open: &[u32]| {
-            let mut by: HashMap<(&'i str, Currency), Vec<(Decimal, u32)>> = HashMap::new();
+            let mut by: ByAmount<'i> = HashMap::new();
             for place in open {
                 let item = &items[*place as usize];
                 by.entry((&item.account, item.currency)).or_default().push((item.amount, *place));

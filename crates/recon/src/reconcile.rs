@@ -435,7 +435,8 @@ impl Work<'_> {
 
     fn records(&self, all: &[Break]) -> Vec<BreakRecord> {
         let mut records: Vec<BreakRecord> = all.iter().map(|it| self.record(it)).collect();
-        let mut alike: HashMap<(Arc<str>, Currency, BreakKind), (usize, Option<Decimal>)> = HashMap::new();
+        type Like = (Arc<str>, Currency, BreakKind);
+        let mut alike: HashMap<Like, (usize, Option<Decimal>)> = HashMap::new();
         for it in &records {
             let known = alike.entry((it.account.clone(), it.currency, it.kind)).or_insert((0, Some(Decimal::ZERO)));
             *known = (known.0 + 1, known.1.zip(it.exposure).map(|(sum, exposure)| sum + exposure));
