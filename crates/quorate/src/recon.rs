@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use quorate_agents::Agent;
@@ -142,9 +143,10 @@ impl World for Books {
         if !real.starts_with(folder) {
             return Err(format!("{path} could not be written: it leads out of the project folder"));
         }
-        // Whoever reads it meanwhile reads the file from before.
+        // Whoever reads it meanwhile reads the file from before, and whoever writes it meanwhile has a file of their own.
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
         let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let aside = real.join(format!(".{name}.{}", std::process::id()));
+        let aside = real.join(format!(".{name}.{}.{}", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed)));
         std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, real.join(&name))).map_err(told)
     }
 
