@@ -70,10 +70,10 @@ struct Functions {
 
 impl Functions {
     fn names() -> Vec<&'static str> {
-        let mut names = Desk::FUNCTIONS.to_vec();
+        let names = Desk::FUNCTIONS.into_iter();
         #[cfg(feature = "recon")]
-        names.extend(Books::FUNCTIONS);
-        names
+        let names = names.chain(Books::FUNCTIONS);
+        names.collect()
     }
 
     #[cfg_attr(not(feature = "recon"), expect(unused_variables, reason = "only reconciliations look at earlier days"))]
