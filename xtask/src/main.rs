@@ -161,7 +161,16 @@ fn fuzz(seconds: &str) -> anyhow::Result<()> {
         "examples/tickets/agents",
         "crates/quorate/templates",
     ];
-    for (target, longest, seeds) in [("condition", "600", &[][..]), ("entries", "600", &[]), ("project", "2000", &projects)] {
+    let books = ["examples/recon/data/2026-03-12", "examples/recon/data/2026-03-13"];
+    let targets: [(&str, &str, &[&str]); 6] = [
+        ("condition", "600", &[]),
+        ("entries", "600", &[]),
+        ("project", "2000", &projects),
+        ("table", "4000", &books),
+        ("camt", "8000", &books),
+        ("mt940", "4000", &books),
+    ];
+    for (target, longest, seeds) in targets {
         let corpus = root().join("fuzz/corpus").join(target);
         std::fs::create_dir_all(&corpus)?;
         let corpus = corpus.to_string_lossy().into_owned();

@@ -757,7 +757,11 @@ fn feedback(world: &dyn World, call: &Call) -> Outcome {
         ticket_id: it.key.replace("BRK-", "TKT-").replace('/', "-"),
         status: if keeps { "OPEN" } else { "RESOLVED" },
         priority,
-        assigned_to: fate.by.clone().unwrap_or_else(|| "AUTO".to_owned()),
+        assigned_to: match (&fate.by, fate.action.as_deref()) {
+            (Some(by), _) => by.clone(),
+            (None, Some("AUTO_RESOLVE")) => "AUTO".to_owned(),
+            (None, _) => "ANALYST_QUEUE".to_owned(),
+        },
         resolution: fate.resolution.clone(),
     };
     let feedback = fate.agreed.map(|agreement| Feedback {

@@ -53,6 +53,8 @@ pub struct Day {
     pub cleared: Vec<Cleared>,
     /// Cases that need no answer any more.
     pub withdrawn: Vec<Withdrawn>,
+    /// How people answered on the cases of the day before.
+    pub answers: Answers,
     /// What people closed although nothing belongs to it.
     pub closed: Vec<Closed>,
     /// How the accounts of both sides are left.
@@ -222,6 +224,15 @@ pub struct Withdrawn {
     pub reason: String,
 }
 
+/// How people answered, and whether they agreed with what was proposed.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Answers {
+    /// Cases on which they answered.
+    pub answered: usize,
+    /// Those of them on which they agreed.
+    pub agreed: usize,
+}
+
 /// Something that people closed although nothing belongs to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Closed {
@@ -315,6 +326,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         breaks: records,
         cleared,
         withdrawn,
+        answers: carrying.answers(),
         closed: carrying.closed,
         left: checks.map(|checks| checks.left),
         matched_file,
@@ -812,6 +824,11 @@ impl Carrying {
                 it.id = format!("{plain}-{number}");
             }
         }
+    }
+
+    fn answers(&self) -> Answers {
+        let agreed = || self.breaks.iter().filter_map(|(_, fate)| fate.as_ref()?.agreed);
+        Answers { answered: agreed().count(), agreed: agreed().filter(|agreed| *agreed).count() }
     }
 
     /// Breaks that were there before go on: with their case, as long as that is open and nothing else is known of them; else with

@@ -45,6 +45,13 @@ struct DayIn {
     ages: Vec<u32>,
     cleared: Vec<ClearedIn>,
     withdrawn: Vec<Value>,
+    answers: AnswersIn,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct AnswersIn {
+    answered: usize,
+    agreed: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -386,6 +393,13 @@ impl Report<'_> {
         format!("People are asked about {}: {}.", counted(by.values().sum(), "break"), told.join(", "))
     }
 
+    /// How people answered since the day before, where they did.
+    fn answers(&self) -> Option<String> {
+        let AnswersIn { answered, agreed } = self.day.answers;
+        let (cases, all) = (counted(answered, "case"), if agreed == answered { "always".to_owned() } else { format!("{agreed} times") });
+        (answered > 0).then(|| format!("People answered on {cases} from before, and agreed {all} with what was proposed."))
+    }
+
     fn accounts(&self) -> Table {
         let head = ["account", "", "closing A", "closing B", "open A", "open B", "adjusted", "proof"];
         let mut table = Table::new("Accounts: closing A - closing B - open A + open B - adjusted - closed = proof", 2, &head);
@@ -438,6 +452,9 @@ impl Report<'_> {
                 cleared(day.cleared.len()),
                 counted(day.withdrawn.len(), "question")
             );
+        }
+        if let Some(answers) = self.answers() {
+            text += &format!("{answers}\n");
         }
         if !day.adjustments.is_empty() {
             text += &format!("{} within tolerance are to be booked.\n", counted(day.adjustments.len(), "difference"));
@@ -526,7 +543,7 @@ impl Report<'_> {
         let class = if proved { "good" } else { "bad" };
         let mark = if proved { "✓" } else { "✗" };
         let _ = writeln!(page, "<p class=\"proof {class}\"><span aria-hidden=\"true\">{mark}</span> {}</p>", escaped(&self.proof_line()));
-        for line in [self.checks(), self.waiting(), self.agents()] {
+        for line in [self.checks(), self.waiting(), self.agents()].into_iter().chain(self.answers()) {
             let _ = writeln!(page, "<p>{}</p>", escaped(&line));
         }
         if !day.faults.is_empty() {
