@@ -349,7 +349,7 @@ fn read_all(world: &dyn World, books: &Books, day: Date) -> Result<([Vec<Stateme
             }
         }
     }
-    if wrong.is_empty() { Ok((statements, files)) } else { Err(wrong.join("\n")) }
+    if wrong.is_empty() { Ok((statements, files)) } else { Err(wrong.join("; ")) }
 }
 
 fn read_one(world: &dyn World, feed: &Feed, side: Side, day: Date) -> Result<Option<(FileRecord, Vec<Statement>)>, String> {
