@@ -180,6 +180,11 @@ def first_day():
     party = "Nutmeg Clearing"
     day.a.extend([day.entry(BROKER, amount=cents, party=party, days=-1, quantity=0) for cents in (500_000, -200_000)])
     day.b.extend([day.entry(BROKER, amount=cents, party=party, days=-1, quantity=0) for cents in (440_000, -140_000)])
+    # The same but for a letter.
+    for account, cents, reference, typed in [(CASH, 1_187_000, "AGREEMENT-LARCH-71042", "AGREMENT-LARCH-71042"), (NOSTRO, -3_420_500, "SETTLEMENT-TERMS-80316", "SETTLEMENT-TERM-80316"),
+                                             (OMS, 2_260_000, "ALLOCATION-FUND-55071", "ALOCATION-FUND-55071")]:
+        one = day.entry(account, amount=cents, reference=reference, text="agreement", quantity=0)
+        day.both(one, replace(one, reference=typed))
     return day
 
 

@@ -1392,6 +1392,9 @@ impl Taken {
     }
 }
 
+/// Why an action was not taken that no checkpoint leads to: whoever explains it says so in their own words.
+pub const NOT_BY_ITSELF: &str = "no checkpoint of this plan takes it by itself";
+
 fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look], council: Option<&Council>, instead: Option<&str>) -> NotTaken {
     if instead == Some(&**action) {
         return NotTaken { action: action.to_string(), why: "something is not known that it takes".to_owned() };
@@ -1409,7 +1412,7 @@ fn not_taken(plan: &Plan, action: &Arc<str>, looks: &[Look], council: Option<&Co
         return NotTaken { action: action.to_string(), why: "the voices came to something else".to_owned() };
     }
     let why = match lead {
-        None => "no checkpoint of this plan takes it by itself".to_owned(),
+        None => NOT_BY_ITSELF.to_owned(),
         Some(checkpoint) => match looks.iter().find(|look| look.checkpoint == checkpoint.id) {
             None => {
                 let open: Vec<&str> = checkpoint.after.iter().map(|node| &*plan.nodes[*node as usize].id).collect();

@@ -502,6 +502,9 @@ pub struct CheckpointDraft {
     /// What people call it; its position where it has no name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
+    /// What it finds, in words: what is the case where it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The tasks that must have ended. None: looked at when all else has ended and nothing decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
@@ -521,7 +524,7 @@ impl CheckpointDraft {
     /// A checkpoint without a name, after these tasks.
     #[must_use]
     pub fn new(after: Vec<String>, condition: &str, then: ThenDraft) -> CheckpointDraft {
-        CheckpointDraft { id: String::new(), after, condition: condition.to_owned(), then, reason: None, with: None }
+        CheckpointDraft { id: String::new(), description: None, after, condition: condition.to_owned(), then, reason: None, with: None }
     }
 
     /// The same with this name.

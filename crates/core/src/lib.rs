@@ -35,7 +35,7 @@ mod work;
 pub use again::{Again, Differs};
 pub use budget::{Exceeded, Limit};
 pub use choice::{Choice, ChosenBy, MAX_FAILOVERS, MAX_NAMED, NotChosen, WhyNot};
-pub use decide::{Input, MAX_ASKED_FOR, MAX_SIGNALS_WAITING, Person, Refusal, Reply};
+pub use decide::{Input, MAX_ASKED_FOR, MAX_SIGNALS_WAITING, NOT_BY_ITSELF, Person, Refusal, Reply};
 pub use decision::{
     ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_REVIEW, Look, NotTaken, OTHERWISE, Outcome, REJECTED, Rule,
 };

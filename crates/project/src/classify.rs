@@ -45,6 +45,7 @@ enum By {
 struct Row {
     when: Option<Formula>,
     then: Payload,
+    because: Option<String>,
 }
 
 /// What was found out about a piece of work.
@@ -86,6 +87,9 @@ pub enum Because {
     Row {
         /// Which, counted from 1.
         row: usize,
+        /// Why it is there, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
         /// Its condition; one without always holds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         when: Option<String>,
@@ -117,10 +121,20 @@ impl fmt::Display for FieldFound {
             None => write!(f, "{field} is unknown")?,
         }
         match because {
-            Because::Expression { text, operands } if operands.is_empty() => write!(f, ": `{text}`"),
+            Because::Expression { operands, .. } if operands.is_empty() => f.write_str(", always"),
+            // A bare name says where the value is from.
+            Because::Expression { text, operands } if operands.len() == 1 && operands[0].name == *text => {
+                write!(f, ", as {}", seen(operands))
+            }
             Because::Expression { text, operands } => write!(f, ": `{text}`, where {}", seen(operands)),
-            Because::Row { row, when: None, .. } => write!(f, ": row {row} holds where no other does"),
-            Because::Row { row, when: Some(when), operands } => write!(f, ": row {row} holds, `{when}`, where {}", seen(operands)),
+            Because::Row { row, when, operands, why } => {
+                match why {
+                    Some(why) => write!(f, ": {why}")?,
+                    None if when.is_none() => write!(f, ": row {row}, since none above it holds")?,
+                    None => write!(f, ": row {row} holds")?,
+                }
+                when.as_ref().map_or(Ok(()), |when| write!(f, ", `{when}`, where {}", seen(operands)))
+            }
             Because::Undecided { row, when, operands } => write!(f, ": row {row} is unknown, `{when}`, where {}", seen(operands)),
             Because::NoRow => f.write_str(": no row holds"),
         }
@@ -232,12 +246,13 @@ impl Way {
             }
             By::Table(rows) => rows,
         };
-        for (row, Row { when, then }) in (1..).zip(rows) {
-            let Some(when) = when else { return (Some(then.clone()), Because::Row { row, when: None, operands: Vec::new() }) };
+        for (row, Row { when, then, because }) in (1..).zip(rows) {
+            let why = because.clone();
+            let Some(when) = when else { return (Some(then.clone()), Because::Row { row, why, when: None, operands: Vec::new() }) };
             let (truth, operands) = when.holds(facts);
             let when = when.text().to_owned();
             match truth {
-                Truth::True => return (Some(then.clone()), Because::Row { row, when: Some(when), operands }),
+                Truth::True => return (Some(then.clone()), Because::Row { row, why, when: Some(when), operands }),
                 Truth::False => {}
                 // It may be the first that holds: those behind it decide nothing.
                 Truth::Unknown(_) => return (None, Because::Undecided { row, when, operands }),
@@ -273,7 +288,10 @@ fn table(rows: &[Node], node: &Node, file: &Source, known: &Known<'_>, problems:
             last = last.or(Some(row.span));
         }
         match Payload::of(&then) {
-            Ok(then) => read.push(Row { when: formula, then }),
+            Ok(then) => {
+                let because = CLASSIFY_ROW.get(row, "because").and_then(Node::text).map(str::to_owned);
+                read.push(Row { when: formula, then, because });
+            }
             Err(wrong) => problems.push(Diagnostic::error("C005", wrong.to_string()).at(row.span)),
         }
     }

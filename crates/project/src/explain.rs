@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 
 use quorate_core::draft::{TaskDraft, ThenDraft, WorkDraft};
-use quorate_core::{Decision, Draft, Entry, Event, Flip, Grower, Look, NotTaken, Operand, Outcome, Role, Run, TaskStatus, TaskView};
-use serde::Serialize;
+use quorate_core::{
+    Decision, Draft, Entry, Event, Flip, Grower, Look, NOT_BY_ITSELF, NotTaken, Operand, Outcome, Payload, Plan, Role, Rule, Run,
+    TaskStatus, TaskView, ThenView,
+};
+use quorate_expr::Slot;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::pick::Pick;
 
@@ -41,6 +46,19 @@ pub struct AgentWhy {
     pub status: Option<TaskStatus>,
     /// Why.
     pub why: String,
+    /// What it says of itself: the text `explanation` of its output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
+}
+
+/// What an output says of itself, in words.
+#[must_use]
+pub fn explanation_in(output: &Payload) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Of {
+        explanation: String,
+    }
+    output.decode::<Of>().ok().map(|of| of.explanation).filter(|said| !said.is_empty())
 }
 
 impl Explanation {
@@ -58,7 +76,8 @@ impl Explanation {
                 _ => not_added(&draft, task, decision),
             };
             let status = view.filter(|view| !never_came(*view)).map(TaskView::status);
-            AgentWhy { task: task.id.clone(), agent, status, why }
+            let said = view.and_then(|view| explanation_in(view.output()?));
+            AgentWhy { task: task.id.clone(), agent, status, why, said }
         });
         Explanation {
             schema: EXPLANATION_SCHEMA,
@@ -70,22 +89,29 @@ impl Explanation {
         }
     }
 
-    /// The same as text, line by line.
+    /// The same as text, line by line. `plan`: that of the run.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self, plan: &Plan) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(pick) = &self.pick {
+            lines.extend(pick.about.iter().cloned());
+            if !pick.about.is_empty() {
+                lines.push(String::new());
+            }
             lines.push("Which policy:".to_owned());
             lines.extend(pick_lines(pick).into_iter().map(|line| format!("  {line}")));
             lines.push(String::new());
         }
         if !self.agents.is_empty() {
             lines.push("Which agents:".to_owned());
-            lines.extend(self.agents.iter().map(|agent| format!("  {}: {}", agent.name(), agent.why)));
+            for agent in &self.agents {
+                lines.push(format!("  {}: {}", agent.name(), agent.why));
+                lines.extend(agent.said.iter().map(|said| format!("      {said}")));
+            }
             lines.push(String::new());
         }
         match &self.decision {
-            Some(decision) => lines.extend(decision_lines(decision, &self.nearest)),
+            Some(decision) => lines.extend(decision_lines(plan, decision, &self.nearest)),
             None => lines.push("Nothing is decided yet.".to_owned()),
         }
         lines
@@ -107,44 +133,217 @@ pub fn pick_lines(pick: &Pick) -> Vec<String> {
 
 /// A decision, everything that was looked at for it, why nothing else was taken, and how near that was.
 #[must_use]
-pub fn decision_lines(decision: &Decision, nearest: &[Flip]) -> Vec<String> {
+pub fn decision_lines(plan: &Plan, decision: &Decision, nearest: &[Flip]) -> Vec<String> {
+    let words = Words::of(plan);
     let confidence = decision.confidence.map(|confidence| format!(", with a confidence of {confidence}")).unwrap_or_default();
-    let mut lines = vec![format!("The decision is {}{confidence}: {}.", decision.action, decision.rule)];
+    let mut lines = vec![format!("The decision is {}{confidence}: {}.", decision.action, words.rule(&decision.rule))];
     if let Some(reason) = &decision.reason {
         lines.push(format!("  because {reason}"));
     }
     if let Some(with) = &decision.with {
-        lines.push(format!("  with {}", with.json()));
+        lines.push(format!("  with {}", words_of(with)));
     }
     for voice in decision.council.iter().flat_map(|council| &council.voices) {
         lines.push(format!("  {voice}"));
     }
-    lines.extend(decision.looks.iter().map(look_line));
-    lines.extend(decision.not_taken.iter().map(|NotTaken { action, why }| format!("  not {action}: {why}")));
+    if !decision.looks.is_empty() {
+        lines.push("What was looked at, in this order:".to_owned());
+        lines.extend(decision.looks.iter().map(|look| format!("  {}", words.look(look))));
+    }
+    if !decision.not_taken.is_empty() {
+        lines.push("Why nothing else was decided:".to_owned());
+        lines.extend(words.not_taken(decision));
+    }
     if !nearest.is_empty() {
         lines.push("What would have been enough for another one:".to_owned());
-        lines.extend(nearest.iter().map(|flip| format!("  {}", flip_line(flip))));
+        lines.extend(nearest.iter().map(|flip| format!("  {}", words.flip(flip))));
     }
     lines
 }
 
-fn look_line(look: &Look) -> String {
-    let outcome = match look.outcome {
+/// What goes with a decision: fields and their values, where it is no more than that.
+fn words_of(with: &Payload) -> String {
+    let told = |value: &Json| match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(_) | Json::Bool(_) => Some(value.to_string()),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    };
+    let fields = with.decode::<serde_json::Map<String, Json>>().ok();
+    let fields =
+        fields.and_then(|fields| fields.iter().map(|(name, value)| Some(format!("{name} {}", told(value)?))).collect::<Option<Vec<_>>>());
+    fields.map_or_else(|| with.json().to_owned(), |fields| fields.join(", "))
+}
+
+/// What people call what is looked at in a plan.
+struct Words<'p> {
+    checkpoints: BTreeMap<&'p str, Named<'p>>,
+}
+
+struct Named<'p> {
+    description: Option<String>,
+    then: ThenView<'p>,
+    /// Whose answer a name means.
+    says: BTreeMap<String, &'p str>,
+}
+
+impl<'p> Words<'p> {
+    fn of(plan: &'p Plan) -> Words<'p> {
+        let drafted = plan.draft().checkpoints;
+        let named = plan.checkpoints().zip(drafted).map(|(view, draft)| {
+            let slots = view.condition.slots().iter().zip(&view.reads);
+            let says = slots.filter_map(|(slot, read)| match slot {
+                Slot::Value(path) => Some((path.to_string(), read.task?)),
+                Slot::Status(..) => None,
+            });
+            (view.id, Named { description: draft.description, says: says.collect(), then: view.then })
+        });
+        Words { checkpoints: named.collect() }
+    }
+
+    fn description(&self, checkpoint: &str) -> Option<&str> {
+        self.checkpoints.get(checkpoint)?.description.as_deref()
+    }
+
+    /// A value that was read, and who said it where the name does not tell.
+    fn operand(&self, checkpoint: &str, operand: &Operand) -> String {
+        let says = self.checkpoints.get(checkpoint).and_then(|named| named.says.get(&operand.name));
+        match says.filter(|task| !operand.name.starts_with(**task)) {
+            Some(task) => format!("{operand} ({task})"),
+            None => operand.to_string(),
+        }
+    }
+
+    fn operands(&self, checkpoint: &str, operands: &[Operand]) -> String {
+        operands.iter().map(|operand| self.operand(checkpoint, operand)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn rule(&self, rule: &Rule) -> String {
+        match rule {
+            Rule::Checkpoint(id) => match self.description(id) {
+                Some(description) => in_a_sentence(description),
+                None => rule.to_string(),
+            },
+            Rule::Followed { task, .. } => format!("{} says so", task.id()),
+            _ => rule.to_string(),
+        }
+    }
+
+    fn look(&self, look: &Look) -> String {
+        let Look { checkpoint, condition, outcome, operands } = look;
+        let seen = self.operands(checkpoint, operands);
+        let named = self.checkpoints.get(&**checkpoint);
+        let description = self.description(checkpoint);
+        if condition == ALWAYS {
+            let then = match named.map(|named| &named.then) {
+                Some(ThenView::Adds(tasks)) => format!("{} asked as well", are(tasks)),
+                Some(ThenView::Follows(task)) => return format!("What {task} says is taken, in any case"),
+                Some(ThenView::Decides(action)) => (*action).to_owned(),
+                Some(ThenView::Weighs { of, .. }) => format!("what {} say is weighed", listed(of)),
+                None => "it holds".to_owned(),
+            };
+            return format!("{}, in any case: {then}", description.unwrap_or(checkpoint));
+        }
+        match description {
+            Some(description) => {
+                let outcome = match outcome {
+                    Outcome::Holds => "yes",
+                    Outcome::Fails => "no",
+                    Outcome::Unknown => "nobody knows",
+                };
+                let seen = if seen.is_empty() { seen } else { format!(", {seen}") };
+                format!("{description}: {outcome}{seen}")
+            }
+            None => {
+                let seen = if seen.is_empty() { seen } else { format!(": {seen}") };
+                format!("{checkpoint} `{condition}` {}{seen}", holds(*outcome))
+            }
+        }
+    }
+
+    /// Why nothing else was taken: what nothing leads to is told of together.
+    fn not_taken(&self, decision: &Decision) -> Vec<String> {
+        let (mut lines, mut nothing): (_, Vec<&str>) = (Vec::new(), Vec::new());
+        for NotTaken { action, why } in &decision.not_taken {
+            let leads = |look: &&Look| {
+                let then = self.checkpoints.get(&*look.checkpoint).map(|named| &named.then);
+                matches!(then, Some(ThenView::Decides(taken)) if *taken == &**action)
+            };
+            let mut looked = decision.looks.iter().filter(leads).peekable();
+            if why == NOT_BY_ITSELF {
+                nothing.push(action);
+            } else if looked.peek().is_some_and(|look| look.condition == ALWAYS) {
+                lines.push(format!("  not {action}: something else came before it"));
+            } else {
+                // The same as was said above, in fewer words.
+                let failed = looked.filter(|look| look.outcome == Outcome::Fails).filter_map(|look| self.description(&look.checkpoint));
+                let failed: Vec<String> = failed.map(|what| format!("“{what}”")).collect();
+                let why = match &failed[..] {
+                    [] => why.clone(),
+                    [one] => format!("{one} would lead to it, and is not the case"),
+                    several => format!("{} would lead to it, and none of them is the case", several.join(" or ")),
+                };
+                lines.push(format!("  not {action}: {why}"));
+            }
+        }
+        if !nothing.is_empty() {
+            let follows = self.checkpoints.values().find_map(|named| match named.then {
+                ThenView::Follows(task) => Some(task),
+                _ => None,
+            });
+            let why = match follows {
+                Some(task) if decision.contributors.iter().any(|heard| heard.task.id() == task) => {
+                    format!("{task} could have said so, and did not")
+                }
+                Some(task) => format!("only {task} could have said so, and it was decided without it"),
+                None => "nothing here leads to it".to_owned(),
+            };
+            lines.push(format!("  not {}: {why}", nothing.join(", not ")));
+        }
+        lines
+    }
+
+    /// A way to another decision.
+    fn flip(&self, flip: &Flip) -> String {
+        let needs: Vec<String> = flip.needs.iter().map(ToString::to_string).collect();
+        let what = flip.action.as_ref().map_or_else(|| "it would have gone on".to_owned(), Clone::clone);
+        let which = self.description(&flip.checkpoint).unwrap_or(&flip.checkpoint);
+        format!("{what}: {} ({which})", needs.join(" and "))
+    }
+}
+
+/// The condition that holds wherever it is looked at.
+const ALWAYS: &str = "always";
+
+fn holds(outcome: Outcome) -> &'static str {
+    match outcome {
         Outcome::Holds => "holds",
         Outcome::Fails => "does not hold",
         Outcome::Unknown => "is unknown",
-    };
-    let operands: Vec<String> = look.operands.iter().map(ToString::to_string).collect();
-    let operands = if operands.is_empty() { String::new() } else { format!(": {}", operands.join(", ")) };
-    format!("  {} `{}` {outcome}{operands}", look.checkpoint, look.condition)
+    }
 }
 
-/// A way to another decision.
-#[must_use]
-pub fn flip_line(flip: &Flip) -> String {
-    let needs: Vec<String> = flip.needs.iter().map(ToString::to_string).collect();
-    let what = flip.action.as_ref().map_or_else(|| "it would have gone on".to_owned(), Clone::clone);
-    format!("{what}: {} ({})", needs.join(" and "), flip.checkpoint)
+/// A sentence that goes on in another one.
+fn in_a_sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        // Not of what is written in capitals.
+        (Some(first), second) if second.is_none_or(|second| !second.is_uppercase()) => {
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+fn are(names: &[&str]) -> String {
+    format!("{} {}", listed(names), if names.len() == 1 { "is" } else { "are" })
 }
 
 /// Who is asked for a task, where that is an agent.
@@ -220,7 +419,10 @@ fn not_added(draft: &Draft, task: &TaskDraft, decision: Option<&Decision>) -> St
     match (look, decision) {
         (_, None) => format!("is added where {} holds", adding.id),
         (Some(look), Some(_)) if look.outcome == Outcome::Holds => "was not needed any more: it was decided before".to_owned(),
-        (Some(look), Some(_)) => format!("was not needed:{}", look_line(look).trim_start_matches(' ').replacen(&*adding.id, "", 1)),
+        (Some(look), Some(_)) => {
+            let seen = if look.operands.is_empty() { String::new() } else { format!(": {}", seen(&look.operands)) };
+            format!("was not needed: `{}` {}{seen}", look.condition, holds(look.outcome))
+        }
         (None, Some(_)) => "was not needed: it was decided before".to_owned(),
     }
 }

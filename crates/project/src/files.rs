@@ -536,6 +536,7 @@ pub(crate) static CHECKPOINT: Object = Object {
     what: "a checkpoint",
     fields: &[
         field("id", Shape::Text, "What people call it."),
+        field("description", Shape::Text, "What it finds, in words: what is the case where it holds."),
         field("after", NAMES, "The tasks that must have ended; none: looked at when all else has ended."),
         field("condition", Shape::Condition, "The condition; where voices are heard, they always are without one.").or(&["when"]),
         field("action", Shape::Text, "The decision that follows."),
@@ -604,6 +605,11 @@ pub(crate) static POLICIES: Object = Object {
     what: "a file of policies",
     fields: &[
         field("input", Shape::Type, "What the work looks like that comes in."),
+        field(
+            "about",
+            Shape::Some(&Shape::Condition),
+            "What a piece of work is about, for whoever reads why it was decided so: expressions, each a line or a list of lines.",
+        ),
         field(
             "classify",
             Shape::Map(&Shape::Either(&[Shape::Condition, Shape::List(&Shape::Object(&CLASSIFY_ROW)), Shape::Object(&CLASSIFY_FIELD)])),
@@ -772,6 +778,7 @@ pub(crate) static PHASE: Object = Object {
     what: "a phase",
     fields: &[
         field("trigger", Shape::Condition, "Added where this holds; always where it is not given."),
+        field("description", Shape::Text, "What is the case where they are added, in words."),
         field("additional_agents", Shape::List(&MEMBERS), "The agents, which run side by side.").required(),
     ],
 };
@@ -809,6 +816,7 @@ pub(crate) static CLASSIFY_ROW: Object = Object {
     fields: &[
         field("when", Shape::Condition, "Its condition; a row without one always holds.").or(&["condition"]),
         field("then", Shape::Any, "What the field is then.").required(),
+        field("because", Shape::Text, "Why, in words that go on record with it."),
     ],
 };
 

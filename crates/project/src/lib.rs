@@ -29,7 +29,7 @@ mod yaml;
 
 pub use agents::{AgentSpec, BreakerSpec, Does, ExecSpec, HealthSpec, HttpSpec};
 pub use classify::{Because, Classified, Classifier, FieldFound};
-pub use explain::{AgentWhy, EXPLANATION_SCHEMA, Explanation, decision_lines, flip_line, pick_lines};
+pub use explain::{AgentWhy, EXPLANATION_SCHEMA, Explanation, decision_lines, explanation_in, pick_lines};
 pub use files::{FOLDERS, PROJECT_FILE};
 pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;
@@ -45,7 +45,7 @@ pub use shape::read_duration;
 pub use skills::{
     MAX_FRONT_MATTER_BYTES, SKILL_FILE, SkillDirectory, SkillSpec, Skills, USUAL_SKILLS, check_skill, front_matter, skill_directories,
 };
-pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, standing, standing_with};
+pub use summary::{RUN_SCHEMA, Summary, TaskSummary, millis_between, moment, standing, standing_with};
 pub use yaml::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, read_value};
 
 /// Every field of every file, as Markdown: the tables of the book.

@@ -447,6 +447,7 @@ impl<'a> Lowering<'a, '_> {
         let fields = Fields::of(node, &CHECKPOINT);
         Some(CheckpointDraft {
             id: fields.text("id").unwrap_or_default(),
+            description: fields.text("description"),
             after: fields.texts("after"),
             condition: condition_of(node, &then, self.problems)?,
             then,

@@ -8,6 +8,7 @@ use quorate_core::draft::{CheckpointDraft, TaskDraft, ThenDraft, WaitDraft, Work
 use quorate_core::{Draft, HIL_REVIEW, Millis, Operand, Payload, Plan, Problem};
 use quorate_expr::{Field, Truth, Type, closest, parse};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::agents::{self, AgentSpec};
 use crate::classify::{Classified, Classifier, FieldFound};
@@ -15,7 +16,7 @@ use crate::facts::{Facts, Formula, Known};
 use crate::files::{MONOTONE, POLICIES, POLICY, RULE};
 use crate::lower::texts;
 use crate::modes::{self, Mode};
-use crate::policy::{self, Around, Policy};
+use crate::policy::{self, Around, Policy, one_or_many};
 use crate::report::{Diagnostic, Source};
 use crate::yaml::{Node, Style};
 
@@ -29,6 +30,8 @@ pub(crate) const OTHERS: &str = "default";
 const RULES_AGENT: &str = "RULES_TOLERANCE";
 /// Rules that are told of because they did not hold.
 const MAX_PASSED: usize = 12;
+/// Lines that say what a piece of work is about.
+const MAX_ABOUT: usize = 32;
 /// What the plan of work without a policy is called.
 pub const NO_POLICY: &str = "no_policy";
 
@@ -55,6 +58,8 @@ pub struct Policies {
     /// Agents without which nothing is to be resolved by itself.
     pub(crate) auto_resolve_needs: Vec<String>,
     pub(crate) monotone: Option<Monotone>,
+    /// What says what a piece of work is about.
+    about: Vec<Formula>,
 }
 
 /// Of more of which nothing laxer is to come.
@@ -86,6 +91,9 @@ pub(crate) struct Rule {
 /// Which policy a piece of work gets, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pick {
+    /// What the work is about, line by line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<String>,
     /// The policy; nothing where there is none for it, and people decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
@@ -191,7 +199,8 @@ impl Policies {
         let facts = Facts { input, profile: &classified.values };
         let mut passed = Vec::new();
         let (policy, because) = self.look(facts, &mut passed);
-        Pick { policy, because, passed, fields: classified.fields.clone(), agents: self.agents, mode: self.mode }
+        let about = self.about.iter().flat_map(|formula| lines_of(formula, facts)).take(MAX_ABOUT).collect();
+        Pick { about, policy, because, passed, fields: classified.fields.clone(), agents: self.agents, mode: self.mode }
     }
 
     /// The same, by which work is done in this mode.
@@ -305,6 +314,12 @@ impl Reading<'_> {
         };
         let known = Known { input: &classifier.input, profile: &profile, later: &[] };
         let mut policies = Policies { agents: self.around.agents.len(), ..Policies::default() };
+        if let Some((file, node)) = one("about") {
+            let mut problems = Vec::new();
+            let lines = one_or_many(node).iter().filter_map(|line| Formula::expression(line, &self.files[file], &known, &mut problems));
+            policies.about = lines.collect();
+            problems.into_iter().for_each(|problem| tell(file, problem));
+        }
         let written = self.written(&trees);
         for Written { file, id, node, keys, span, .. } in &written {
             if policies.list.contains_key(id) {
@@ -590,6 +605,17 @@ impl Reading<'_> {
 pub(crate) fn tier(name: &str) -> String {
     let name = name.to_ascii_uppercase();
     name.strip_suffix("_RISK").map_or_else(|| name.clone(), str::to_owned)
+}
+
+/// The lines of an expression: what is unknown says nothing.
+fn lines_of(formula: &Formula, facts: Facts<'_>) -> Vec<String> {
+    let Ok(value) = formula.value(facts).0 else { return Vec::new() };
+    let one = |line: &Json| line.as_str().map_or_else(|| line.to_string(), str::to_owned);
+    match value.decode() {
+        Ok(Json::Array(all)) => all.iter().map(one).collect(),
+        Ok(Json::Null) | Err(_) => Vec::new(),
+        Ok(line) => vec![one(&line)],
+    }
 }
 
 /// What runs for work without a policy: nothing but the question to people.

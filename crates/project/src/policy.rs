@@ -416,7 +416,9 @@ impl<'a> Lowering<'a, '_> {
         }
         let trigger = PHASE.get(second, "trigger");
         let text = trigger.and_then(Node::text).unwrap_or("always");
-        self.push("phase_2", first, text, ThenDraft::Grow(added.clone()), trigger);
+        let description = PHASE.get(second, "description").and_then(Node::text).map(str::to_owned);
+        let draft = CheckpointDraft::new(first, text, ThenDraft::Grow(added.clone())).called("phase_2");
+        self.checkpoints.push((CheckpointDraft { description, ..draft }, trigger));
         self.checkpoints(ROUTING.get(routing, "decision_checkpoint_2"), Some(&added));
     }
 
@@ -537,11 +539,13 @@ impl<'a> Lowering<'a, '_> {
         };
         let deciding = self.members[task].id.clone();
         if self.members[task].role == Role::Catalogue {
-            self.push(id, after, condition, ThenDraft::Grow(vec![deciding.clone()]), Some(node));
+            let asks = CheckpointDraft::new(after, condition, ThenDraft::Grow(vec![deciding.clone()])).called(id);
+            self.checkpoints.push((CheckpointDraft { description: described(node), ..asks }, Some(node)));
         }
         if !self.follows(&deciding) {
             let follows = CheckpointDraft::new(vec![deciding.clone()], "always", ThenDraft::Follow(deciding));
-            self.checkpoints.push((told(follows.called(&format!("{id}_decided")), node), None));
+            let follows = told(follows.called(&format!("{id}_decided")), node);
+            self.checkpoints.push((CheckpointDraft { description: None, ..follows }, None));
         }
     }
 
@@ -683,7 +687,12 @@ pub(crate) fn call(id: &str, agent: &str, agents: &BTreeMap<String, AgentSpec>) 
 /// The same with what is to go on record with its decision.
 fn told(checkpoint: CheckpointDraft, node: &Node) -> CheckpointDraft {
     let reason = CHECKPOINT.get(node, "reason").and_then(Node::text).map(str::to_owned);
-    CheckpointDraft { reason, with: CHECKPOINT.get(node, "with").map(json), ..checkpoint }
+    CheckpointDraft { description: described(node), reason, with: CHECKPOINT.get(node, "with").map(json), ..checkpoint }
+}
+
+/// What it finds, in words.
+fn described(node: &Node) -> Option<String> {
+    CHECKPOINT.get(node, "description").and_then(Node::text).map(str::to_owned)
 }
 
 impl Policy {

@@ -94,6 +94,13 @@ fn output(run: &Run) -> Option<Result<Box<RawValue>, String>> {
     Some(raw)
 }
 
+/// A moment as people read it, in UTC.
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.split('.').next().unwrap_or(&text).replace('T', " ")
+}
+
 /// Milliseconds from one point in time to another.
 #[must_use]
 pub fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
@@ -313,7 +320,7 @@ fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> 
             Work::Ask { task, question } => {
                 // Those who are asked later have time of their own.
                 let deadline = run.task(task.id()).and_then(TaskView::due).or(question.deadline);
-                let until = deadline.map(|until| format!(" until {until}")).unwrap_or_default();
+                let until = deadline.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
                 Some(format!("an answer to {} (“{}”){until}", task.id(), question.text))
             }
             Work::Listen { task, signal } => Some(format!("the signal `{signal}`, for {}", task.id())),
@@ -324,9 +331,9 @@ fn waits(run: &Run, limit: &dyn Fn(Asker<'_>) -> Option<String>) -> Vec<String> 
         match (task.status(), task.due()) {
             (TaskStatus::Retrying, Some(until)) => {
                 let why = task.setback().map(|failure| format!(", after {failure}")).unwrap_or_default();
-                waits.push(format!("attempt {} of {}, due at {until}{why}", task.attempts() + 1, task.id()));
+                waits.push(format!("attempt {} of {}, due at {}{why}", task.attempts() + 1, task.id(), moment(until)));
             }
-            (TaskStatus::Sleeping, Some(until)) => waits.push(format!("{until}, for {}", task.id())),
+            (TaskStatus::Sleeping, Some(until)) => waits.push(format!("{}, for {}", moment(until), task.id())),
             _ => {}
         }
     }

@@ -57,7 +57,7 @@ fn the_classifier_of_document_000() {
     insta::assert_snapshot!(found(BREAKS, r#"{"break_id": "B1", "break_type": "TRADE_OMS_MISMATCH", "amount_diff": -4999.99}"#), @r#"
     exposure is 4999.99: `abs(default(amount_diff, 0))`, where amount_diff is -4999.99
     risk_tier is LOW: row 1 holds, `exposure < 5000`, where exposure is 4999.99
-    requires_enrichment is true: `true`
+    requires_enrichment is true, always
     requires_matching is true: `break_type in ['TRADE_OMS_MISMATCH', 'BROKER_VS_INTERNAL']`, where break_type is 'TRADE_OMS_MISMATCH'
     requires_pattern_analysis is false: `risk_tier in ['MEDIUM', 'HIGH']`, where risk_tier is 'LOW'
     {"exposure":4999.99,"risk_tier":"LOW","requires_enrichment":true,"requires_matching":true,"requires_pattern_analysis":false}
@@ -65,15 +65,15 @@ fn the_classifier_of_document_000() {
     insta::assert_snapshot!(found(BREAKS, r#"{"break_id": "B2", "break_type": "CASH_BREAK", "amount_diff": 5000}"#), @r#"
     exposure is 5000: `abs(default(amount_diff, 0))`, where amount_diff is 5000
     risk_tier is MEDIUM: row 2 holds, `exposure < 100000`, where exposure is 5000
-    requires_enrichment is true: `true`
+    requires_enrichment is true, always
     requires_matching is false: `break_type in ['TRADE_OMS_MISMATCH', 'BROKER_VS_INTERNAL']`, where break_type is 'CASH_BREAK'
     requires_pattern_analysis is true: `risk_tier in ['MEDIUM', 'HIGH']`, where risk_tier is 'MEDIUM'
     {"exposure":5000,"risk_tier":"MEDIUM","requires_enrichment":true,"requires_matching":false,"requires_pattern_analysis":true}
     "#);
     insta::assert_snapshot!(found(BREAKS, r#"{"break_id": "B3", "break_type": "CASH_BREAK", "amount_diff": 100000}"#), @r#"
     exposure is 100000: `abs(default(amount_diff, 0))`, where amount_diff is 100000
-    risk_tier is HIGH: row 3 holds where no other does
-    requires_enrichment is true: `true`
+    risk_tier is HIGH: row 3, since none above it holds
+    requires_enrichment is true, always
     requires_matching is false: `break_type in ['TRADE_OMS_MISMATCH', 'BROKER_VS_INTERNAL']`, where break_type is 'CASH_BREAK'
     requires_pattern_analysis is true: `risk_tier in ['MEDIUM', 'HIGH']`, where risk_tier is 'HIGH'
     {"exposure":100000,"risk_tier":"HIGH","requires_enrichment":true,"requires_matching":false,"requires_pattern_analysis":true}
@@ -82,7 +82,7 @@ fn the_classifier_of_document_000() {
     insta::assert_snapshot!(found(BREAKS, r#"{"break_id": "B4", "break_type": "CASH_BREAK"}"#), @r#"
     exposure is 0: `abs(default(amount_diff, 0))`, where amount_diff is missing
     risk_tier is LOW: row 1 holds, `exposure < 5000`, where exposure is 0
-    requires_enrichment is true: `true`
+    requires_enrichment is true, always
     requires_matching is false: `break_type in ['TRADE_OMS_MISMATCH', 'BROKER_VS_INTERNAL']`, where break_type is 'CASH_BREAK'
     requires_pattern_analysis is false: `risk_tier in ['MEDIUM', 'HIGH']`, where risk_tier is 'LOW'
     {"exposure":0,"risk_tier":"LOW","requires_enrichment":true,"requires_matching":false,"requires_pattern_analysis":false}
@@ -109,7 +109,7 @@ classify:
     "#);
     insta::assert_snapshot!(found(tiers, r#"{"amount_a": 9000, "amount_b": 4, "break_type": "REGULATORY_DATA"}"#), @r#"
     exposure is 8996: `abs(amount_a - amount_b)`, where amount_a is 9000, amount_b is 4
-    risk_tier is HIGH: row 2 holds where no other does
+    risk_tier is HIGH: row 2, since none above it holds
     careful is 3: no row holds
     regulatory is true: `break_type == 'REGULATORY_DATA' or risk_tier == 'HIGH'`, where break_type is 'REGULATORY_DATA', risk_tier is 'HIGH'
     {"exposure":8996,"risk_tier":"HIGH","careful":3,"regulatory":true}
@@ -127,8 +127,8 @@ classify:
 fn a_profile_is_exact_and_may_hold_lists_and_objects() {
     let parts = "classify: { systems: input.systems, of: input.of, sum: 'sum(input.parts) + 0.01', first: 'upper(systems[0])' }";
     insta::assert_snapshot!(found(parts, r#"{"systems": ["oms", "bank"], "of": {"a": 1.10}, "parts": [0.1, 0.2, 12345678901234567890.55]}"#), @r#"
-    systems is ["oms","bank"]: `input.systems`, where input.systems is ['oms', 'bank']
-    of is {"a":1.10}: `input.of`, where input.of is {"a": 1.10}
+    systems is ["oms","bank"], as input.systems is ['oms', 'bank']
+    of is {"a":1.10}, as input.of is {"a": 1.10}
     sum is 12345678901234567890.86: `sum(input.parts) + 0.01`, where input.parts is [0.1, 0.2, 12345678901234567890.55]
     first is OMS: `upper(systems[0])`, where systems[0] is 'oms'
     {"systems":["oms","bank"],"of":{"a": 1.10},"sum":12345678901234567890.86,"first":"OMS"}

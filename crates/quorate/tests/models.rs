@@ -104,10 +104,10 @@ fn a_model_judges_with_a_prompt_a_tool_and_a_declared_answer() {
     Run <id> waits for an answer to review (“What is to be done? The decision is left to people.”).
 
     The decision is ESCALATE, with a confidence of 0.93: checkpoint-1 holds.
-      checkpoint-1 `verdict == 'break' and confidence > 0.9` holds: verdict is 'break', confidence is 0.93
-      not AUTO_RESOLVE: no checkpoint of this plan takes it by itself
-      not HIL_REVIEW: no checkpoint of this plan takes it by itself
-      not REJECTED: no checkpoint of this plan takes it by itself
+    What was looked at, in this order:
+      checkpoint-1 `verdict == 'break' and confidence > 0.9` holds: verdict is 'break' (look), confidence is 0.93 (look)
+    Why nothing else was decided:
+      not AUTO_RESOLVE, not HIL_REVIEW, not REJECTED: nothing here leads to it
     What would have been enough for another one:
       HIL_REVIEW: confidence is 0.93, needs at most 0.9 (checkpoint-1)
 

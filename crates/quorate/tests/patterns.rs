@@ -72,7 +72,9 @@ fn three_agents_come_to_one_decision() {
       MOMENTUM says 0.9, weight 0.4
       RISK says 0.8, weight 0.4
       CORRELATION says 0.5, weight 0.2
-      weighted_average `always` holds
+    What was looked at, in this order:
+      weighted_average, in any case: what MOMENTUM, RISK and CORRELATION say is weighed
+    Why nothing else was decided:
     What would have been enough for another one:
       hold: score is 0.78, needs less than 0.7 (weighted_average)
       sell: MOMENTUM.direction is 'up', needs to be 'down' (weighted_average)
@@ -82,7 +84,9 @@ fn three_agents_come_to_one_decision() {
       MOMENTUM says 0.9, weight 0.4
       RISK says 0.8, weight 0.4
       CORRELATION is not heard: `impact` is missing, weight 0.2
-      weighted_average `always` holds
+    What was looked at, in this order:
+      weighted_average, in any case: what MOMENTUM, RISK and CORRELATION say is weighed
+    Why nothing else was decided:
     What would have been enough for another one:
       hold: score is 0.85, needs less than 0.7 (weighted_average)
       sell: MOMENTUM.direction is 'up', needs to be 'down' (weighted_average)
@@ -92,14 +96,18 @@ fn three_agents_come_to_one_decision() {
       MOMENTUM says 0.9, weight 0.4
       RISK says 1, weight 0.4, and vetoes
       CORRELATION has not been heard, weight 0.2
-      weighted_average `always` holds
+    What was looked at, in this order:
+      weighted_average, in any case: what MOMENTUM, RISK and CORRELATION say is weighed
+    Why nothing else was decided:
     ");
     assert_snapshot!(told(&house, r#"{"risk_score": 0.2, "risk_level": "low"}"#), @"
     The decision is insufficient_data: weighted_average: 1 of 3 voices can be heard, and it takes 2.
       MOMENTUM is not heard: `momentum_strength` is missing, weight 0.4
       RISK says 0.8, weight 0.4
       CORRELATION is not heard: `impact` is missing, weight 0.2
-      weighted_average `always` holds
+    What was looked at, in this order:
+      weighted_average, in any case: what MOMENTUM, RISK and CORRELATION say is weighed
+    Why nothing else was decided:
     ");
     let run = ran(&house, &signal(r#""risk_score": 0.2, "risk_level": "low", "impact": 0.5"#));
     assert_eq!(run["execution_path"], "[MOMENTUM || RISK || CORRELATION] -> Decision -> AUDIT");
@@ -144,13 +152,17 @@ fn a_signal_goes_where_the_first_rule_sends_it() {
     The decision is trade_with_caution: checkpoint_1 holds.
       because the risk of BTC/USD is high
       with {"position_multiplier":0.5,"additional_checks":["volatility","liquidity"],"handler":"crypto_high_risk","instrument":"BTC/USD"}
-      checkpoint_1 `always` holds
+    What was looked at, in this order:
+      checkpoint_1, in any case: trade_with_caution
+    Why nothing else was decided:
     "#);
-    assert_snapshot!(told(&house, r#"{"instrument": "EURUSD", "momentum_strength": 0.8}"#), @r#"
+    assert_snapshot!(told(&house, r#"{"instrument": "EURUSD", "momentum_strength": 0.8}"#), @"
     The decision is trade: checkpoint_1 holds.
-      with {"strategy":"momentum_breakout","strength":0.8}
-      checkpoint_1 `always` holds
-    "#);
+      with strategy momentum_breakout, strength 0.8
+    What was looked at, in this order:
+      checkpoint_1, in any case: trade
+    Why nothing else was decided:
+    ");
     let run = ran(&house, r#"{"instrument": "EURUSD"}"#);
     assert_eq!((&run["target"], &run["decision"]["action"]), (&"standard".into(), &"trade".into()));
     let run = ran(&house, r#"{"instrument": "BTC/USD", "risk_level": "high"}"#);
@@ -219,7 +231,9 @@ fn voices_may_stand_behind_a_phase() {
     The decision is hold, with a confidence of 0.875: checkpoint_1: the weighted mean is 0.875.
       MOMENTUM says 0.5, weight 0.1
       RISK says 1, weight 0.3
-      checkpoint_1 `always` holds
+    What was looked at, in this order:
+      checkpoint_1, in any case: what MOMENTUM and RISK say is weighed
+    Why nothing else was decided:
     ");
 }
 

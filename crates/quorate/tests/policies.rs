@@ -148,10 +148,10 @@ fn work_without_a_policy_goes_to_people_with_the_reason() {
 
     The decision is HIL_REVIEW: no_policy holds.
       because no_policy: the project has none for this work, or what it is looked up by is unknown
-      no_policy `always` holds
-      not AUTO_RESOLVE: no checkpoint of this plan takes it by itself
-      not ESCALATE: no checkpoint of this plan takes it by itself
-      not REJECTED: no checkpoint of this plan takes it by itself
+    What was looked at, in this order:
+      no_policy, in any case: HIL_REVIEW
+    Why nothing else was decided:
+      not AUTO_RESOLVE, not ESCALATE, not REJECTED: nothing here leads to it
 
     How it came there:
          1  <took>  eve started it, at <time>
@@ -397,11 +397,12 @@ fn a_decision_explains_itself() {
       PATTERN_INTELLIGENCE: ran, added by optional_agents
 
     The decision is HIL_REVIEW: nothing else decided.
-      checkpoint_1 `within_tolerance and confidence > 0.9` does not hold: within_tolerance is true, confidence is 0.88
-      optional_agents `always` holds
+    What was looked at, in this order:
+      checkpoint_1 `within_tolerance and confidence > 0.9` does not hold: within_tolerance is true (RULES_TOLERANCE), confidence is 0.88 (RULES_TOLERANCE)
+      optional_agents, in any case: MATCHING_CORRELATION and PATTERN_INTELLIGENCE are asked as well
+    Why nothing else was decided:
       not AUTO_RESOLVE: `within_tolerance and confidence > 0.9` does not hold: within_tolerance is true, confidence is 0.88
-      not ESCALATE: no checkpoint of this plan takes it by itself
-      not REJECTED: no checkpoint of this plan takes it by itself
+      not ESCALATE, not REJECTED: nothing here leads to it
     What would have been enough for another one:
       AUTO_RESOLVE: confidence is 0.88, needs more than 0.9 (checkpoint_1)
     exit 0

@@ -187,12 +187,12 @@ fn with(file: &str, change: impl Fn(String) -> String) -> String {
 #[test]
 fn a_file_that_cannot_be_read_opens_nothing_and_says_where() {
     assert_snapshot!(with("bank.xml", |text| text.replacen("</Ntry>", "", 1)), @"
-    err: run <id> failed: books failed (invalid: data/2026-03-12/bank.xml could not be read: line 1373: it is no well-formed XML: ill-formed document: expected `</Ntry>`, but `</Stmt>` was found), after <took>
+    err: run <id> failed: books failed (invalid: data/2026-03-12/bank.xml could not be read: line 1379: it is no well-formed XML: ill-formed document: expected `</Ntry>`, but `</Stmt>` was found), after <took>
     err: hint: `quorate runs explain <id>` tells the whole story
     exit 1
     ");
     assert_snapshot!(with("bank.xml", |text| text.replacen("<Amt Ccy=\"EUR\">", "<Amt Ccy=\"EUR\">9999999999999999999999999999", 3)), @"
-    err: run <id> failed: books failed (invalid: data/2026-03-12/bank.xml could not be read: line 8: `99999999999999999999999999991842200.15` has 35 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 8: this balance lacks its amount, its currency or its direction; line 9: `99999999999999999999999999994317986.01` has 35 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 9: this balance lacks its amount, its currency or its direction; line 12: `999999999999999999999999999929.81` has 30 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 16: this entry lacks its amount, its currency or its direction), after <took>
+    err: run <id> failed: books failed (invalid: data/2026-03-12/bank.xml could not be read: line 8: `99999999999999999999999999991842200.15` has 35 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 8: this balance lacks its amount, its currency or its direction; line 9: `99999999999999999999999999994329856.01` has 35 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 9: this balance lacks its amount, its currency or its direction; line 12: `999999999999999999999999999929.81` has 30 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 16: this entry lacks its amount, its currency or its direction), after <took>
     err: hint: `quorate runs explain <id>` tells the whole story
     exit 1
     ");
@@ -202,7 +202,7 @@ fn a_file_that_cannot_be_read_opens_nothing_and_says_where() {
     exit 1
     ");
     assert_snapshot!(with("ledger.csv", |text| text.replacen(";12.03.2026;", ";12.03.26;", 1)), @"
-    err: run <id> failed: books failed (invalid: data/2026-03-12/ledger.csv could not be read: line 4: `12.03.26` is not a date as in 31.03.2026), after <took>
+    err: run <id> failed: books failed (invalid: data/2026-03-12/ledger.csv could not be read: line 5: `12.03.26` is not a date as in 31.03.2026), after <took>
     err: hint: `quorate runs explain <id>` tells the whole story
     exit 1
     ");

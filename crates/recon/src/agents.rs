@@ -13,8 +13,9 @@ use serde_json::{Number, Value};
 use crate::reconcile::{Asked, reconcile};
 use crate::record::{BreakRecord, ItemRecord, bucket};
 use crate::report::{self, Wanted};
+use crate::words::money;
 use crate::world::{Case, World};
-use crate::{BreakKind, Currency, Matcher, Settings, Side, breaks, exact};
+use crate::{BreakKind, Currency, Matcher, Settings, Side, breaks, exact, words};
 
 /// The names by which agents `use` these.
 pub const FUNCTIONS: [&str; 9] = [
@@ -67,6 +68,10 @@ fn reply(answer: &impl Serialize) -> Outcome {
     Payload::of(answer).map(Reply::new).map_err(|wrong| invalid(wrong.to_string()))
 }
 
+fn days(days: u32) -> String {
+    if days == 1 { "one business day".to_owned() } else { format!("{days} business days") }
+}
+
 /// What another agent of the run returned, where it ran before this one.
 fn heard<T: DeserializeOwned>(call: &Call, agent: &str) -> Option<T> {
     let (_, output) = call.request.outputs.iter().find(|(task, _)| &**task == agent)?;
@@ -115,6 +120,7 @@ struct Ingested {
     currencies: Vec<Currency>,
     #[serde(with = "exact")]
     confidence: Decimal,
+    explanation: String,
 }
 
 fn ingestion(call: &Call) -> Outcome {
@@ -147,7 +153,18 @@ fn ingestion(call: &Call) -> Outcome {
         (true, true) => "none",
     };
     let confidence = if problems.is_empty() { Decimal::ONE } else { Decimal::ZERO };
-    reply(&Ingested { valid: problems.is_empty(), problems, sides, items: it.a.len() + it.b.len(), currencies, confidence })
+    let explanation = match (&problems[..], &it.statement_at) {
+        ([], Some(at)) => format!("it is what it says: the statement at {at}, which does not add up"),
+        ([], None) => {
+            let entries = match it.a.len() {
+                1 => "one entry".to_owned(),
+                count => format!("{count} entries"),
+            };
+            format!("it is what it says: {entries} of side A and {} of side B ({})", it.b.len(), it.at)
+        }
+        (wrong, _) => wrong.join("; "),
+    };
+    reply(&Ingested { valid: problems.is_empty(), problems, sides, items: it.a.len() + it.b.len(), currencies, confidence, explanation })
 }
 
 // -- what else is known of it
@@ -184,6 +201,7 @@ struct Enriched<'a> {
     alike_exposure: Option<Decimal>,
     blocked_by: Option<&'a str>,
     sources: Vec<&'a str>,
+    explanation: String,
 }
 
 fn enrichment(call: &Call) -> Outcome {
@@ -203,7 +221,10 @@ fn enrichment(call: &Call) -> Outcome {
         () => "in time",
     };
     let counterparty = it.a.iter().chain(&it.b).find_map(|item| item.counterparty.as_deref());
+    let whose = it.owner.as_ref().map(|owner| format!("; {owner} answers for it")).unwrap_or_default();
+    let explanation = format!("it is {} old, and to be settled within {}: {standing}{whose}", days(it.age), days(sla_days));
     reply(&Enriched {
+        explanation,
         age: it.age,
         bucket: bucket(it.age),
         sla_days,
@@ -233,6 +254,9 @@ impl Default for MatchingParams {
     }
 }
 
+/// Candidates that are told of in words.
+const MAX_TOLD: usize = 3;
+
 #[derive(Serialize)]
 struct Candidate<'a> {
     candidate_id: &'a str,
@@ -252,6 +276,7 @@ struct Matched<'a> {
     candidates: Vec<Candidate<'a>>,
     #[serde(with = "exact")]
     confidence: Decimal,
+    explanation: String,
 }
 
 fn matching(call: &Call) -> Outcome {
@@ -300,7 +325,18 @@ fn matching(call: &Call) -> Outcome {
         Some(best) if several => (best / Decimal::TWO).round_dp(2),
         Some(best) => best,
     };
-    reply(&Matched { match_found: correlation == "SINGLE_MATCH", correlation, candidates, confidence })
+    let alike = |candidate: &Candidate<'_>| {
+        let same = candidate.matched_fields.join(" and ");
+        let same = if same.is_empty() { same } else { format!(", with the same {same}") };
+        format!("{} ({} alike{same})", candidate.candidate_id, candidate.similarity_score)
+    };
+    let told: Vec<String> = candidates.iter().take(MAX_TOLD).map(alike).collect();
+    let explanation = match correlation {
+        "NO_MATCH" => format!("nothing that is open across is {threshold} alike or more"),
+        "SINGLE_MATCH" => format!("one entry across is alike: {}", told.join(", ")),
+        _ => format!("{} could be it: {}", words::counted(candidates.len(), "other"), told.join(", ")),
+    };
+    reply(&Matched { match_found: correlation == "SINGLE_MATCH", correlation, candidates, confidence, explanation })
 }
 
 // -- whether it is within what is let pass
@@ -345,6 +381,34 @@ struct Check {
     allowed: Option<Decimal>,
 }
 
+impl Check {
+    /// What is wrong where it does not hold, in words.
+    fn failed(&self, it: &BreakRecord) -> String {
+        let apart = money(self.difference.unwrap_or_default());
+        let allowed = || self.allowed.map(|allowed| money(allowed.normalize())).unwrap_or_default();
+        match self.rule {
+            "STATEMENT_OK" => match &it.blocked_by {
+                Some(why) => format!("a statement of the account does not add up ({why})"),
+                None => "a statement of the account does not add up".to_owned(),
+            },
+            "CURRENCY_MATCH" => "there are two currencies in it, and nothing is subtracted".to_owned(),
+            "BOTH_SIDES" => match (it.a.is_empty(), it.b.is_empty()) {
+                (true, true) => "it has no entries".to_owned(),
+                (true, false) => "side A has nothing like it".to_owned(),
+                _ => "side B has nothing like it".to_owned(),
+            },
+            "AMOUNT" | "FX" if self.difference.is_none() => "there is no difference in one currency to compare".to_owned(),
+            "AMOUNT" | "FX" => format!("the difference of {apart} is more than the {} that are let pass", allowed()),
+            "QUANTITY" => format!("the quantities lie {apart} apart, and up to {} are let pass", allowed()),
+            "TIMING_LAG" => format!("it is {} old, and up to {} are let pass", days(it.age), self.allowed.unwrap_or_default()),
+            "PRICE" => "the prices differ".to_owned(),
+            "REFERENCE_MATCH" => "the references are not the same one".to_owned(),
+            "BOOKED" => "not all of it is booked".to_owned(),
+            other => format!("{other} does not hold"),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Ruled {
     within_tolerance: bool,
@@ -355,6 +419,7 @@ struct Ruled {
     tolerance_checks: Vec<Check>,
     #[serde(with = "exact")]
     confidence: Decimal,
+    explanation: String,
 }
 
 fn rules(call: &Call) -> Outcome {
@@ -421,7 +486,19 @@ fn rules(call: &Call) -> Outcome {
     // By how many of the rules agree with what comes of them.
     let agree = if within_tolerance { share } else { Decimal::ONE - share + Decimal::new(25, 2) };
     let confidence = (number("0.5") + agree.min(Decimal::ONE) / Decimal::TWO).min(number("0.99")).round_dp(2);
+    // Of what is not there no difference is told.
+    let told = |check: &&Check| !check.passed && (both || it.kind != BreakKind::StatementError && !matches!(check.rule, "AMOUNT" | "FX"));
+    let failures: Vec<String> =
+        checks.iter().filter(|check| told(check) || check.rule == "STATEMENT_OK" && !check.passed).map(|check| check.failed(&it)).collect();
+    let explanation = match (within_rounding, within_tolerance, &failures[..]) {
+        (true, ..) => format!("it is a matter of rounding: {} where up to {} are", money(difference.unwrap_or_default()), money(rounding)),
+        (false, true, []) => "every rule holds".to_owned(),
+        (false, true, failed) => format!("it is within tolerance, although {}", failed.join(", and ")),
+        (false, false, []) => "every rule holds, but it is not clear what belongs to what".to_owned(),
+        (false, false, failed) => failed.join("; "),
+    };
     reply(&Ruled {
+        explanation,
         within_tolerance,
         within_rounding_tolerance: within_rounding,
         rules_failed: !within_tolerance,
@@ -460,6 +537,7 @@ struct Pattern {
     seen: usize,
     agreed: usize,
     suggestion: Suggestion,
+    explanation: String,
 }
 
 fn patterns(world: &dyn World, call: &Call) -> Outcome {
@@ -475,13 +553,21 @@ fn patterns(world: &dyn World, call: &Call) -> Outcome {
         }
     }
     let (cause, confidence) = causes.remove(0);
+    let (seen, agreed) = (alike.len(), alike.iter().filter(|case| case.agreed == Some(true)).count());
+    let suggestion = suggestion(cause, &it);
+    let past = match seen {
+        0 => "none like it was there on earlier days".to_owned(),
+        _ => format!("{} like it on earlier days, {agreed} of which people settled as was proposed", words::counted(seen, "break")),
+    };
+    let explanation = format!("{} ({confidence} sure); {past}; to do: {}", cause_in_words(cause), suggestion.steps.join(", then "));
     reply(&Pattern {
         probable_root_cause: cause,
         confidence,
         alternatives: causes.into_iter().map(|(cause, confidence)| Alternative { cause, confidence }).collect(),
-        seen: alike.len(),
-        agreed: alike.iter().filter(|case| case.agreed == Some(true)).count(),
-        suggestion: suggestion(cause, &it),
+        seen,
+        agreed,
+        suggestion,
+        explanation,
     })
 }
 
@@ -513,6 +599,25 @@ fn causes_of(it: &BreakRecord) -> Vec<(&'static str, Decimal)> {
     };
     causes.push(("unknown", of("0.1")));
     causes
+}
+
+/// A cause, as people say it.
+fn cause_in_words(cause: &str) -> String {
+    match cause {
+        "timing_lag" => "likely a matter of time: one side has it earlier than the other",
+        "rounding" => "likely a matter of rounding",
+        "fee_mismatch" => "likely a fee or a charge that one side does not have",
+        "data_entry_error" => "likely typed in wrong on one side",
+        "partial_fill" => "likely filled in part only",
+        "fx_rate" => "likely two rates of exchange",
+        "duplicate" => "likely there twice",
+        "corporate_action" => "likely what a company did with its shares",
+        "settlement_fail" => "likely not delivered, or not paid",
+        "system_error" => "likely a fault of the system that sent it",
+        "unknown" => "nobody can say where it comes from",
+        other => return format!("likely {}", other.replace('_', " ")),
+    }
+    .to_owned()
 }
 
 fn suggestion(cause: &str, it: &BreakRecord) -> Suggestion {
@@ -571,6 +676,8 @@ struct HeardRules {
     within_tolerance: bool,
     failed_rules: Vec<String>,
     confidence: Number,
+    #[serde(default)]
+    explanation: String,
 }
 
 #[derive(Deserialize)]
@@ -644,31 +751,36 @@ fn decisioning(call: &Call) -> Outcome {
         against.push("it could belong to several others".to_owned());
     }
     if !within {
-        let failed = rules.as_ref().map(|rules| rules.failed_rules.join(", ")).unwrap_or_else(|| "nobody looked at the rules".to_owned());
-        against.push(format!("it is not within tolerance ({failed})"));
+        against.push(match rules.as_ref().map(|rules| rules.explanation.as_str()) {
+            Some("") => "it is not within tolerance".to_owned(),
+            Some(why) => format!("it is not within tolerance: {why}"),
+            None => "nobody looked at the rules".to_owned(),
+        });
     }
     if confidence < limit(&given.auto_confidence)? {
-        against.push(format!("{confidence} is less sure than {}", given.auto_confidence));
+        against.push(format!("those who looked at it are {confidence} sure, and {} is needed", given.auto_confidence));
     }
     if at_stake.is_some_and(|amount| amount > limit(&given.auto_amount).unwrap_or_default()) {
-        against.push(format!("{} is more than {}", at_stake.unwrap_or_default(), given.auto_amount));
+        let most = money(limit(&given.auto_amount)?);
+        against.push(format!("{} are at stake, and up to {most} may be resolved without people", money(at_stake.unwrap_or_default())));
     }
     if risk >= limit(&given.auto_risk)? {
-        against.push(format!("the risk of {risk} is not below {}", given.auto_risk));
+        against.push(format!("its risk is {risk}, and has to be below {}", given.auto_risk));
     }
     if !suggested {
-        against.push(format!("what is suggested, {resolution}, is for people"));
+        against.push(format!("what is suggested, {resolution}, is for people to do"));
     }
     let (escalate_amount, escalate_risk) = (limit(&given.escalate_amount)?, limit(&given.escalate_risk)?);
     let mut upwards: Vec<String> = Vec::new();
     if risk >= escalate_risk {
-        upwards.push(format!("the risk of {risk} reaches {escalate_risk}"));
+        upwards.push(format!("its risk is {risk}, and from {escalate_risk} on two people decide"));
     }
     if at_stake.is_some_and(|amount| amount > escalate_amount) {
-        upwards.push(format!("{} is more than {escalate_amount}", at_stake.unwrap_or_default()));
+        let (amount, most) = (money(at_stake.unwrap_or_default()), money(escalate_amount));
+        upwards.push(format!("{amount} are at stake, and over {most} two people decide"));
     }
     if given.escalate_causes.iter().any(|known| known == cause) {
-        upwards.push(format!("its cause is likely {cause}"));
+        upwards.push(format!("it is {}, which two people look at", cause_in_words(cause)));
     }
     let (action, reasons) = match (upwards.is_empty(), against.is_empty()) {
         (false, _) => ("ESCALATE", upwards),
@@ -677,7 +789,7 @@ fn decisioning(call: &Call) -> Outcome {
     };
     reply(&Decided {
         action,
-        explanation: format!("{}: {}", sentence(&it), reasons.join("; ")),
+        explanation: format!("{} ({}): {}", it.why, it.at, reasons.join("; ")),
         labels: vec![it.kind.to_string(), cause.to_owned()],
         resolution,
         confidence,
@@ -710,13 +822,6 @@ fn risk_score(at_stake: Option<Decimal>, failed: usize, confidence: Decimal, ris
     Decimal::new(amount + rules + unsure + if risky { 2 } else { 0 }, 1)
 }
 
-/// A break in a sentence, for people: what, where, how much.
-fn sentence(it: &BreakRecord) -> String {
-    let places: Vec<&str> = it.a.iter().chain(&it.b).map(|item| item.at.as_str()).collect();
-    let at = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
-    format!("{}{at}", it.why)
-}
-
 // -- what became of it
 
 #[derive(Serialize)]
@@ -724,6 +829,7 @@ struct Fed {
     ticket: Ticket,
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback: Option<Feedback>,
+    explanation: String,
 }
 
 #[derive(Serialize)]
@@ -770,7 +876,8 @@ fn feedback(world: &dyn World, call: &Call) -> Outcome {
         by: fate.by.clone(),
         agreement,
     });
-    reply(&Fed { ticket, feedback })
+    let explanation = format!("ticket {} is {}, for {}", ticket.ticket_id, ticket.status.to_lowercase(), ticket.assigned_to);
+    reply(&Fed { ticket, feedback, explanation })
 }
 
 /// Whether a value is a case that was decided on a break: what its run was about.

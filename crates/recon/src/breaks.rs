@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::Fault;
 use crate::matching::plain;
+use crate::words::{money, sum};
 use crate::{Currency, Item, Match, Matcher, Pass, Reconciled, Side, Standing};
 
 /// What is wrong.
@@ -343,12 +344,18 @@ impl<'w> Work<'w> {
             return (BreakKind::SettlementFail, format!("it was not settled: {}", status.as_deref().unwrap_or_default()));
         }
         if one.currency != other.currency {
-            let why =
-                format!("the reference is the same, and {} {} stand against {} {}", one.amount, one.currency, other.amount, other.currency);
+            let why = format!(
+                "the reference is the same, and {} stand against {}",
+                sum(one.amount, one.currency),
+                sum(other.amount, other.currency)
+            );
             return (BreakKind::CurrencyDiff, why);
         }
         if has_code(one, &settings.corporate_actions) || has_code(other, &settings.corporate_actions) {
-            return (BreakKind::CorporateAction, format!("the reference is the same, and {} stand against {}", one.amount, other.amount));
+            return (
+                BreakKind::CorporateAction,
+                format!("the reference is the same, and {} stand against {}", money(one.amount), money(other.amount)),
+            );
         }
         let both = |of: fn(&Item) -> Option<Decimal>| of(one).zip(of(other)).filter(|(one, other)| one != other);
         if let Some((one, other)) = both(|item| item.quantity) {
@@ -364,7 +371,8 @@ impl<'w> Work<'w> {
             } else {
                 BreakKind::AmountDiff
             };
-            return (kind, format!("the reference is the same, and {} in A differ from {} in B by {difference}", one.amount, other.amount));
+            let (one, other, by) = (money(one.amount), money(other.amount), money(difference));
+            return (kind, format!("the reference is the same, and {one} in A differ from {other} in B by {by}"));
         }
         if one.status != other.status {
             let told = |item: &Item| item.status.as_deref().unwrap_or("booked").to_owned();

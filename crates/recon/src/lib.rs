@@ -22,6 +22,7 @@ pub mod reconcile;
 pub mod record;
 mod report;
 pub mod settings;
+mod words;
 pub mod world;
 
 pub use breaks::{Break, BreakKind, Near, breaks};

@@ -14,7 +14,7 @@ use crate::books::{self, Fault, FaultKind, Known, Statement};
 use crate::record::{BreakRecord, ItemRecord, NearRecord};
 use crate::settings::{Books, Feed};
 use crate::world::{Fate, NoFile, World};
-use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact};
+use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact, words};
 
 /// What is done about a break so that it is one no more, by booking something.
 pub const POSTING: [&str; 2] = ["adjust", "write_off"];
@@ -119,6 +119,8 @@ pub struct PassRecord {
     pub matches: usize,
     /// Of how many items.
     pub items: usize,
+    /// How many more it suggests: people look at these.
+    pub suggested: usize,
 }
 
 /// A difference that is to be booked in the ledger: an explicit item, with both sides of the entry.
@@ -417,12 +419,13 @@ fn conserved(found: &Reconciled, a: &[Item], b: &[Item]) -> Result<(), String> {
 }
 
 fn passes(found: &Reconciled) -> Vec<PassRecord> {
-    let mut by: BTreeMap<Pass, (usize, usize)> = Pass::ALL.iter().map(|pass| (*pass, (0, 0))).collect();
-    for it in found.matches.iter().filter(|it| it.standing == Standing::Matched) {
-        let known = by.entry(it.pass).or_default();
-        *known = (known.0 + 1, known.1 + it.a.len() + it.b.len());
-    }
-    by.into_iter().map(|(pass, (matches, items))| PassRecord { pass, name: pass.to_string(), matches, items }).collect()
+    let of = |pass: Pass| {
+        let its = found.matches.iter().filter(|it| it.pass == pass);
+        let (matched, suggested): (Vec<&Match>, Vec<&Match>) = its.partition(|it| it.standing == Standing::Matched);
+        let items = matched.iter().map(|it| it.a.len() + it.b.len()).sum();
+        PassRecord { pass, name: pass.to_string(), matches: matched.len(), items, suggested: suggested.len() }
+    };
+    Pass::ALL.into_iter().map(of).collect()
 }
 
 struct Work<'w> {
@@ -449,14 +452,18 @@ impl Work<'_> {
         let mut records: Vec<BreakRecord> = all.iter().map(|it| self.record(it)).collect();
         type Like = (Arc<str>, Currency, BreakKind);
         let mut alike: HashMap<Like, (usize, Option<Decimal>)> = HashMap::new();
-        for it in &records {
+        // One that is large hides nothing among others, and makes none of them larger.
+        let small = |it: &BreakRecord| it.exposure.is_some_and(|exposure| self.books.small.is_none_or(|small| exposure < small));
+        for it in records.iter().filter(|it| small(it)) {
             let known = alike.entry((it.account.clone(), it.currency, it.kind)).or_insert((0, Some(Decimal::ZERO)));
             *known = (known.0 + 1, known.1.zip(it.exposure).map(|(sum, exposure)| sum + exposure));
         }
         for it in &mut records {
-            if let Some((count, exposure)) = alike.get(&(it.account.clone(), it.currency, it.kind)) {
+            (it.alike, it.alike_exposure) = (1, it.exposure);
+            if let Some((count, exposure)) = alike.get(&(it.account.clone(), it.currency, it.kind)).filter(|_| small(it)) {
                 (it.alike, it.alike_exposure) = (*count, *exposure);
             }
+            (it.title, it.about, it.at) = (words::title(it), words::lines(it), words::places(it));
         }
         records
     }
@@ -504,6 +511,10 @@ impl Work<'_> {
             day: self.day,
             age,
             why: it.why.clone(),
+            title: String::new(),
+            about: Vec::new(),
+            at: String::new(),
+            statement_at: it.fault.as_ref().map(|fault| fault.place.to_string()),
             blocked_by: self.blocked_by(it),
             alike: 1,
             alike_exposure: None,

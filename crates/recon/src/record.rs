@@ -159,10 +159,22 @@ pub struct BreakRecord {
     pub age: u32,
     /// What is wrong, in words.
     pub why: String,
+    /// All of it in a line, for people.
+    #[serde(default)]
+    pub title: String,
+    /// The same with every number and where it is from, line by line.
+    #[serde(default)]
+    pub about: Vec<String>,
+    /// Where its items stand, or the statement that does not add up.
+    #[serde(default)]
+    pub at: String,
+    /// Of a statement that does not add up: where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement_at: Option<String>,
     /// What stands against resolving anything on its account by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
-    /// How many open breaks of the same kind there are on its account, with it.
+    /// How many small open breaks of the same kind there are on its account, with it.
     pub alike: usize,
     /// What is at stake in all of these.
     #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]

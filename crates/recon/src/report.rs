@@ -11,6 +11,7 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::record::{BUCKETS, BreakRecord, ItemRecord, bucket};
+use crate::words::{counted, money};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
 
@@ -75,6 +76,7 @@ struct PassIn {
     name: String,
     matches: usize,
     items: usize,
+    suggested: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -308,12 +310,12 @@ impl Report<'_> {
     }
 
     fn passes(&self) -> Table {
-        let mut table = Table::new("Matched by pass", 1, &["pass", "matches", "entries"]);
-        for PassIn { name, matches, items } in &self.day.passes {
-            table.row([name.clone(), matches.to_string(), items.to_string()]);
+        let mut table = Table::new("Matched by pass, and suggested to people", 1, &["pass", "matches", "entries", "suggested"]);
+        for PassIn { name, matches, items, suggested } in &self.day.passes {
+            table.row([name.clone(), matches.to_string(), items.to_string(), suggested.to_string()]);
         }
         let sum = |of: fn(&PassIn) -> usize| self.day.passes.iter().map(of).sum::<usize>().to_string();
-        table.row(["together".to_owned(), sum(|pass| pass.matches), sum(|pass| pass.items)]);
+        table.row(["together".to_owned(), sum(|pass| pass.matches), sum(|pass| pass.items), sum(|pass| pass.suggested)]);
         table
     }
 
@@ -642,26 +644,6 @@ code{font:12px/1.4 'JetBrains Mono',ui-monospace,monospace}.proof{font-size:15px
 .tag{font-weight:500;border:1px solid currentColor;border-radius:6px;padding:0 6px}article{border-top:1px solid var(--line);padding:8px 0;break-inside:avoid}\
 article p{margin:4px 0}.items td{border:0;padding:1px 12px 1px 0}.faults{margin:0;padding-left:18px;color:var(--bad)}\
 @media print{:root{color-scheme:light}body{font-size:10px}main{max-width:none;padding:0}section{break-inside:auto}thead{display:table-header-group}tr{break-inside:avoid}}";
-
-/// An amount as people read it: with marks between thousands, and at least two digits behind the point.
-fn money(amount: Decimal) -> String {
-    let text = if amount.scale() < 2 { format!("{amount:.2}") } else { amount.to_string() };
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let mut grouped = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    let sign = if amount.is_zero() { "" } else { sign };
-    format!("{sign}{grouped}.{fraction}")
-}
-
-fn counted(count: usize, thing: &str) -> String {
-    if count == 1 { format!("one {thing}") } else { format!("{count} {thing}s") }
-}
 
 fn cleared(count: usize) -> String {
     if count == 1 { "One break has cleared".to_owned() } else { format!("{count} breaks have cleared") }

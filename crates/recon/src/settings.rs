@@ -33,6 +33,9 @@ pub struct Books {
     /// With more breaks than these, the books do not belong together, and nothing is opened.
     #[serde(default = "most_breaks")]
     pub most_breaks: usize,
+    /// What is small, in the base currency: many of these of one kind on one account are looked at together. Without it, all are.
+    #[serde(default, with = "exact::option")]
+    pub small: Option<Decimal>,
 }
 
 /// What currencies are worth.

@@ -130,8 +130,8 @@ fn a_small_difference_is_matched_and_said() {
         1000199.00 USD 12 INV-3
         0.00 EUR 12 INV-4
     "), @"
-    a1 ~ b1 (0.05): within tolerance: the reference is the same, and 1000.00 and 999.95 differ by 0.05, where 0.05 is allowed
-    a3 ~ b3 (-199.00): within tolerance: the reference is the same, and 1000000.00 and 1000199.00 differ by 199.00, where 200.0398 is allowed
+    a1 ~ b1 (0.05): within tolerance: the reference is the same, and 1,000.00 and 999.95 differ by 0.05, where 0.05 is allowed
+    a3 ~ b3 (-199.00): within tolerance: the reference is the same, and 1,000,000.00 and 1,000,199.00 differ by 199.00, where 200.0398 is allowed
     open: a2 a4 ~ b2 b4
     ");
 }
@@ -182,7 +182,7 @@ fn one_is_the_sum_of_several_where_more_than_the_sum_speaks_for_it() {
     "), @"
     a1 ~ b1 b2 suggested: one to many: 300.00 is the sum of 2 items; the counterparty is the same, but others want the same items
     a2 ~ b1 b2 suggested: one to many: 300.00 is the sum of 2 items; the counterparty is the same, but others want the same items
-    a1 ~ b1 b2 suggested: netting: with ACME, all that is open for 2026-03-12 comes to 300 on both sides
+    a1 ~ b1 b2 suggested: netting: with ACME, all that is open for 2026-03-12 comes to 300.00 on both sides
     open: a1 a2 ~ b1 b2
     ");
 }
@@ -196,7 +196,7 @@ fn what_nets_to_the_same_is_suggested() {
         400.00 EUR 12 V party=ACME
         -100.00 EUR 12 W party=ACME
     "), @"
-    a1 a2 ~ b1 b2 suggested: netting: with ACME, all that is open for 2026-03-12 comes to 300 on both sides
+    a1 a2 ~ b1 b2 suggested: netting: with ACME, all that is open for 2026-03-12 comes to 300.00 on both sides
     open: a1 a2 ~ b1 b2
     ");
 }

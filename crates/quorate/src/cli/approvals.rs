@@ -11,7 +11,7 @@ use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Watch, watch};
 use super::screen::{Table, one_line};
 use super::{events, run};
-use quorate::project::Project;
+use quorate::project::{Project, moment};
 
 /// The answers to the question whether an attempt took effect.
 const OUTCOMES: [&str; 3] = ["succeeded", "failed", "again"];
@@ -170,7 +170,7 @@ fn list(context: &Context, mine: bool) -> Outcome {
     }
     let mut table = Table::new(&["APPROVAL", "WORKFLOW", "UNTIL", "BY", "QUESTION"]);
     for (run, task, asks) in &open {
-        let until = asks.deadline.map(super::runs::moment).unwrap_or_else(|| "-".to_owned());
+        let until = asks.deadline.map(moment).unwrap_or_else(|| "-".to_owned());
         let id = format!("{}/{}", run.id().short(), task.id());
         table.row([id.into(), (&**run.plan().name()).into(), until.into(), who(*asks).into(), asks.question.text.as_str().into()]);
     }
@@ -271,7 +271,7 @@ fn show(context: &Context, wanted: &str) -> Outcome {
         if !asks.starter_may_answer {
             screen.out("          not by whoever started the run");
         }
-        screen.out(&format!("until     {}", asks.deadline.map_or_else(|| "any time".to_owned(), super::runs::moment)));
+        screen.out(&format!("until     {}", asks.deadline.map_or_else(|| "any time".to_owned(), moment)));
         screen.out(&format!("answers   {}", choices(asks).join(", ")));
         for answer in asks.answers {
             screen.out(&format!("          {} has answered {}", answer.by, answer.choice));

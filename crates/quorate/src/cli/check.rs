@@ -1,16 +1,20 @@
 //! `quorate check`: everything that is wrong with a project, at once.
 
+use std::path::PathBuf;
+
 use quorate::project::{Diagnostic, Graph, Source, Workflow};
 use serde_json::{Value, json};
 
 use super::context::{Context, counted};
-use super::exit::{Exit, Outcome};
+use super::exit::{Exit, Outcome, Problem};
 
 /// Checks a project: every mistake at once, with its place and what to do.
 ///
-/// Example: quorate check --project examples/delivery
+/// Example: quorate check examples/delivery
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// The project folder; else that of `--project`, or the one at hand.
+    folder: Option<PathBuf>,
     /// Warnings are mistakes as well.
     #[arg(long)]
     strict: bool,
@@ -43,7 +47,11 @@ pub(crate) fn told(files: &[Source], diagnostics: &[Diagnostic]) -> Vec<Value> {
 }
 
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
-    let folder = context.folder()?;
+    let folder = match &arguments.folder {
+        Some(folder) if !folder.is_dir() => return Err(Problem::new(Exit::NotFound, format!("there is no folder {}", folder.display()))),
+        Some(folder) => folder.clone(),
+        None => context.folder()?,
+    };
     let host = context.read(&folder)?;
     let diagnostics = &host.checked.diagnostics;
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();

@@ -1,5 +1,6 @@
 //! Entries, as people and programs read them.
 
+use quorate::project::explanation_in;
 use quorate::{Entry, Event, Grower, Heard, Payload, RunId, Said, TaskRef, Verdict};
 use serde_json::{Value, json};
 
@@ -8,11 +9,18 @@ use super::screen::{lasting, one_line};
 /// The version of what [`json`] looks like.
 const SCHEMA: &str = "quorate.event/1";
 
+/// The version of an agent that says of none.
+const FIRST: &str = "1";
+
 /// What happened, in a line, with all that is on record about why.
 pub(crate) fn whole_line(event: &Event) -> Option<String> {
     match event {
         Event::TaskStarted { choice: Some(choice), .. } => line(event).map(|line| format!("{line}, {choice}")),
-        Event::TaskSucceeded { said: Some(said), .. } => line(event).map(|line| format!("{line}{}", beside(said))),
+        Event::TaskSucceeded { output, said, .. } => {
+            let explained = explanation_in(output).map(|said| format!(": {said}")).unwrap_or_default();
+            let beside = said.as_ref().map(|said| beside(said)).unwrap_or_default();
+            line(event).map(|line| format!("{line}{beside}{explained}"))
+        }
         _ => line(event),
     }
 }
@@ -21,6 +29,10 @@ pub(crate) fn whole_line(event: &Event) -> Option<String> {
 pub(crate) fn line(event: &Event) -> Option<String> {
     let said = match event {
         Event::RunStarted(_) | Event::TaskAdmitted { .. } | Event::RetryDue { .. } | Event::Gathered { .. } => return None,
+        // An agent of one version, after which its task is called, needs no other name.
+        Event::TaskStarted { task, attempt: 1, agent, .. } if task.id() == &*agent.id && &*agent.version == FIRST => {
+            format!("{} started", task.id())
+        }
         Event::TaskStarted { task, attempt: 1, agent, .. } => format!("{} started: {agent}", task.id()),
         Event::TaskStarted { task, attempt, agent, .. } => {
             format!("{} started again: {agent}, attempt {attempt}", task.id())

@@ -116,7 +116,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         context.screen.out(&serde_json::to_string(&explanation).unwrap_or_default());
         return Ok(Exit::Succeeded);
     }
-    explanation.lines().iter().for_each(|line| context.screen.out(&one_line(line)));
+    explanation.lines(run.plan()).iter().for_each(|line| context.screen.out(&one_line(line)));
     Ok(Exit::Succeeded)
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use quorate::project::{AgentSpec, Pick, Project, Routed, Summary, decision_lines, millis_between, pick_lines, standing, standing_with};
+use quorate::project::{
+    AgentSpec, Pick, Project, Routed, Summary, decision_lines, millis_between, moment, pick_lines, standing, standing_with,
+};
 use quorate::{
     Asker, Durability, Entry, Event, FolderLock, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
 };
@@ -267,12 +269,6 @@ fn status(text: &str) -> Result<RunStatus, String> {
     serde_json::from_value(text.into()).map_err(|_| format!("a run stands so: {STATUSES}"))
 }
 
-/// A point in time to the second.
-pub(crate) fn moment(at: quorate::Timestamp) -> String {
-    let text = at.to_string();
-    text.split('.').next().unwrap_or(&text).replace('T', " ")
-}
-
 /// A run as it stood after an entry; as it stands, where none is given.
 pub(crate) fn loaded(context: &Context, wanted: &str, at: Option<u64>) -> Result<(Reader, Run, Vec<Entry>), Problem> {
     let reader = context.reader()?;
@@ -434,9 +430,14 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     if goes_on_by_itself(&run) && context.data().is_ok_and(|data| FolderLock::take(&data).is_ok()) {
         screen.out(&format!("Nobody goes on with it at the moment; `quorate runs watch {}` does.", run.id().short()));
     }
+    let picked = run.begun().and_then(|start| start.route.as_ref()?.decode::<Pick>().ok());
+    if let Some(Pick { about, .. }) = picked.as_ref().filter(|pick| !pick.about.is_empty()) {
+        screen.out("");
+        about.iter().for_each(|line| screen.out(&one_line(line)));
+    }
     if let Some(decision) = run.decision() {
         screen.out("");
-        for line in decision_lines(decision, &Run::nearest(run.id(), run.plan(), &entries)) {
+        for line in decision_lines(run.plan(), decision, &Run::nearest(run.id(), run.plan(), &entries)) {
             screen.out(&one_line(&line));
         }
     }
@@ -450,7 +451,6 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
         for line in routed.iter().flat_map(Routed::beside) {
             screen.out(&format!("{:17}{line}", ""));
         }
-        let picked = start.route.as_ref().and_then(|route| route.decode::<Pick>().ok());
         for line in picked.iter().flat_map(pick_lines) {
             screen.out(&format!("{:17}{}", "", one_line(&line)));
         }

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::{Common, Ix, Matcher, Pass, Settings, Standing, Work, common};
+use crate::words::money;
 use crate::{Item, Side};
 
 /// Most items among which the parts of a sum are looked for. Among more, some add up to anything.
@@ -55,7 +56,7 @@ impl Work<'_, '_> {
         for (group, contested) in groups.iter().zip(contested) {
             let [a, b] = group.sides();
             let doubt = if contested { Some("others want the same items") } else { group.doubt };
-            let sum = format!("{} is the sum of {} items", self.item(group.side, group.whole).amount, group.parts.len());
+            let sum = format!("{} is the sum of {} items", money(self.item(group.side, group.whole).amount), group.parts.len());
             let (standing, why) = match (group.because, doubt) {
                 (Some(because), None) => (Standing::Matched, format!("{sum}; {because}")),
                 (Some(because), Some(doubt)) => (Standing::Suggested, format!("{sum}; {because}, but {doubt}")),
@@ -155,7 +156,8 @@ impl Work<'_, '_> {
         }
         for ((_, party, day), [a, b]) in days {
             if !a.is_empty() && !b.is_empty() && self.sum(Side::A, &a) == self.sum(Side::B, &b) {
-                let why = format!("with {party}, all that is open for {day} comes to {} on both sides", self.sum(Side::A, &a).normalize());
+                let why =
+                    format!("with {party}, all that is open for {day} comes to {} on both sides", money(self.sum(Side::A, &a).normalize()));
                 self.matched(Pass::Netting, Standing::Suggested, [&a, &b], why);
             }
         }

@@ -9,6 +9,7 @@ use rust_decimal::prelude::ToPrimitive;
 use super::assign::{Candidates, Sure};
 use super::reference::{numbers, plain};
 use super::{Common, Ix, Pass, Standing, Work, common};
+use crate::words::money;
 use crate::{Item, Side};
 
 /// Most pairs that are looked at among items that have everything in common that a pass asks for.
@@ -222,10 +223,11 @@ impl Work<'_, '_> {
             Pass::Tolerance => {
                 let (apart, allowed) = ((one.amount - other.amount).abs(), self.tolerance(one, other));
                 let why = format!(
-                    "the reference is the same, and {} and {} differ by {apart}, where {} is allowed{days}",
-                    one.amount,
-                    other.amount,
-                    allowed.normalize()
+                    "the reference is the same, and {} and {} differ by {}, where {} is allowed{days}",
+                    money(one.amount),
+                    money(other.amount),
+                    money(apart),
+                    money(allowed.normalize())
                 );
                 (Standing::Matched, why)
             }

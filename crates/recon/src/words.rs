@@ -1,0 +1,124 @@
+//! What people read about a break: numbers with their places, in sentences.
+
+use rust_decimal::Decimal;
+
+use crate::record::{BreakRecord, ItemRecord, NearRecord};
+use crate::{Currency, Side};
+
+/// Items of a side that are listed; of the others their number is.
+const MAX_LISTED: usize = 12;
+
+/// An amount with at least two decimals, and its thousands set apart.
+#[must_use]
+pub(crate) fn money(amount: Decimal) -> String {
+    let text = if amount.scale() < 2 { format!("{amount:.2}") } else { amount.to_string() };
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let sign = if amount.is_zero() { "" } else { sign };
+    format!("{sign}{grouped}.{fraction}")
+}
+
+/// The same with its currency.
+#[must_use]
+pub(crate) fn sum(amount: Decimal, currency: Currency) -> String {
+    format!("{} {currency}", money(amount))
+}
+
+/// So many of a thing.
+#[must_use]
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("one {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// Where the items of a break stand, or its statement.
+pub(crate) fn places(it: &BreakRecord) -> String {
+    if let Some(at) = &it.statement_at {
+        return at.clone();
+    }
+    let all: Vec<&str> = it.a.iter().chain(&it.b).map(|item| item.at.as_str()).collect();
+    let more = all.len().saturating_sub(MAX_LISTED);
+    let shown = all.iter().take(MAX_LISTED).copied().collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// A break in a line.
+pub(crate) fn title(it: &BreakRecord) -> String {
+    let account = it.account_name.as_deref().unwrap_or(&it.account);
+    let what = match (&it.a[..], &it.b[..]) {
+        ([one], []) | ([], [one]) => format!("{}: ", about(one)),
+        _ => String::new(),
+    };
+    format!("{} on {account}: {what}{}", it.kind, it.why)
+}
+
+/// A break, line by line: every number with the place that it is from.
+pub(crate) fn lines(it: &BreakRecord) -> Vec<String> {
+    let names: Vec<String> = [Side::A, Side::B].iter().map(|side| named(it, *side)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    let mut lines = Vec::new();
+    if let Some(at) = &it.statement_at {
+        lines.push(format!("{:width$}  the statement at {at}", "statement"));
+    }
+    let has_items = !it.a.is_empty() || !it.b.is_empty();
+    for (name, items) in names.iter().zip([&it.a, &it.b]).filter(|_| has_items) {
+        if items.is_empty() {
+            lines.push(format!("{name:width$}  nothing"));
+        }
+        lines.extend(items.iter().take(MAX_LISTED).map(|item| format!("{name:width$}  {}  {}", item.at, about(item))));
+        if let Some(more) = items.len().checked_sub(MAX_LISTED + 1) {
+            lines.push(format!("{name:width$}  and {}", counted(more + 1, "other entry").replace("entrys", "entries")));
+        }
+    }
+    for NearRecord { side, likeness, same, item } in &it.near {
+        let same = if same.is_empty() { String::new() } else { format!(", with the same {}", same.join(" and ")) };
+        lines.push(format!("{:width$}  {} of side {side}  {}: {likeness} alike{same}", "near to it", item.at, about(item)));
+    }
+    if let Some(exposure) = it.exposure {
+        let rate = it.rate.as_ref().map(|rate| format!(", at {rate}")).unwrap_or_default();
+        lines.push(format!("{:width$}  {} in the base currency{rate}", "at stake", money(exposure)));
+    } else if let Some(why) = &it.rate {
+        lines.push(format!("{:width$}  unknown: {why}", "at stake"));
+    }
+    if let Some(from) = it.value_date {
+        let days = if it.age == 1 { "one business day".to_owned() } else { format!("{} business days", it.age) };
+        lines.push(format!("{:width$}  {days} on {}, since the value date {from}", "age", it.day));
+    }
+    if it.alike > 1 {
+        let together = it.alike_exposure.map(|all| format!(", {} at stake in all of them", money(all))).unwrap_or_default();
+        lines.push(format!("{:width$}  {} small breaks of this kind on the account{together}", "with it", it.alike));
+    }
+    if let Some(why) = it.blocked_by.as_ref().filter(|_| it.statement_at.is_none()) {
+        lines.push(format!("{:width$}  {why}", "against it"));
+    }
+    lines
+}
+
+/// A side, and the system that it comes from.
+fn named(it: &BreakRecord, side: Side) -> String {
+    match it.source_systems.get(side as usize) {
+        Some(system) => format!("{side} ({system})"),
+        None => side.to_string(),
+    }
+}
+
+/// An item in a line: how much, from when, and by what it is known.
+fn about(item: &ItemRecord) -> String {
+    let mut told = format!("{} of {}", sum(item.amount, item.currency), item.value_date);
+    for word in [&item.reference, &item.counterparty].into_iter().flatten() {
+        told.push_str(&format!(", {word}"));
+    }
+    if let Some((quantity, price)) = item.quantity.zip(item.price) {
+        told.push_str(&format!(", {quantity} at {price}"));
+    }
+    if let Some(status) = &item.status {
+        told.push_str(&format!(", {status}"));
+    }
+    told
+}
