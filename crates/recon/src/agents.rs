@@ -574,6 +574,9 @@ fn patterns(world: &dyn World, call: &Call) -> Outcome {
 /// What may have led to a break, the likeliest first: by what is wrong, by how much, and by what the items say.
 fn causes_of(it: &BreakRecord) -> Vec<(&'static str, Decimal)> {
     let difference = it.amount_diff.unwrap_or_default().abs();
+    let larger = it.amount_a.unwrap_or_default().abs().max(it.amount_b.unwrap_or_default().abs());
+    // Ten basis points: what is typed in wrong lies further apart.
+    let near = difference * Decimal::from(1_000) <= larger;
     let words: String =
         it.a.iter().chain(&it.b).map(|item| format!("{} {} ", item.text, item.code.as_deref().unwrap_or_default())).collect();
     let words = words.to_lowercase();
@@ -582,12 +585,16 @@ fn causes_of(it: &BreakRecord) -> Vec<(&'static str, Decimal)> {
     let mut causes: Vec<(&str, Decimal)> = match it.kind {
         BreakKind::MissingInA | BreakKind::MissingInB if is_fee => vec![("fee_mismatch", of("0.8"))],
         BreakKind::MissingInA | BreakKind::MissingInB if it.age <= 2 => vec![("timing_lag", of("0.85"))],
+        BreakKind::MissingInA | BreakKind::MissingInB if it.age <= 5 => vec![("timing_lag", of("0.6")), ("data_entry_error", of("0.4"))],
         BreakKind::MissingInA | BreakKind::MissingInB => vec![("data_entry_error", of("0.6")), ("timing_lag", of("0.4"))],
         BreakKind::DateDiff | BreakKind::StatusDiff => vec![("timing_lag", of("0.85"))],
         BreakKind::AmountDiff if difference <= of("0.05") => vec![("rounding", of("0.75")), ("fee_mismatch", of("0.4"))],
-        BreakKind::AmountDiff if is_fee || difference <= of("50") => vec![("fee_mismatch", of("0.8")), ("data_entry_error", of("0.4"))],
+        BreakKind::AmountDiff if is_fee || near || difference <= of("50") => {
+            vec![("fee_mismatch", of("0.8")), ("data_entry_error", of("0.4"))]
+        }
         BreakKind::AmountDiff => vec![("data_entry_error", of("0.6")), ("partial_fill", of("0.4"))],
         BreakKind::QuantityDiff => vec![("partial_fill", of("0.7")), ("data_entry_error", of("0.4"))],
+        BreakKind::PriceDiff if near => vec![("rounding", of("0.75")), ("data_entry_error", of("0.4"))],
         BreakKind::PriceDiff => vec![("data_entry_error", of("0.6")), ("rounding", of("0.4"))],
         BreakKind::FxRateDiff => vec![("fx_rate", of("0.75")), ("rounding", of("0.4"))],
         BreakKind::CurrencyDiff | BreakKind::ReferenceDiff => vec![("data_entry_error", of("0.6"))],
@@ -623,6 +630,9 @@ fn cause_in_words(cause: &str) -> String {
 fn suggestion(cause: &str, it: &BreakRecord) -> Suggestion {
     let small = it.exposure.is_some_and(|exposure| exposure <= number("100"));
     let (action, auto_resolvable, steps): (_, _, &[&'static str]) = match cause {
+        "timing_lag" if it.age > 2 && matches!(it.kind, BreakKind::MissingInA | BreakKind::MissingInB) => {
+            ("chase", false, &["ask the other side where it is", "give it somebody who looks after it"])
+        }
         "timing_lag" => {
             ("wait", true, &["look again with the next statement", "ask the other side when it is older than two business days"])
         }
@@ -652,6 +662,8 @@ struct DecisioningParams {
     escalate_risk: Number,
     escalate_amount: Number,
     escalate_causes: Vec<String>,
+    /// For less than this, its cause alone is no reason for two people.
+    escalate_causes_from: Number,
     risky_types: Vec<String>,
 }
 
@@ -666,6 +678,7 @@ impl Default for DecisioningParams {
             escalate_risk: of("0.75"),
             escalate_amount: of("100000"),
             escalate_causes: words(&["system_error", "data_entry_error"]),
+            escalate_causes_from: of("0"),
             risky_types: words(&["REGULATORY_DATA", "LIFECYCLE_EVENT"]),
         }
     }
@@ -779,7 +792,8 @@ fn decisioning(call: &Call) -> Outcome {
         let (amount, most) = (money(at_stake.unwrap_or_default()), money(escalate_amount));
         upwards.push(format!("{amount} are at stake, and over {most} two people decide"));
     }
-    if given.escalate_causes.iter().any(|known| known == cause) {
+    let causes_from = limit(&given.escalate_causes_from)?;
+    if given.escalate_causes.iter().any(|known| known == cause) && at_stake.is_none_or(|amount| amount >= causes_from) {
         upwards.push(format!("it is {}, which two people look at", cause_in_words(cause)));
     }
     let (action, reasons) = match (upwards.is_empty(), against.is_empty()) {

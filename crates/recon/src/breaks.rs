@@ -221,8 +221,10 @@ impl<'w> Work<'w> {
         let (a, b) = (items(Side::A, a), items(Side::B, b));
         let first = *a.first()?;
         let same = |item: &&Item| (item.amount, item.value_date, &item.reference) == (first.amount, first.value_date, &first.reference);
+        // With another counterparty it is another entry.
+        let parties: HashSet<&str> = a.iter().chain(&b).filter_map(|item| item.counterparty.as_deref()).collect();
         let (more, less, side) = if a.len() > b.len() { (a.len(), b.len(), Side::A) } else { (b.len(), a.len(), Side::B) };
-        let all = first.reference.is_some() && more > less && less > 0 && a.iter().chain(&b).all(same);
+        let all = first.reference.is_some() && more > less && less > 0 && parties.len() <= 1 && a.iter().chain(&b).all(same);
         let times = |count: usize| if count == 1 { "once".to_owned() } else { format!("{count} times") };
         all.then(|| format!("it is there {} in {side} and {} in {}", times(more), times(less), side.other()))
     }
@@ -290,6 +292,10 @@ impl<'w> Work<'w> {
             for place in open {
                 let item = self.item(side, place);
                 let Some(twin) = content(item).and_then(|content| matched.get(&content)) else { continue };
+                let (one, other) = (&item.counterparty, &self.item(side, *twin).counterparty);
+                if one.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| one != other) {
+                    continue;
+                }
                 let why = format!("it is the same as {}, which is matched", self.item(side, *twin).place);
                 let (a, b): (&[u32], &[u32]) = if side == Side::A { (&[place], &[]) } else { (&[], &[place]) };
                 self.record(BreakKind::Duplicate, a, b, why);
