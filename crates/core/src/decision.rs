@@ -124,7 +124,8 @@ impl Decision {
 
 impl Rule {
     /// The checkpoint that decided, if one did.
-    pub(crate) fn checkpoint(&self) -> Option<&str> {
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&str> {
         match self {
             Rule::Checkpoint(id) => Some(id),
             Rule::Followed { checkpoint, .. }

@@ -148,7 +148,11 @@ pub fn decision_lines(plan: &Plan, decision: &Decision, nearest: &[Flip]) -> Vec
     }
     if !decision.looks.is_empty() {
         lines.push("What was looked at, in this order:".to_owned());
-        lines.extend(decision.looks.iter().map(|look| format!("  {}", words.look(look))));
+        let (taken, mut decided) = (decision.rule.checkpoint(), false);
+        for look in &decision.looks {
+            lines.push(format!("  {}", words.look(look, decided)));
+            decided |= taken == Some(&*look.checkpoint);
+        }
     }
     if !decision.not_taken.is_empty() {
         lines.push("Why nothing else was decided:".to_owned());
@@ -228,12 +232,16 @@ impl<'p> Words<'p> {
         }
     }
 
-    fn look(&self, look: &Look) -> String {
+    /// What a checkpoint found. `decided`: one before it had decided, so that nothing followed from it.
+    fn look(&self, look: &Look, decided: bool) -> String {
         let Look { checkpoint, condition, outcome, operands } = look;
         let seen = self.operands(checkpoint, operands);
         let named = self.checkpoints.get(&**checkpoint);
         let description = self.description(checkpoint);
         if condition == ALWAYS {
+            if decided {
+                return format!("{}: it was decided before", description.unwrap_or(checkpoint));
+            }
             let then = match named.map(|named| &named.then) {
                 Some(ThenView::Adds(tasks)) => format!("{} asked as well", are(tasks)),
                 Some(ThenView::Follows(task)) => return format!("What {task} says is taken, in any case"),

@@ -4,11 +4,12 @@
 mod house;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use house::House;
+use house::{House, server};
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -456,6 +457,124 @@ fn what_becomes_of_a_break_is_what_people_expect() {
     a price two basis points off: HIL_REVIEW instead of AUTO_RESOLVE
     holdings valued four basis points apart: HIL_REVIEW instead of AUTO_RESOLVE
     ");
+}
+
+/// Words that whoever answers for a break need not know.
+const JARGON: [&str; 12] =
+    ["checkpoint", "`always`", "node", " plan", "dag", "payload", "catalogue", "instance", "attempt", "journal", "quorum", "null"];
+
+#[test]
+fn ten_cases_read_well_to_an_analyst() {
+    let house = House::copied(&example());
+    report(&house, FIRST);
+    let all = breaks(&written(&house, FIRST));
+    let mut told = String::new();
+    let wanted = [
+        ("MISSING_IN_A", "AUTO_RESOLVE"),
+        ("MISSING_IN_B", "ESCALATE"),
+        ("AMOUNT_DIFF", "AUTO_RESOLVE"),
+        ("AMOUNT_DIFF", "HIL_REVIEW"),
+        ("QUANTITY_DIFF", "HIL_REVIEW"),
+        ("CURRENCY_DIFF", "ESCALATE"),
+        ("DUPLICATE", "HIL_REVIEW"),
+        ("AMBIGUOUS", "HIL_REVIEW"),
+        ("STATEMENT_ERROR", "HIL_REVIEW"),
+        ("CORPORATE_ACTION", "HIL_REVIEW"),
+    ];
+    for (kind, action) in wanted {
+        let (it, case) = all.values().find(|(it, case)| it["kind"] == kind && case["action"] == action).unwrap();
+        let run = case["run"].as_str().unwrap();
+        let said = |arguments: &[&str]| String::from_utf8(house.run(arguments, "").stdout).unwrap();
+        let (policy, whole) = (said(&["policy", "explain", run]), said(&["runs", "explain", run]));
+        // What the run tells before its course is the same, and the course tells each agent's own words.
+        let (before, course) = whole.split_once("How it came there:").unwrap();
+        for (name, text) in [("policy explain", policy.as_str()), ("runs explain", before)] {
+            let lower = text.to_lowercase();
+            let found = JARGON.iter().find(|word| lower.contains(**word));
+            assert!(found.is_none(), "{name} of {kind} says {found:?}:\n{text}");
+        }
+        for item in ["a", "b"].iter().flat_map(|side| it[side].as_array().unwrap()) {
+            let (at, amount) = (item["at"].as_str().unwrap(), item["amount"].to_string());
+            let whole_part = amount.trim_start_matches('-').split('.').next().unwrap().to_owned();
+            for (name, text) in [("policy explain", &policy), ("runs explain", &whole)] {
+                let line =
+                    text.lines().find(|line| line.contains(&format!("  {at}  "))).unwrap_or_else(|| panic!("{name} of {kind} lacks {at}"));
+                assert!(line.replace(',', "").contains(&whole_part), "{line}");
+            }
+            assert!(course.contains(at), "{course}");
+        }
+        told.push_str(&policy);
+        told.push_str("\n----\n\n");
+    }
+    held("explained.txt", &told);
+}
+
+// -- a language model in the place of one of the seven
+
+/// A model that says the same of every break, as often as it is asked.
+fn model(says: &'static str) -> SocketAddr {
+    server(move |asked| {
+        if asked.starts_with("GET ") {
+            return ("200 OK", "{\"data\": []}".to_owned());
+        }
+        let message = serde_json::json!({ "content": says });
+        let answer = serde_json::json!({
+            "choices": [{ "message": message, "finish_reason": "stop" }],
+            "usage": { "prompt_tokens": 300, "completion_tokens": 40 },
+        });
+        ("200 OK", answer.to_string())
+    })
+}
+
+/// The example with its share turned round: the model does what the rules did.
+fn house_with(model: SocketAddr) -> House {
+    let house = House::copied(&example());
+    let agents = std::fs::read_to_string(house.path().join("agents/agents.yaml")).unwrap();
+    let service = format!("url: http://{model}/v1\n          allow_private: true\n          stream: false");
+    let turned = agents
+        .replacen("share: 1, use: recon.patterns", "share: 0, use: recon.patterns", 1)
+        .replacen("share: 0\n        llm:", "share: 1\n        llm:", 1)
+        .replacen("key: env:OPENAI_API_KEY", &service, 1);
+    assert_ne!(agents, turned);
+    house.write("agents/agents.yaml", &turned);
+    house
+}
+
+#[test]
+fn a_language_model_does_what_the_rules_did_and_resolves_no_more() {
+    let says = r#"{"probable_root_cause": "rounding", "confidence": 0.99, "suggestion": {"action": "write_off", "auto_resolvable": true, "steps": ["write it off"]}, "explanation": "I would write it off"}"#;
+    let house = house_with(model(says));
+    let shown = report(&house, FIRST);
+    assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");
+    let (mut by_model, mut resolved) = (0, 0);
+    for (name, (it, case)) in breaks(&written(&house, FIRST)) {
+        let asked = case["agents"].as_array().unwrap().iter().any(|agent| agent == "PATTERN_INTELLIGENCE");
+        let explained = house.run(&["runs", "explain", case["run"].as_str().unwrap()], "");
+        let explained = String::from_utf8(explained.stdout).unwrap();
+        assert_eq!(asked, explained.contains("PATTERN_INTELLIGENCE started: PATTERN_INTELLIGENCE model"), "{explained}");
+        assert_eq!(asked, explained.contains("with 340 tokens: I would write it off"), "{explained}");
+        by_model += usize::from(asked);
+        if case["action"] == "AUTO_RESOLVE" {
+            resolved += 1;
+            assert!(may_be_resolved(&it, &case), "{name}: {it} by {case}");
+        }
+    }
+    assert!(by_model > 30 && resolved > 15, "{by_model} by the model, {resolved} resolved");
+}
+
+#[test]
+fn a_language_model_that_talks_nonsense_leaves_it_to_people() {
+    let house = house_with(model("I am sorry, I do not know."));
+    report(&house, FIRST);
+    let mut left = 0;
+    for (name, (it, case)) in breaks(&written(&house, FIRST)) {
+        if case["agents"].as_array().unwrap().iter().any(|agent| agent == "PATTERN_INTELLIGENCE") {
+            left += 1;
+            assert_ne!(case["action"], "AUTO_RESOLVE", "{name}: {it}");
+            assert!(!case["asks"].as_array().unwrap().is_empty(), "{name} is asked of nobody: {case}");
+        }
+    }
+    assert!(left > 30, "{left}");
 }
 
 /// Whether what was resolved by itself may be, by rules of this test's own, which know nothing of agents and policies.

@@ -24,6 +24,29 @@ pub(crate) fn python(package: &str) -> Option<PathBuf> {
     })
 }
 
+/// The files of a package of Python, without what it needs to run.
+pub(crate) fn python_files(package: &str) -> Option<PathBuf> {
+    installed("python3", package, |folder| {
+        run(Command::new("python3").args(["-m", "venv", "."]).current_dir(folder))?;
+        let quiet = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target", "files", package];
+        run(Command::new(folder.join("bin/pip")).args(quiet).current_dir(folder))
+    })
+    .map(|folder| folder.join("files"))
+}
+
+/// The files of a crate, with its tests.
+pub(crate) fn crate_files(name: &str, version: &str) -> Option<PathBuf> {
+    installed("cargo", &format!("{name} {version}"), |folder| {
+        let manifest =
+            format!("[package]\nname = \"files\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n{name} = \"={version}\"\n");
+        std::fs::create_dir_all(folder.join("src")).ok()?;
+        std::fs::write(folder.join("Cargo.toml"), manifest).ok()?;
+        std::fs::write(folder.join("src/lib.rs"), "").ok()?;
+        run(Command::new("cargo").args(["vendor", "--quiet", "vendor"]).current_dir(folder))
+    })
+    .map(|folder| folder.join("vendor").join(name))
+}
+
 fn run(command: &mut Command) -> Option<()> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     if !output.status.success() {
