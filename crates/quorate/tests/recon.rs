@@ -249,6 +249,50 @@ fn a_statement_that_does_not_add_up_resolves_nothing_on_its_account() {
     assert!(of_account.len() > 10 && of_account.iter().all(|(_, case)| case["action"] != "AUTO_RESOLVE"), "{of_account:?}");
 }
 
+#[test]
+fn what_is_made_to_do_harm_is_refused() {
+    let bomb = |text: String| {
+        let bomb = "<!DOCTYPE lolz [<!ENTITY lol \"lol\"><!ENTITY lol2 \"&lol;&lol;&lol;&lol;\">]>\n<Document";
+        text.replacen("<Document", bomb, 1).replacen("Alder Trading", "&lol2;", 1)
+    };
+    assert_snapshot!(with("bank.xml", bomb), @"
+    err: run <id> failed: books failed (invalid: data/2026-03-12/bank.xml could not be read: line 2: it declares a document type, which a statement has no use for), after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+    let house = House::copied(&example());
+    let path = house.path().join("data").join(FIRST).join("bank.xml");
+    let text = std::fs::read_to_string(&path).unwrap().replacen("Alder Trading", "M~ller", 1);
+    let bytes: Vec<u8> = text.into_bytes().into_iter().map(|byte| if byte == b'~' { 0xfc } else { byte }).collect();
+    std::fs::write(&path, bytes).unwrap();
+    assert_snapshot!(house.type_in("run . -q"), @"
+    err: run <id> failed: books failed (invalid: data/2026-03-12/bank.xml could not be read: line 15: a letter here is no UTF-8, in which camt.053 is written), after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+    assert_eq!(cases(&house), (BTreeSet::new(), 0));
+}
+
+#[test]
+fn the_same_file_twice_counts_once_and_resolves_nothing() {
+    let house = House::copied(&example());
+    let day = house.path().join("data").join(FIRST);
+    std::fs::copy(day.join("bank.xml"), day.join("again.xml")).unwrap();
+    let books = std::fs::read_to_string(house.path().join("books.yaml")).unwrap();
+    let feed = "    - { file: \"data/{day}/bank.xml\", format: camt.053 }\n";
+    assert!(books.contains(feed));
+    house.write("books.yaml", &books.replace(feed, &format!("{feed}{}", feed.replace("bank.xml", "again.xml"))));
+    let shown = report(&house, FIRST);
+    assert!(shown.contains("2079 entries: 1956 are matched, 123 are open in 75 breaks."), "{shown}");
+    assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");
+    let all = breaks(&written(&house, FIRST));
+    let of_the_bank = |it: &Value| ["DE02120300000000202051", "DE02500105170137075030"].contains(&it["account"].as_str().unwrap());
+    let of_the_bank: Vec<&(Value, Value)> = all.values().filter(|(it, _)| of_the_bank(it) && it["currency"] == "EUR").collect();
+    let faults = of_the_bank.iter().filter(|(it, _)| it["kind"] == "STATEMENT_ERROR").count();
+    assert_eq!(faults, 2, "one of each account of that file");
+    assert!(of_the_bank.len() > 20 && of_the_bank.iter().all(|(_, case)| case["action"] != "AUTO_RESOLVE"));
+}
+
 const AGENTS: [&str; 7] = [
     "BREAK_INGESTION",
     "DATA_ENRICHMENT",

@@ -118,17 +118,17 @@ fn mt940_of_a_rust_parser() {
     let found = files(&root, &|name| name.ends_with(".sta"));
     assert_snapshot!(all(&root, &found, &Format::Mt940, &counted_in_mt940), @"
     full/abnamro/mt940.sta: 2 statements of 4 entries
-        line 14: 1111.10 before and -14.74 of 3 entries make 1096.36, and not 2222.20: 1125.84 do not add up
-        line 22: it begins with 5555.20, and the statement before ended with 2222.20: 3333.00 are missing in between
-        line 25: 5555.20 before and -8.25 of 1 entries make 5546.95, and not 6666.83: 1119.88 do not add up
+        line 14: 1,111.10 before and -14.74 of 3 entries make 1,096.36, and not 2,222.20: 1,125.84 do not add up
+        line 22: it begins with 5,555.20, and the statement before ended with 2,222.20: 3,333.00 are missing in between
+        line 25: 5,555.20 before and -8.25 of one entry make 5,546.95, and not 6,666.83: 1,119.88 do not add up
     full/betterplace/sepa_mt9401.sta: 20 statements of 97 entries
     full/betterplace/sepa_snippet.sta: 2 statements of 11 entries
-        line 55: -1970431.87 before and -2501917.30 of 7 entries make -4472349.17, and not -4472049.09: 300.08 do not add up
+        line 55: -1,970,431.87 before and -2,501,917.30 of 7 entries make -4,472,349.17, and not -4,472,049.09: 300.08 do not add up
     full/betterplace/sepa_snippet_broken.sta: one statement of one entry
-        line 10: 766656.49 before and 50990.05 of 1 entries make 817646.54, and not 1125250.4: 307603.86 do not add up
+        line 10: 766,656.49 before and 50,990.05 of one entry make 817,646.54, and not 1,125,250.40: 307,603.86 do not add up
     full/betterplace/with_binary_character.sta: 2 statements of 4 entries
     full/bugs/issue-51.sta: one statement of 3 entries
-        line 21: 13564.13 before and -141.04 of 3 entries make 13423.09, and not 13523.09: 100.00 do not add up
+        line 21: 13,564.13 before and -141.04 of 3 entries make 13,423.09, and not 13,523.09: 100.00 do not add up
     full/cmxl/mt940_1.sta: one statement of 2 entries
     full/cmxl/mt940_2.sta: one statement of 3 entries
     full/danskebank/MT940_DK_Example.sta: 14 statements of 89 entries
@@ -136,34 +136,34 @@ fn mt940_of_a_rust_parser() {
     full/danskebank/MT940_NO_Example.sta: 13 statements of 24 entries
     full/danskebank/MT940_SE_Example.sta: 12 statements of 103 entries
     full/jejik/abnamro.sta: 2 statements of 10 entries
-        line 27: 3236.28 before and -321.44 of 8 entries make 2914.84, and not 876.84: -2038.00 do not add up
-        line 35: it begins with 2876.84, and the statement before ended with 876.84: 2000.00 are missing in between
-        line 40: 2876.84 before and -24.49 of 2 entries make 2852.35, and not 1849.75: -1002.60 do not add up
+        line 27: 3,236.28 before and -321.44 of 8 entries make 2,914.84, and not 876.84: -2,038.00 do not add up
+        line 35: it begins with 2,876.84, and the statement before ended with 876.84: 2,000.00 are missing in between
+        line 40: 2,876.84 before and -24.49 of 2 entries make 2,852.35, and not 1,849.75: -1,002.60 do not add up
     full/jejik/ing.sta: one statement of 7 entries
         line 26: 0.00 before and -45.59 of 7 entries make -45.59, and not 3.47: 49.06 do not add up
     full/jejik/knab.sta: 2 statements of 3 entries
-        line 13: it begins with 3058.98, and the statement before ended with 500: 2558.98 are missing in between
-        line 20: 3058.98 before and -6760 of 2 entries make -3701.02, and not 798.98: 4500.00 do not add up
+        line 13: it begins with 3,058.98, and the statement before ended with 500.00: 2,558.98 are missing in between
+        line 20: 3,058.98 before and -6,760.00 of 2 entries make -3,701.02, and not 798.98: 4,500.00 do not add up
     full/jejik/knab_broken.sta: 2 statements of 3 entries
-        line 13: it begins with 3058.98, and the statement before ended with 500: 2558.98 are missing in between
-        line 20: 3058.98 before and -6760 of 2 entries make -3701.02, and not 798.98: 4500.00 do not add up
+        line 13: it begins with 3,058.98, and the statement before ended with 500.00: 2,558.98 are missing in between
+        line 20: 3,058.98 before and -6,760.00 of 2 entries make -3,701.02, and not 798.98: 4,500.00 do not add up
     full/jejik/postfinance.sta: one statement of 4 entries
-        line 27: 0 before and 159.4 of 4 entries make 159.4, and not 159.6: 0.2 do not add up
+        line 27: 0.00 before and 159.40 of 4 entries make 159.40, and not 159.60: 0.20 do not add up
     full/jejik/rabobank-iban.sta: 2 statements of 4 entries
     full/jejik/sns.sta: 2 statements of 2 entries
     full/mBank/mt940.sta: one statement of 3 entries
     full/mBank/with_newline_in_tnr.sta: one statement of 2 entries
         line 19: 0.46 before and 89.00 of 2 entries make 89.46, and not 860.17: 770.71 do not add up
     full/sparkasse/buxtehude.sta: one statement of 3 entries
-        line 22: 13564.13 before and -141.04 of 3 entries make 13423.09, and not 13523.09: 100.00 do not add up
+        line 22: 13,564.13 before and -141.04 of 3 entries make 13,423.09, and not 13,523.09: 100.00 do not add up
     special-cases/february_30.sta: file could not be read: line 6: `160230` is not a day as in 260331
     special-cases/incomplete_tag_61.sta: one statement of one entry
-        line 12: 12345.12 before and -233.15 of 1 entries make 12111.97, and not 12345.98: 234.01 do not add up
+        line 12: 12,345.12 before and -233.15 of one entry make 12,111.97, and not 12,345.98: 234.01 do not add up
     special-cases/invalid_statement.sta: file could not be read: line 1: it holds no field :20: and no :25:: it is no MT940 statement
     special-cases/invalid_utf8.sta: one statement of 7 entries as latin-1
-        line 40: 25170637.10 before and -1012213.50 of 7 entries make 24158423.60, and not 25281687.60: 1123264.00 do not add up
+        line 40: 25,170,637.10 before and -1,012,213.50 of 7 entries make 24,158,423.60, and not 25,281,687.60: 1,123,264.00 do not add up
     special-cases/overly_long_details.sta: one statement of one entry
-        line 15: 12345.12 before and -233.15 of 1 entries make 12111.97, and not 12345.98: 234.01 do not add up
+        line 15: 12,345.12 before and -233.15 of one entry make 12,111.97, and not 12,345.98: 234.01 do not add up
     special-cases/unexpected_tag.sta: file could not be read: line 2: this statement has no field :25:, and so no account
     special-cases/unknown_tag.sta: one statement of one entry
     ");
@@ -177,10 +177,10 @@ fn mt940_of_a_javascript_parser() {
     assert_snapshot!(all(&root, &found, &Format::Mt940, &counted_in_mt940), @"
     test-with-NS.mt940x: one statement of 4 entries
     test1.mt940: 2 statements of 3 entries
-        line 15: it begins with 3058.98, and the statement before ended with 500: 2558.98 are missing in between
+        line 15: it begins with 3,058.98, and the statement before ended with 500.00: 2,558.98 are missing in between
     test2.mt940x: one statement of 4 entries
     testX.mt940: 2 statements of 3 entries
-        line 18: it begins with 3058.98, and the statement before ended with 500: 2558.98 are missing in between
+        line 18: it begins with 3,058.98, and the statement before ended with 500.00: 2,558.98 are missing in between
     ");
 }
 
@@ -201,15 +201,15 @@ fn camt_of_an_accounting_program() {
     said.dedup();
     assert_snapshot!(said.join("\n\n"), @"
     test-camt053: one statement of 3 entries
-        line 49: 15568.27 before and -12.99 of 3 entries make 15555.28, and not 15121.12: -434.16 do not add up
+        line 49: 15,568.27 before and -12.99 of 3 entries make 15,555.28, and not 15,121.12: -434.16 do not add up
     test-camt053-no-ntry: one statement of 0 entries
     test-camt053-txdtls: one statement of one entry
     test-camt054: file could not be read: line 1: it holds no <BkToCstmrStmt>: it is no camt.053 statement
 
     test-camt053: one statement of 3 entries
-        line 49: 15568.27 before and -12.99 of 3 entries make 15555.28, and not 15121.12: -434.16 do not add up
+        line 49: 15,568.27 before and -12.99 of 3 entries make 15,555.28, and not 15,121.12: -434.16 do not add up
     test-camt053-bookgdt-dttm: one statement of one entry
-        line 49: 15568.27 before and -754.25 of 1 entries make 14814.02, and not 15121.12: 307.10 do not add up
+        line 49: 15,568.27 before and -754.25 of one entry make 14,814.02, and not 15,121.12: 307.10 do not add up
     test-camt053-no-ntry: one statement of 0 entries
     test-camt053-txdtls: one statement of one entry
     ");

@@ -157,6 +157,9 @@ impl Document<'_> {
                 }
                 Ok(Event::Eof) => break,
                 Ok(Event::Empty(_) | Event::Comment(_) | Event::PI(_)) => {}
+                Err(quick_xml::Error::Encoding(_)) => {
+                    return Err(self.reading.give_up(line, "a letter here is no UTF-8, in which camt.053 is written"));
+                }
                 Err(wrong) => return Err(self.reading.give_up(line, format!("it is no well-formed XML: {wrong}"))),
             }
         }

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
 use super::{Statement, Totalled};
+use crate::words::money;
 use crate::{Currency, Item, Place};
 
 /// What does not add up.
@@ -149,8 +150,12 @@ impl Checks {
         let (Some(before), Some(opening)) = (before, &statement.opening) else { return };
         if opening.amount != before {
             let by = opening.amount - before;
-            let what =
-                format!("it begins with {}, and the statement before ended with {before}: {by} are missing in between", opening.amount);
+            let what = format!(
+                "it begins with {}, and the statement before ended with {}: {} are missing in between",
+                money(opening.amount),
+                money(before),
+                money(by)
+            );
             self.fault(FaultKind::Continuity, statement, &opening.place, by, what);
         }
     }
@@ -166,13 +171,10 @@ impl Checks {
         if let (Some(opening), Some(closing)) = (&statement.opening, &statement.closing) {
             let by = closing.amount - opening.amount - sum;
             if !by.is_zero() {
-                let what = format!(
-                    "{} before and {sum} of {} entries make {}, and not {}: {by} do not add up",
-                    opening.amount,
-                    statement.entries,
-                    opening.amount + sum,
-                    closing.amount
-                );
+                let entries = if statement.entries == 1 { "one entry".to_owned() } else { format!("{} entries", statement.entries) };
+                let (before, after, stated) = (money(opening.amount), money(opening.amount + sum), money(closing.amount));
+                let (sum, missing) = (money(sum), money(by));
+                let what = format!("{before} before and {sum} of {entries} make {after}, and not {stated}: {missing} do not add up");
                 self.fault(FaultKind::Consistency, statement, &closing.place, by, what);
             }
         }
