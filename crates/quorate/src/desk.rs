@@ -3,12 +3,13 @@
 //! A case outlives the run that it came up in: people may answer next week. So it is no part of that run, and it is not started
 //! twice: whoever brings the same key again finds the run that is there, however it stands.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{Either, select};
 use quorate_agents::{Agent, Call, Outcome};
-use quorate_core::{Effect, Failure, FailureClass, Payload, Reply, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
+use quorate_core::{Effect, Failure, FailureClass, Payload, Plan, Reply, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
 use quorate_project::Pick;
 use quorate_runtime::{Engine, Error, Order, WeakEngine};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ use crate::intake::Intake;
 
 /// Has its input decided by the policies of the project.
 const DECIDE: &str = "policies.decide";
+/// Starts a workflow of the project as a run of its own, and does not wait for it.
+const START: &str = "workflows.start";
 /// Cancels a run.
 const CANCEL: &str = "runs.cancel";
 /// Longest key of a piece of work.
@@ -29,6 +32,8 @@ pub const MAX_KEY_BYTES: usize = 256;
 #[derive(Debug)]
 pub struct Desk {
     intake: Option<Intake>,
+    /// What its workflows run, with the expertise that they require.
+    workflows: BTreeMap<String, Result<Order, String>>,
     project: String,
     engine: OnceLock<WeakEngine>,
 }
@@ -65,6 +70,12 @@ struct Decide {
 }
 
 #[derive(Deserialize)]
+struct Start {
+    workflow: String,
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Cancel {
     run: RunId,
     reason: String,
@@ -72,12 +83,15 @@ struct Cancel {
 
 impl Desk {
     /// What agents may `use` of it.
-    pub const FUNCTIONS: [&str; 2] = [DECIDE, CANCEL];
+    pub const FUNCTIONS: [&str; 3] = [DECIDE, START, CANCEL];
 
     /// The desk of a project. It is closed until [`Desk::open`].
     #[must_use]
     pub fn of(host: &Host) -> Arc<Desk> {
-        Arc::new(Desk { intake: host.intake(), project: host.project().name.clone().unwrap_or_default(), engine: OnceLock::new() })
+        let ready = |plan: &Arc<Plan>| host.equipped(Order::new(plan.clone(), Payload::null())).map_err(|wrong| wrong.to_string());
+        let workflows = host.project().workflows.iter().map(|(id, workflow)| (id.clone(), ready(&workflow.plan))).collect();
+        let project = host.project().name.clone().unwrap_or_default();
+        Arc::new(Desk { intake: host.intake(), workflows, project, engine: OnceLock::new() })
     }
 
     /// From here on, work goes to this engine.
@@ -94,6 +108,10 @@ impl Desk {
             DECIDE => Agent::from_async(id, move |call| {
                 let desk = desk.clone();
                 async move { desk.decide(call).await }
+            }),
+            START => Agent::from_async(id, move |call| {
+                let desk = desk.clone();
+                async move { desk.start(call).await }
             }),
             CANCEL => Agent::from_async(id, move |call| {
                 let desk = desk.clone();
@@ -115,24 +133,58 @@ impl Desk {
         let none = || Failure::new(FailureClass::Invalid, "the project has no policies that could decide it");
         let intake = self.intake.as_ref().ok_or_else(none)?;
         let Decide { key } = params(&call)?.unwrap_or_default();
-        let key = key.unwrap_or_else(|| call.request.idempotency_key());
-        if key.is_empty() || key.len() > MAX_KEY_BYTES {
-            let why = format!("the key of a piece of work has from 1 to {MAX_KEY_BYTES} bytes, and this one has {}", key.len());
-            return Err(Failure::new(FailureClass::Invalid, why));
-        }
+        let id = self.run_of(key, &call)?;
         call.request
             .input
             .check(intake.input())
             .map_err(|wrong| Failure::new(FailureClass::Invalid, wrong.replacen("output", "input", 1)))?;
-        let parent = call.request.run;
-        let by = engine.look(parent, |run| run.begun().map(|start| start.by.clone())).await.map_err(|wrong| failed(&wrong))?;
-        let order = intake.order(call.request.input, &by.unwrap_or_else(|| "system".into()));
-        let id = RunId::keyed(&self.project, &key);
+        let by = starter(&engine, &call).await?;
+        let order = intake.order(call.request.input, &by);
         let (decided, told_to_stop) = (pin!(decided(&engine, order.id(id))), pin!(call.cancel.raised()));
         match select(decided, told_to_stop).await {
             Either::Left((decided, _)) => decided,
             Either::Right(_) => Err(Failure::new(FailureClass::Unavailable, "it was told to stop; the case goes on")),
         }
+    }
+
+    /// The run that is known by a key: where none is given, by the call itself, however often it is made.
+    fn run_of(&self, key: Option<String>, call: &Call) -> Result<RunId, Failure> {
+        let key = key.unwrap_or_else(|| call.request.idempotency_key());
+        if key.is_empty() || key.len() > MAX_KEY_BYTES {
+            let why = format!("the key of a piece of work has from 1 to {MAX_KEY_BYTES} bytes, and this one has {}", key.len());
+            return Err(Failure::new(FailureClass::Invalid, why));
+        }
+        Ok(RunId::keyed(&self.project, &key))
+    }
+
+    async fn start(&self, call: Call) -> Outcome {
+        let engine = self.engine()?;
+        let invalid = |why: String| Failure::new(FailureClass::Invalid, why);
+        let Some(Start { workflow, key }) = params(&call)? else {
+            return Err(invalid(format!("`{START}` needs `params: {{ workflow, key }}`")));
+        };
+        let order = match self.workflows.get(&workflow) {
+            Some(ready) => ready.clone().map_err(invalid)?,
+            None => {
+                let all: Vec<&str> = self.workflows.keys().map(String::as_str).collect();
+                return Err(invalid(format!("there is no workflow `{workflow}`; the project has {}", all.join(", "))));
+            }
+        };
+        let id = self.run_of(key, &call)?;
+        call.request.input.check(order.plan.input()).map_err(|wrong| invalid(wrong.replacen("output", "input", 1)))?;
+        let by = starter(&engine, &call).await?;
+        // Whoever starts it again finds the run that is there, or was.
+        let started = match engine.load(id).await {
+            Ok(_) => false,
+            Err(Error::NoRun(_)) => match engine.start(Order { input: call.request.input, by, ..order }.id(id)) {
+                Ok(_) => true,
+                Err(Error::Exists(_)) => false,
+                Err(wrong) => return Err(failed(&wrong)),
+            },
+            Err(wrong) => return Err(failed(&wrong)),
+        };
+        let told = Payload::of(&serde_json::json!({ "run": id, "started": started }));
+        Ok(Reply::new(told.unwrap_or_else(|_| Payload::null())))
     }
 
     async fn cancel(&self, call: Call) -> Outcome {
@@ -149,6 +201,12 @@ impl Desk {
         let told = Payload::of(&serde_json::json!({ "run": run, "cancelled": cancelled }));
         Ok(Reply::new(told.unwrap_or_else(|_| Payload::null())))
     }
+}
+
+/// Who started the run that a call is a part of.
+async fn starter(engine: &Engine, call: &Call) -> Result<Arc<str>, Failure> {
+    let by = engine.look(call.request.run, |run| run.begun().map(|start| start.by.clone())).await;
+    Ok(by.map_err(|wrong| failed(&wrong))?.unwrap_or_else(|| "system".into()))
 }
 
 /// A case, once it has ended, or waits for people or time to bring it on.

@@ -11,7 +11,7 @@ use quorate_core::{Answer, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
 use quorate_journal::{SqliteReader, Stands, Wanted};
 use quorate_recon::Date;
 use quorate_recon::agents::{self, case_of};
-use quorate_recon::world::{Case, Fate, NoFile, World};
+use quorate_recon::world::{Case, Fate, NoFile, Past, World};
 use quorate_runtime::{Engine, Error, WeakEngine};
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub struct Books {
 
 impl Books {
     /// What agents may `use` of it.
-    pub const FUNCTIONS: [&str; 9] = agents::FUNCTIONS;
+    pub const FUNCTIONS: [&str; 14] = agents::FUNCTIONS;
 
     /// The books of a project whose runs are kept in a folder.
     #[must_use]
@@ -87,6 +87,30 @@ impl Books {
     fn reader(&self) -> Result<Option<SqliteReader>, String> {
         let Some(data) = &self.data else { return Ok(None) };
         SqliteReader::open(data).map(Some).map_err(|wrong| format!("the journal could not be read: {wrong}"))
+    }
+
+    /// A reconciliation that ended well, of those of a workflow: the newest comes first, and `better` says whether one is wanted
+    /// rather than the one of the day that was found until then.
+    fn past(&self, name: Option<String>, task: &str, better: &dyn Fn(Date, Option<Date>) -> bool) -> Result<Option<Past>, String> {
+        #[derive(Deserialize)]
+        struct Of {
+            day: Date,
+        }
+        let Some(reader) = self.reader()? else { return Ok(None) };
+        let stands = Some(Stands::Ended(RunStatus::Succeeded));
+        let listed = reader.list(&Wanted { name, stands, ..Wanted::newest(MAX_LOOKED_AT) }).map_err(|wrong| wrong.to_string())?;
+        let mut found: Option<(Date, Past)> = None;
+        for info in listed {
+            let Some(run) = self.load(info.run)? else { continue };
+            let Some(output) = run.task(task).and_then(TaskView::output) else { continue };
+            let Ok(Of { day }) = output.decode() else { continue };
+            if better(day, found.as_ref().map(|(day, _)| *day)) {
+                let by = run.begun().map(|start| start.by.to_string()).unwrap_or_default();
+                let output = output.decode().map_err(|wrong| format!("what run {} returned cannot be read: {wrong}", info.run))?;
+                found = Some((day, Past { run: info.run.to_string(), by, output }));
+            }
+        }
+        Ok(found.map(|(_, past)| past))
     }
 
     /// A path inside the project.
@@ -151,26 +175,14 @@ impl World for Books {
     }
 
     fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String> {
-        #[derive(Deserialize)]
-        struct Of {
-            day: Date,
-        }
-        let Some(reader) = self.reader()? else { return Ok(None) };
         let Some(this) = self.load(run)? else { return Ok(None) };
         let name = this.begun().map(|start| start.name.to_string());
-        let stands = Some(Stands::Ended(RunStatus::Succeeded));
-        let listed = reader.list(&Wanted { name, stands, ..Wanted::newest(MAX_LOOKED_AT) }).map_err(|wrong| wrong.to_string())?;
-        let mut last: Option<(Date, Value)> = None;
-        for info in listed {
-            let Some(earlier) = self.load(info.run)? else { continue };
-            let Some(output) = earlier.task(task).and_then(TaskView::output) else { continue };
-            let Ok(Of { day: of }) = output.decode() else { continue };
-            // Of several reconciliations of one day the newest counts, and that comes first.
-            if of < day && last.as_ref().is_none_or(|(known, _)| *known < of) {
-                last = output.decode().ok().map(|value| (of, value));
-            }
-        }
-        Ok(last.map(|(_, value)| value))
+        let past = self.past(name, task, &|of, last| of < day && last.is_none_or(|last| last < of))?;
+        Ok(past.map(|past| past.output))
+    }
+
+    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Option<Past>, String> {
+        self.past(Some(workflow.to_owned()), task, &|of, last| of == day && last.is_none())
     }
 
     fn fate(&self, key: &str) -> Result<Option<Fate>, String> {
@@ -215,8 +227,10 @@ fn fate_of(run: &Run) -> Fate {
     }
     let decision = run.decision();
     let proposed = decision.and_then(|decision| decision.with.as_ref()?.decode::<With>().ok()?.resolution);
-    let reviewed = run.tasks().find(|task| task.role() == Role::Review && task.status() == TaskStatus::Succeeded);
-    let settled = reviewed.and_then(|task| task.output()?.decode::<Settled>().ok());
+    // Of a run that is no case, whatever it asks people is what became of it.
+    let asks = |task: &TaskView<'_>| task.role() == Role::Review || decision.is_none();
+    let reviewed = run.tasks().filter(asks).filter(|task| task.status() == TaskStatus::Succeeded);
+    let settled = reviewed.filter_map(|task| task.output()?.decode::<Settled>().ok()).last();
     let asked = run.tasks().any(|task| task.role() == Role::Review);
     let agreed = settled.as_ref().map(|settled| settled.choice == "approve");
     let resolution = match &settled {

@@ -62,7 +62,7 @@ fn asked(all: &BTreeMap<String, (Value, Value)>) -> usize {
 fn cases(house: &House) -> (BTreeSet<String>, usize) {
     let listed = house.run(&["runs", "list", "--json", "--limit", "1000"], "");
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
-    let runs = listed["runs"].as_array().unwrap().iter().filter(|run| run["target"] != "reconcile");
+    let runs = listed["runs"].as_array().unwrap().iter().filter(|run| run["target"] != "reconcile" && run["target"] != "recheck");
     let runs = runs.map(|run| run["run_id"].as_str().unwrap().to_owned()).collect();
     let asked = house.run(&["approvals", "list", "--json"], "");
     let asked: Value = serde_json::from_slice(&asked.stdout).unwrap();
@@ -146,6 +146,119 @@ fn what_people_answer_is_what_the_next_day_begins_with() {
     let reference = format!("ADJ-{adjusted}");
     assert!(second.values().any(|(it, _)| it["kind"] == "MISSING_IN_B" && it["a"][0]["reference"] == reference.as_str()));
     assert!(day["day"]["closed"].as_array().unwrap().iter().any(|it| it["break_id"] == closed.as_str() && it["by"] == "bob"));
+}
+
+/// The runs that wake up for something, and how they stand.
+fn rechecks(house: &House) -> Vec<(String, String)> {
+    let listed = house.run(&["runs", "list", "--json", "--limit", "1000"], "");
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let runs = listed["runs"].as_array().unwrap().iter().filter(|run| run["target"] == "recheck");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    runs.map(|run| (text(&run["run_id"]), text(&run["status"]))).collect()
+}
+
+fn waited_for(all: &BTreeMap<String, (Value, Value)>) -> usize {
+    all.values().filter(|(_, case)| case["action"] == "AUTO_RESOLVE" && case["with"]["resolution"] == "wait").count()
+}
+
+#[test]
+fn what_is_waited_for_wakes_up_unless_it_has_come() {
+    let house = House::copied(&example());
+    report(&house, FIRST);
+    let first = waited_for(&breaks(&written(&house, FIRST)));
+    let open = rechecks(&house);
+    assert_eq!(open.len(), first);
+    assert!(open.iter().all(|(_, status)| status == "waiting"));
+    report(&house, SECOND);
+    let second = waited_for(&breaks(&written(&house, SECOND)));
+    let all = rechecks(&house);
+    let of = |status: &str| all.iter().filter(|(_, is)| is == status).count();
+    assert_eq!((of("cancelled"), of("waiting")), (first, second), "the next statement takes their place");
+}
+
+#[test]
+fn what_did_not_come_is_put_before_people_and_what_they_say_counts() {
+    let house = House::copied(&example());
+    let agents = std::fs::read_to_string(house.path().join("agents/agents.yaml")).unwrap();
+    let at_once = agents.replacen("books: books.yaml, days: 3", "books: books.yaml, days: 0", 1);
+    assert_ne!(agents, at_once);
+    house.write("agents/agents.yaml", &at_once);
+    report(&house, FIRST);
+    let run = rechecks(&house).pop().unwrap().0;
+    // Its time has come: whoever goes on with it is asked.
+    assert!(house.type_in(&format!("runs watch {run} -q")).ends_with("exit 5"));
+    assert!(house.type_in(&format!("approvals show {run}")).contains("It should have come by now: "));
+    assert!(
+        house
+            .type_in(&format!("approvals answer {run} --choice force_close --note 'it was the wrong account' --as bob"))
+            .ends_with("exit 0")
+    );
+    let shown = report(&house, SECOND);
+    assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");
+    let day = written(&house, SECOND);
+    let closed = day["day"]["closed"].as_array().unwrap();
+    assert!(closed.len() == 1 && closed[0]["by"] == "bob", "{closed:?}");
+}
+
+#[test]
+fn a_second_person_signs_a_day_and_what_was_decided_is_booked() {
+    let house = House::copied(&example());
+    assert!(house.type_in("run sign_off -q").contains("2026-03-12 has not been reconciled yet; `quorate run reconcile` does it"));
+    assert!(house.type_in("run . -q --as dora").ends_with("exit 0"));
+    let folder = house.path().join("reports").join(FIRST);
+    let sign = |by: &str, signer: &str| {
+        assert!(house.type_in(&format!("run sign_off -q --as {by}")).ends_with("exit 5"));
+        let asked: Value = serde_json::from_slice(&house.run(&["approvals", "list", "--json"], "").stdout).unwrap();
+        let asked =
+            asked["approvals"].as_array().unwrap().iter().find(|it| it["approval_id"].as_str().unwrap().ends_with("/sign")).unwrap();
+        let line = format!("approvals approve {} -q --as {signer}", asked["approval_id"].as_str().unwrap());
+        move |house: &House| house.type_in(&line)
+    };
+    // Neither whoever brings it to be signed, nor whoever reconciled it.
+    let by_emil = sign("emil", "emil")(&house);
+    assert!(by_emil.contains("emil may not answer `sign`: they started the run"), "{by_emil}");
+    assert!(house.type_in("runs cancel last -q --reason 'wrong person'").ends_with("exit 0"));
+    let by_dora = sign("emil", "dora")(&house);
+    assert!(by_dora.contains("dora reconciled 2026-03-12, and somebody else has to sign it"), "{by_dora}");
+    assert!(!folder.join("bookings.csv").exists());
+    // A report that has changed since it was shown is not the one that was signed: what was booked for it is taken back.
+    let signing = sign("dora", "fay");
+    let report = std::fs::read_to_string(folder.join("report.json")).unwrap();
+    std::fs::write(folder.join("report.json"), report.replacen("2026", "2027", 1)).unwrap();
+    let late = signing(&house);
+    assert!(late.contains("is not the report any more that was signed; sign it once more"), "{late}");
+    let rows = |name: &str| csv_of(&folder.join(name));
+    let (booked, back) = (rows("bookings.csv"), rows("bookings-taken-back.csv"));
+    assert!(booked.len() > 20 && booked.len() == back.len());
+    for (one, other) in booked.iter().zip(&back) {
+        assert_eq!((&one[0], &one[1]), (&other[0], &other[1]));
+        assert!(one[3].trim_start_matches('-') == other[3].trim_start_matches('-') && one[3] != other[3], "{one:?} {other:?}");
+    }
+    assert!(!folder.join("signed.json").exists());
+    std::fs::write(folder.join("report.json"), report).unwrap();
+    let signed = sign("dora", "fay")(&house);
+    assert!(signed.contains("Signed by fay; 16 bookings in reports/2026-03-12/bookings.csv"), "{signed}");
+    let sealed: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("signed.json")).unwrap()).unwrap();
+    assert_eq!((&sealed["reconciled_by"], &sealed["signed_by"][0]["by"]), (&"dora".into(), &"fay".into()));
+    // Both sides of all that is booked come to nothing, currency by currency.
+    for currency in ["EUR", "USD", "GBP"] {
+        let cents = |row: &Vec<String>| (row[3].parse::<f64>().unwrap() * 100.0).round() as i64;
+        assert_eq!(rows("bookings.csv").iter().filter(|row| row[2] == currency).map(cents).sum::<i64>(), 0);
+    }
+}
+
+fn csv_of(path: &Path) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let row = |line: &str| {
+        let mut quoted = false;
+        line.split(|letter| {
+            quoted ^= letter == '"';
+            letter == ',' && !quoted
+        })
+        .map(str::to_owned)
+        .collect()
+    };
+    text.lines().skip(1).map(row).collect()
 }
 
 #[test]

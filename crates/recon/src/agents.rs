@@ -13,12 +13,13 @@ use serde_json::{Number, Value};
 use crate::reconcile::{Asked, reconcile};
 use crate::record::{BreakRecord, ItemRecord, bucket};
 use crate::report::{self, Wanted};
+use crate::signing;
 use crate::words::money;
 use crate::world::{Case, World};
 use crate::{BreakKind, Currency, Matcher, Settings, Side, breaks, exact, words};
 
 /// The names by which agents `use` these.
-pub const FUNCTIONS: [&str; 9] = [
+pub const FUNCTIONS: [&str; 14] = [
     "recon.reconcile",
     "recon.ingestion",
     "recon.enrichment",
@@ -28,6 +29,11 @@ pub const FUNCTIONS: [&str; 9] = [
     "recon.decisioning",
     "recon.feedback",
     "recon.report",
+    "recon.waiting",
+    "recon.standing",
+    "recon.post",
+    "recon.take_back",
+    "recon.seal",
 ];
 
 /// The agent of this name, under the id `id`, if there is one.
@@ -37,6 +43,14 @@ pub fn agent(name: &str, id: &str, world: &Arc<dyn World>) -> Option<Agent> {
     Some(match name {
         "recon.reconcile" => Agent::from_blocking(id, move |call| day(&*world, &call)).effect(Effect::Idempotent),
         "recon.report" => Agent::from_blocking(id, move |call| write_report(&*world, &call)).effect(Effect::Idempotent),
+        "recon.waiting" => Agent::from_blocking(id, move |call| done(signing::waiting(&*world, &params(&call)?))),
+        "recon.standing" => Agent::from_blocking(id, move |call| done(signing::standing(&*world, &params(&call)?))),
+        // What they write is the same however often they write it.
+        "recon.post" => Agent::from_blocking(id, move |call| done(signing::post(&*world, &params(&call)?))).effect(Effect::Idempotent),
+        "recon.take_back" => {
+            Agent::from_blocking(id, move |call| done(signing::take_back(&*world, &params(&call)?))).effect(Effect::Idempotent)
+        }
+        "recon.seal" => Agent::from_blocking(id, move |call| done(signing::seal(&*world, &params(&call)?))).effect(Effect::Idempotent),
         "recon.feedback" => Agent::from_blocking(id, move |call| feedback(&*world, &call)),
         "recon.patterns" => Agent::from_blocking(id, move |call| patterns(&*world, &call)),
         "recon.ingestion" => Agent::from_quick(id, |call| ingestion(&call)),
@@ -70,6 +84,10 @@ fn reply(answer: &impl Serialize) -> Outcome {
 
 fn days(days: u32) -> String {
     if days == 1 { "one business day".to_owned() } else { format!("{days} business days") }
+}
+
+fn done(answer: Result<impl Serialize, String>) -> Outcome {
+    reply(&answer.map_err(invalid)?)
 }
 
 /// What another agent of the run returned, where it ran before this one.

@@ -24,6 +24,17 @@ impl Calendar {
         is_weekday(day) && !self.holidays.get(&currency).is_some_and(|closed| closed.contains(&day))
     }
 
+    /// So many business days after a day; nothing where the calendar ends before.
+    #[must_use]
+    pub fn after(&self, currency: Currency, day: Date, days: u32) -> Option<Date> {
+        let (mut day, mut left) = (day, days);
+        while left > 0 {
+            day = day.tomorrow().ok()?;
+            left -= u32::from(self.is_open(currency, day));
+        }
+        Some(day)
+    }
+
     /// How many business days lie between two days, whichever is the earlier one: from a day to the next business day it is one,
     /// and weekends and holidays count as the business day before them.
     #[must_use]
@@ -67,6 +78,12 @@ mod tests {
                 let walked = (from + 1..=to).filter(|it| calendar.is_open(eur, day(*it))).count();
                 assert_eq!(calendar.between(eur, day(from), day(to)) as usize, walked, "from {from} to {to}");
                 assert_eq!(calendar.between(eur, day(to), day(from)) as usize, walked);
+                if calendar.is_open(eur, day(to)) {
+                    assert_eq!(
+                        calendar.after(eur, day(from), walked.try_into().unwrap()),
+                        Some(if walked == 0 { day(from) } else { day(to) })
+                    );
+                }
             }
         }
         assert_eq!(calendar.between(eur, day(2), day(7)), 1, "from Thursday to the Tuesday after Easter");

@@ -22,6 +22,7 @@ pub mod reconcile;
 pub mod record;
 mod report;
 pub mod settings;
+mod signing;
 mod words;
 pub mod world;
 

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
-use crate::record::{BreakRecord, ItemRecord, NearRecord};
+use crate::record::{BreakRecord, ItemRecord, Leg, NearRecord, legs};
 use crate::settings::{Books, Feed};
 use crate::world::{Fate, NoFile, World};
-use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact, words};
+use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact, signing, words};
 
 /// What is done about a break so that it is one no more, by booking something.
 pub const POSTING: [&str; 2] = ["adjust", "write_off"];
@@ -145,16 +145,6 @@ pub struct Adjustment {
     pub legs: Vec<Leg>,
 }
 
-/// One side of an entry.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Leg {
-    /// The account.
-    pub account: String,
-    /// What is booked on it.
-    #[serde(with = "exact")]
-    pub amount: Decimal,
-}
-
 /// An account on one side.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BookRecord {
@@ -224,6 +214,8 @@ pub struct Withdrawn {
     pub break_id: String,
     /// Why.
     pub reason: String,
+    /// Whether it is not the case itself, but what would have woken up for it.
+    pub recheck: bool,
 }
 
 /// How people answered, and whether they agreed with what was proposed.
@@ -463,7 +455,7 @@ impl Work<'_> {
             if let Some((count, exposure)) = alike.get(&(it.account.clone(), it.currency, it.kind)).filter(|_| small(it)) {
                 (it.alike, it.alike_exposure) = (*count, *exposure);
             }
-            (it.title, it.about, it.at) = (words::title(it), words::lines(it), words::places(it));
+            (it.title, it.about, it.at, it.message) = (words::title(it), words::lines(it), words::places(it), words::message(it));
         }
         records
     }
@@ -518,6 +510,8 @@ impl Work<'_> {
             blocked_by: self.blocked_by(it),
             alike: 1,
             alike_exposure: None,
+            booking: amount_diff.filter(|by| it.fault.is_none() && !by.is_zero()).map(|by| legs(&it.account, by)).unwrap_or_default(),
+            message: None,
             a: a.iter().map(|item| ItemRecord::of(item)).collect(),
             b: b.iter().map(|item| ItemRecord::of(item)).collect(),
             near: it
@@ -717,7 +711,7 @@ impl Adjustment {
         why: String,
         at: Vec<String>,
     ) -> Adjustment {
-        let legs = vec![Leg { account: account.to_string(), amount }, Leg { account: "differences".to_owned(), amount: -amount }];
+        let legs = legs(account, amount);
         Adjustment { reference, account: account.clone(), currency, amount, day, why, at, legs }
     }
 
@@ -756,6 +750,8 @@ struct Carrying {
     from: [Vec<Option<usize>>; 2],
     /// The breaks, and what became of their cases.
     breaks: Vec<(BreakRecord, Option<Fate>)>,
+    /// For each of them the run that wakes up for it, as long as that is open.
+    rechecks: Vec<Option<String>>,
     closed: Vec<Closed>,
 }
 
@@ -767,12 +763,16 @@ impl Carrying {
             carrying.carry(0, adjustment.item(), None);
         }
         for (number, record) in before.breaks.into_iter().enumerate() {
-            let fate = world.fate(&record.key)?;
+            let fate = signing::fate_of(world, &record.key)?;
+            // One that was taken back already is taken back again without harm: this day may be reconciled anew.
+            let recheck = world.fate(&signing::recheck_of(&record.key))?.filter(|recheck| recheck.open || recheck.withdrawn);
+            carrying.rechecks.push(recheck.map(|recheck| recheck.run));
             let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
             let difference = record.amount_diff.filter(|_| record.kind != BreakKind::StatementError).unwrap_or_default();
             let is_one_currency = record.amount_diff.is_some();
             match resolution {
-                Some(done) if (POSTING.contains(&done) || done == "match") && is_one_currency => {
+                // What belongs together differs in nothing; a difference is booked, or it stays open.
+                Some(done) if is_one_currency && (POSTING.contains(&done) || done == "match" && difference.is_zero()) => {
                     if !difference.is_zero() {
                         let at = record.a.iter().chain(&record.b).map(|item| item.at.clone()).collect();
                         let reference = format!("ADJ-{}", record.break_id);
@@ -877,8 +877,7 @@ impl Carrying {
         let matched = found.matches.iter().filter(|it| it.standing == Standing::Matched);
         let by_place: HashMap<String, &Match> = matched.flat_map(|it| work.places(it).into_iter().map(move |place| (place, it))).collect();
         let (mut cleared, mut withdrawn) = (Vec::new(), Vec::new());
-        for (earlier, fate) in &self.breaks {
-            // One that was taken back already is taken back again without harm: this day may be reconciled anew.
+        for ((earlier, fate), recheck) in self.breaks.iter().zip(&self.rechecks) {
             let open = fate.as_ref().filter(|fate| fate.open || fate.withdrawn);
             let why = match there.get(earlier.break_id.as_str()) {
                 Some(now) if now.key == earlier.key => continue,
@@ -899,7 +898,13 @@ impl Carrying {
                     why
                 }
             };
-            withdrawn.extend(open.map(|fate| Withdrawn { run: fate.run.clone(), break_id: earlier.break_id.clone(), reason: why }));
+            let runs = open.map(|fate| (&fate.run, false)).into_iter().chain(recheck.as_ref().map(|run| (run, true)));
+            withdrawn.extend(runs.map(|(run, recheck)| Withdrawn {
+                run: run.clone(),
+                break_id: earlier.break_id.clone(),
+                reason: why.clone(),
+                recheck,
+            }));
         }
         (cleared, withdrawn)
     }

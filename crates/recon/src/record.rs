@@ -186,6 +186,28 @@ pub struct BreakRecord {
     /// Open items that it may belong to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near: Vec<NearRecord>,
+    /// What is booked where that is what people, or agents, decide: both sides of the entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub booking: Vec<Leg>,
+    /// What the other side is asked where that is what is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// One side of an entry that is to be booked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Leg {
+    /// The account.
+    pub account: String,
+    /// What is booked on it.
+    #[serde(with = "exact")]
+    pub amount: Decimal,
+}
+
+/// Both sides of an entry by which the ledger comes to what the statement has: together they are nothing.
+#[must_use]
+pub fn legs(account: &str, amount: Decimal) -> Vec<Leg> {
+    vec![Leg { account: account.to_owned(), amount }, Leg { account: "differences".to_owned(), amount: -amount }]
 }
 
 /// An open item that a break may belong to.

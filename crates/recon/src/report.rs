@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::record::{BUCKETS, BreakRecord, ItemRecord, bucket};
-use crate::words::{counted, money};
+use crate::words::{counted, money, sum};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
 
@@ -45,8 +45,13 @@ struct DayIn {
     breaks: Vec<BreakRecord>,
     ages: Vec<u32>,
     cleared: Vec<ClearedIn>,
-    withdrawn: Vec<Value>,
+    withdrawn: Vec<WithdrawnIn>,
     answers: AnswersIn,
+}
+
+#[derive(Debug, Deserialize)]
+struct WithdrawnIn {
+    recheck: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -452,7 +457,7 @@ impl Report<'_> {
             text += &format!(
                 "{} from before, and {} need no answer any more.\n",
                 cleared(day.cleared.len()),
-                counted(day.withdrawn.len(), "question")
+                counted(day.withdrawn.iter().filter(|it| !it.recheck).count(), "question")
             );
         }
         if let Some(answers) = self.answers() {
@@ -620,7 +625,8 @@ impl Report<'_> {
                         .collect();
                     let _ = write!(
                         page,
-                        "<tr><td>{side}</td><td class=\"n\">{amount} {currency}</td><td>{value_date}</td><td>{}</td><td><code>{}</code></td></tr>",
+                        "<tr><td>{side}</td><td class=\"n\">{}</td><td>{value_date}</td><td>{}</td><td><code>{}</code></td></tr>",
+                        sum(*amount, *currency),
                         escaped(&texts.join(" · ")),
                         escaped(at)
                     );
@@ -643,7 +649,7 @@ th,td{padding:4px 12px 4px 0;text-align:left;border-bottom:1px solid var(--line)
 code{font:12px/1.4 'JetBrains Mono',ui-monospace,monospace}.proof{font-size:15px;font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}\
 .tag{font-weight:500;border:1px solid currentColor;border-radius:6px;padding:0 6px}article{border-top:1px solid var(--line);padding:8px 0;break-inside:avoid}\
 article p{margin:4px 0}.items td{border:0;padding:1px 12px 1px 0}.faults{margin:0;padding-left:18px;color:var(--bad)}\
-@media print{:root{color-scheme:light}body{font-size:10px}main{max-width:none;padding:0}section{break-inside:auto}thead{display:table-header-group}tr{break-inside:avoid}}";
+@media print{:root{color-scheme:light}body{font-size:10px}main{max-width:none;padding:0}section{break-inside:auto}table{break-inside:avoid}thead{display:table-header-group}tr{break-inside:avoid}}";
 
 fn cleared(count: usize) -> String {
     if count == 1 { "One break has cleared".to_owned() } else { format!("{count} breaks have cleared") }

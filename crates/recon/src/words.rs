@@ -94,10 +94,37 @@ pub(crate) fn lines(it: &BreakRecord) -> Vec<String> {
         let together = it.alike_exposure.map(|all| format!(", {} at stake in all of them", money(all))).unwrap_or_default();
         lines.push(format!("{:width$}  {} small breaks of this kind on the account{together}", "with it", it.alike));
     }
+    if !it.booking.is_empty() {
+        let legs: Vec<String> = it.booking.iter().map(|leg| format!("{} on {}", sum(leg.amount, it.currency), leg.account)).collect();
+        lines.push(format!("{:width$}  {}, where it is decided to book it", "booking", legs.join(", ")));
+    }
     if let Some(why) = it.blocked_by.as_ref().filter(|_| it.statement_at.is_none()) {
         lines.push(format!("{:width$}  {why}", "against it"));
     }
     lines
+}
+
+/// What the other side is asked about a break: a draft, for whoever chases it.
+pub(crate) fn message(it: &BreakRecord) -> Option<String> {
+    let counterparty = it.a.iter().chain(&it.b).find_map(|item| item.counterparty.as_deref());
+    let to = counterparty.or(it.source_systems.first().map(String::as_str)).unwrap_or("the other side");
+    let list = |items: &[ItemRecord]| items.iter().take(MAX_LISTED).map(about).collect::<Vec<_>>().join("; ");
+    let asked = match (&it.a[..], &it.b[..]) {
+        ([], []) => {
+            return it
+                .statement_at
+                .as_ref()
+                .map(|at| format!("To {to}: your statement at {at} does not add up: {}. Please send it once more.", it.why));
+        }
+        ([], ours) => {
+            format!("our books have {}, which your statement does not show. Please tell us when it comes, or why it does not", list(ours))
+        }
+        (theirs, []) => format!("your statement shows {}, of which our books know nothing. Please tell us what it is for", list(theirs)),
+        (theirs, ours) => {
+            format!("your statement shows {}, and our books have {}. Please tell us which of them is right", list(theirs), list(ours))
+        }
+    };
+    Some(format!("To {to}, about {} ({}): {asked}.", it.account_name.as_deref().unwrap_or(&it.account), it.break_id))
 }
 
 /// A side, and the system that it comes from.

@@ -32,6 +32,12 @@ pub trait World: Send + Sync {
     /// Why that cannot be said.
     fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String>;
 
+    /// The newest reconciliation of a day, by its workflow and the task that did it.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Option<Past>, String>;
+
     /// What became of a case, by its key; nothing where there is none.
     ///
     /// # Errors
@@ -58,6 +64,17 @@ pub enum NoFile {
     Missing,
     /// It may not be, or cannot be read.
     Other(String),
+}
+
+/// A reconciliation that is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// Its run.
+    pub run: String,
+    /// Who started it.
+    pub by: String,
+    /// What it returned.
+    pub output: Value,
 }
 
 /// What became of a case.
