@@ -136,6 +136,11 @@ fn what_people_answer_is_what_the_next_day_begins_with() {
     assert!(
         house.type_in(&format!("approvals answer {run} --choice force_close --note 'the bank confirmed it' --as bob")).ends_with("exit 0")
     );
+    let told: Value = serde_json::from_slice(&house.run(&["policy", "agreement", "--json"], "").stdout).unwrap();
+    let sum = |of: &str, name: &str| told[of].as_array().unwrap().iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("rules", "decided"), sum("rules", "answered"), sum("rules", "agreed")), (first.len() as u64, 2, 1));
+    let deciding = told["agents"].as_array().unwrap().iter().find(|row| row["agent"] == "DECISIONING 1").unwrap();
+    assert_eq!((&deciding["answered"], &deciding["agreed"]), (&2.into(), &1.into()));
     let shown = report(&house, SECOND);
     assert!(shown.contains("People answered on 2 cases from before, and agreed 1 times with what was proposed."), "{shown}");
     assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");

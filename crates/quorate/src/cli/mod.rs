@@ -2,6 +2,7 @@
 //! else on standard error. Start at [`main`].
 
 mod agents;
+mod agreement;
 mod approvals;
 mod ask;
 mod audit;

@@ -6,10 +6,11 @@ use clap::Subcommand;
 use quorate::expr::MAX_TRIES;
 use quorate::host::Host;
 use quorate::intake::Intake;
-use quorate::project::{Explanation, Graph, Policy, pick_lines, sequential_name};
+use quorate::project::{Explanation, Graph, NO_POLICY, Policy, pick_lines, sequential_name};
 use quorate::{Payload, Plan, Wanted};
 use serde_json::{Value, json};
 
+use super::agreement::Agreement;
 use super::check::told as told_of;
 use super::compare::Totals;
 use super::context::{Context, counted, input, load};
@@ -66,6 +67,15 @@ enum Verb {
         #[arg(long, value_name = "N", default_value_t = USUAL_RUNS)]
         limit: usize,
     },
+    /// Shows how often people were asked about decisions, and agreed with what was proposed: by policy and rule, and by the agents that
+    /// were heard.
+    ///
+    /// Example: quorate policy agreement
+    Agreement {
+        /// Only so many of the newest runs of each policy.
+        #[arg(long, value_name = "N", default_value_t = USUAL_RUNS)]
+        limit: usize,
+    },
 }
 
 /// How many runs of a policy are looked at, where nobody says.
@@ -106,6 +116,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         Verb::Plan { input: given } => plan(context, &intake, policies, &input(given.as_deref())?),
         Verb::Explain { run } => explain(context, run),
         Verb::Compare { limit } => compare(context, &intake, policies, *limit),
+        Verb::Agreement { limit } => agreement(context, policies, *limit),
     }
 }
 
@@ -139,6 +150,26 @@ fn compare(context: &Context, intake: &Intake, policies: &BTreeMap<String, Polic
         context.screen.note("hint: `quorate run policies --mode compare -i work.json` makes one");
     } else {
         totals.table().show(&context.screen);
+    }
+    Ok(Exit::Succeeded)
+}
+
+fn agreement(context: &Context, policies: &BTreeMap<String, Policy>, limit: usize) -> Outcome {
+    let reader = context.reader()?;
+    let mut agreement = Agreement::default();
+    for policy in policies.keys().map(String::as_str).chain([NO_POLICY]) {
+        for info in reader.list(&Wanted { name: Some(policy.to_owned()), ..Wanted::newest(limit) })? {
+            if let Ok((run, _)) = load(&reader, info.run) {
+                agreement.add(policy, &run);
+            }
+        }
+    }
+    if context.global.json {
+        context.screen.out(&agreement.json().to_string());
+    } else if agreement.is_empty() {
+        context.screen.note("no policy has decided anything that is on record");
+    } else {
+        agreement.show(&context.screen);
     }
     Ok(Exit::Succeeded)
 }
