@@ -406,6 +406,15 @@ impl<'a> TaskView<'a> {
         self.task().state.status()
     }
 
+    /// How many items it runs for, as long as it does.
+    #[must_use]
+    pub fn items(self) -> Option<usize> {
+        match &self.task().state {
+            State::Mapping(mapping) => Some(mapping.items.len()),
+            _ => None,
+        }
+    }
+
     /// How many attempts have started.
     #[must_use]
     pub fn attempts(self) -> u32 {

@@ -121,6 +121,34 @@ tasks:
 }
 
 #[test]
+fn many_items_are_a_number_and_what_is_wrong_with_one_is_shown() {
+    let house = house();
+    house.write("agents/bank.yaml", "agents:\n  bank:\n    exec: [sh, -c, 'grep -q 17 && exit 65; exit 0']\n");
+    house.write(
+        "workflows/pay.yaml",
+        "
+input: { all: [number] }
+continue_on_failure: true
+tasks:
+  - { id: pay, for_each: { items: input.all, keep_going: true, max_parallel: 4 }, agent: bank, input: '{{ item }}' }
+  - { id: report, agent: std.set, depends_on: [pay], params: { value: done } }
+",
+    );
+    let all: Vec<String> = (1..=20).map(|number| number.to_string()).collect();
+    let terminal = Terminal::type_in(&house, &format!("run pay -i {{\"all\":[{}]}}", all.join(",")));
+    insta::assert_snapshot!(terminal.ended(), @"
+      ✓ pay  succeeded  <took>  20 of 20
+      ✗ pay[16]  failed  bank  <took>  internal: `sh` ended with code 65
+      ✗ pay[17]  failed  bank  <took>  internal: `sh` ended with code 65
+      ✓ report  succeeded  std.set  <took>
+      … 22 tasks: 20 succeeded, 2 failed
+    done
+    run <id> has ended well, in <took>
+    exit 0
+    ");
+}
+
+#[test]
 fn a_list_is_a_table() {
     let house = house();
     assert!(house.type_in("run greet -i '{\"name\": \"Ann\"}'").ends_with("exit 0"));

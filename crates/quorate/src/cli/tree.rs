@@ -11,6 +11,10 @@ use super::screen::{Screen, Style, columns, cut, lasting, one_line, sign};
 
 /// Signs of a task that is under way, one after another.
 const SPINNER: [&str; 8] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧"];
+/// Items of a task that are shown each on its own; of more, their number is.
+const MAX_ITEMS: usize = 8;
+/// Of these, how many are shown that are under way.
+const MAX_UNDER_WAY: usize = 4;
 /// Names longer than this are cut.
 const MAX_NAME: usize = 32;
 /// And so are names of agents.
@@ -88,18 +92,20 @@ pub(crate) fn lines(run: &Run, screen: &Screen, now: Timestamp, (spinner, said):
             _ => position.get(task.plan_id()).copied().unwrap_or(usize::MAX),
         });
     }
-    let mut shown: Vec<TaskView<'_>> = told.clone();
-    if told.len() > most {
+    let crowds = crowds(&told);
+    let mut shown: Vec<TaskView<'_>> = without_crowds(&told, &crowds);
+    if shown.len() > most {
         shown.sort_by_key(|task| matters(task.status()));
         shown.truncate(most.saturating_sub(1));
         let kept: BTreeSet<&str> = shown.iter().map(|task| task.id()).collect();
-        shown = told.iter().copied().filter(|task| kept.contains(task.id())).collect();
+        shown.retain(|task| kept.contains(task.id()));
+        shown.sort_by_key(|task| told.iter().position(|told| told.id() == task.id()));
     }
     let width_of =
         |text: &dyn Fn(&TaskView<'_>) -> String, most: usize| shown.iter().map(|task| columns(&text(task))).max().unwrap_or(0).min(most);
     let name = width_of(&|task| one_line(task.id()), MAX_NAME);
     let agent = width_of(&|task| agent_of(*task), MAX_AGENT);
-    let look = Look { screen, now, spinner, said, name, agent };
+    let look = Look { screen, now, spinner, said, name, agent, crowds: &crowds };
     let drawn = |spacious: bool| -> Vec<String> { shown.iter().flat_map(|task| look.rows(*task, spacious)).collect() };
     let mut lines = drawn(true);
     if lines.len() > most {
@@ -109,6 +115,49 @@ pub(crate) fn lines(run: &Run, screen: &Screen, now: Timestamp, (spinner, said):
         lines.push(screen.paint(Style::Dim, &format!("  … {}", counts(&told)), true));
     }
     lines
+}
+
+/// Tasks with many items: how many of these have ended, of how many.
+type Crowds<'r> = BTreeMap<&'r str, (usize, usize)>;
+
+fn is_item(task: &TaskView<'_>) -> bool {
+    task.id() != task.plan_id() && task.id().ends_with(']')
+}
+
+fn crowds<'r>(told: &[TaskView<'r>]) -> Crowds<'r> {
+    let mut crowds = Crowds::new();
+    for task in told.iter().filter(|task| is_item(task)) {
+        let known = crowds.entry(task.plan_id()).or_default();
+        *known = (known.0 + usize::from(task.ended().is_some()), known.1 + 1);
+    }
+    // Not all of them have come up yet.
+    for task in told {
+        if let (Some(known), Some(items)) = (crowds.get_mut(task.id()), task.items()) {
+            known.1 = items;
+        }
+    }
+    crowds.retain(|_, (_, all)| *all > MAX_ITEMS);
+    crowds
+}
+
+/// Of many items those are left out that are well, and all but a few that are under way.
+fn without_crowds<'r>(told: &[TaskView<'r>], crowds: &Crowds<'_>) -> Vec<TaskView<'r>> {
+    let mut under_way: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut is_shown = |task: &TaskView<'r>| {
+        if !is_item(task) || !crowds.contains_key(task.plan_id()) {
+            return true;
+        }
+        match task.status() {
+            TaskStatus::Succeeded | TaskStatus::Ready | TaskStatus::Waiting => false,
+            TaskStatus::Running => {
+                let count = under_way.entry(task.plan_id()).or_default();
+                *count += 1;
+                *count <= MAX_UNDER_WAY
+            }
+            _ => true,
+        }
+    };
+    told.iter().copied().filter(|task| is_shown(task)).collect()
 }
 
 fn is_told(task: TaskView<'_>) -> bool {
@@ -176,6 +225,7 @@ struct Look<'a> {
     /// How wide the columns are.
     name: usize,
     agent: usize,
+    crowds: &'a Crowds<'a>,
 }
 
 impl Look<'_> {
@@ -191,6 +241,11 @@ impl Look<'_> {
         let taken = task.started().map(|started| lasting(millis_between(started, task.ended().unwrap_or(self.now))));
         let stands = format!("  {:<9}  {agent}{pad} {:>7}", status.to_string(), taken.unwrap_or_default());
         let about = about(task, self.now, self.said.get(task.id()));
+        let about = match self.crowds.get(task.id()) {
+            Some((done, all)) if about.is_empty() => format!("{done} of {all}"),
+            Some((done, all)) => format!("{done} of {all}: {about}"),
+            None => about,
+        };
         let room = self.screen.width.saturating_sub(self.name + 4);
         let left = room.saturating_sub(columns(&stands) + 2);
         let fits = columns(&about) <= left;
