@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::reconcile::{Asked, reconcile};
-use crate::record::{BreakRecord, ItemRecord, bucket};
+use crate::record::{BreakRecord, Due, ItemRecord, bucket};
 use crate::report::{self, Wanted};
 use crate::signing;
 use crate::words::money;
@@ -187,28 +187,13 @@ fn ingestion(call: &Call) -> Outcome {
 
 // -- what else is known of it
 
-#[derive(Deserialize)]
-#[serde(default)]
-struct EnrichmentParams {
-    /// Business days until somebody has to have settled it, by what is at stake: from how much on, and how many.
-    sla: Vec<(Number, u32)>,
-    /// From which share of these somebody is warned.
-    warn_at: Number,
-}
-
-impl Default for EnrichmentParams {
-    fn default() -> EnrichmentParams {
-        let of = |amount: u64, days| (amount.into(), days);
-        EnrichmentParams { sla: vec![of(0, 5), of(5_000, 3), of(100_000, 1)], warn_at: Number::from_f64(0.8).unwrap_or_else(|| 1.into()) }
-    }
-}
-
 #[derive(Serialize)]
 struct Enriched<'a> {
     age: u32,
     bucket: &'static str,
-    sla_days: u32,
-    sla: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sla_days: Option<u32>,
+    sla: Due,
     owner: Option<&'a str>,
     counterparty: Option<&'a str>,
     #[serde(with = "exact::option")]
@@ -224,29 +209,16 @@ struct Enriched<'a> {
 
 fn enrichment(call: &Call) -> Outcome {
     let it = the_break(call)?;
-    let EnrichmentParams { sla, warn_at } = params(call)?;
-    let at_stake = it.exposure.unwrap_or_default();
-    let mut sla_days = u32::MAX;
-    for (from, days) in &sla {
-        if at_stake >= exact::decimal(from).map_err(invalid)? {
-            sla_days = *days;
-        }
-    }
-    let used = Decimal::from(it.age).checked_div(Decimal::from(sla_days)).unwrap_or_default();
-    let standing = match () {
-        () if it.age > sla_days => "overdue",
-        () if used >= exact::decimal(&warn_at).map_err(invalid)? => "warning",
-        () => "in time",
-    };
     let counterparty = it.a.iter().chain(&it.b).find_map(|item| item.counterparty.as_deref());
     let whose = it.owner.as_ref().map(|owner| format!("; {owner} answers for it")).unwrap_or_default();
-    let explanation = format!("it is {} old, and to be settled within {}: {standing}{whose}", days(it.age), days(sla_days));
+    let within = it.sla_days.map(|within| format!(", and to be settled within {}: {}", days(within), it.sla.name())).unwrap_or_default();
+    let explanation = format!("it is {} old{within}{whose}", days(it.age));
     reply(&Enriched {
         explanation,
         age: it.age,
         bucket: bucket(it.age),
-        sla_days,
-        sla: standing,
+        sla_days: it.sla_days,
+        sla: it.sla,
         owner: it.owner.as_deref(),
         counterparty,
         exposure: it.exposure,

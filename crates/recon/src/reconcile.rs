@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
-use crate::record::{BreakRecord, ItemRecord, Leg, NearRecord, legs};
+use crate::record::{BreakRecord, Due, ItemRecord, Leg, NearRecord, legs};
 use crate::settings::{Books, Feed};
 use crate::world::{Fate, NoFile, World};
 use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact, signing, words};
@@ -49,6 +49,8 @@ pub struct Day {
     pub breaks: Vec<BreakRecord>,
     /// How many business days the oldest item of each of them is old: the case of a break may be of an earlier day.
     pub ages: Vec<u32>,
+    /// How the time of each of them stands.
+    pub due: Vec<Due>,
     /// What was open the day before, and is not any more.
     pub cleared: Vec<Cleared>,
     /// Cases that need no answer any more.
@@ -306,6 +308,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         Some(out) => Some(work.write_matched(world, out, &found)?),
         None => None,
     };
+    let ages: Vec<u32> = records.iter().map(|it| work.age(it.currency, it.value_date)).collect();
     Ok(Day {
         day,
         before: carrying.day,
@@ -316,7 +319,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         passes: passes(&found),
         adjustments,
         accounts,
-        ages: records.iter().map(|it| work.age(it.currency, it.value_date)).collect(),
+        due: records.iter().zip(&ages).map(|(it, age)| books.due(*age, it.sla_days)).collect(),
+        ages,
         breaks: records,
         cleared,
         withdrawn,
@@ -481,6 +485,7 @@ impl Work<'_> {
             None => None,
         };
         let (exposure, rate) = self.exposure(it, &a, &b, amount_diff);
+        let sla_days = self.books.sla_days(it.kind, known.map(|known| known.break_type.as_str()), exposure);
         BreakRecord {
             break_id: it.id.clone(),
             key: format!("{}/1", it.id),
@@ -502,6 +507,8 @@ impl Work<'_> {
             opened: self.day,
             day: self.day,
             age,
+            sla_days,
+            sla: self.books.due(age, sla_days),
             why: it.why.clone(),
             title: String::new(),
             about: Vec::new(),

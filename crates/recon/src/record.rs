@@ -157,6 +157,12 @@ pub struct BreakRecord {
     pub day: Date,
     /// How many business days its oldest item is old by then.
     pub age: u32,
+    /// Within how many business days it is to be settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sla_days: Option<u32>,
+    /// How that stands.
+    #[serde(default)]
+    pub sla: Due,
     /// What is wrong, in words.
     pub why: String,
     /// All of it in a line, for people.
@@ -222,6 +228,32 @@ pub struct NearRecord {
     pub same: Vec<String>,
     /// The item.
     pub item: ItemRecord,
+}
+
+/// How a break stands whose time is limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Due {
+    /// There is time.
+    #[default]
+    #[serde(rename = "in time")]
+    InTime,
+    /// There is little of it.
+    Warning,
+    /// There is none.
+    Overdue,
+}
+
+impl Due {
+    /// As it stands in files and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Due::InTime => "in time",
+            Due::Warning => "warning",
+            Due::Overdue => "overdue",
+        }
+    }
 }
 
 /// Which of the ages people look at an age belongs to.

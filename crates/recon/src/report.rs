@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
-use crate::record::{BUCKETS, BreakRecord, ItemRecord, bucket};
+use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, bucket};
 use crate::words::{counted, money, sum};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
@@ -44,6 +44,7 @@ struct DayIn {
     accounts: Vec<AccountIn>,
     breaks: Vec<BreakRecord>,
     ages: Vec<u32>,
+    due: Vec<Due>,
     cleared: Vec<ClearedIn>,
     withdrawn: Vec<WithdrawnIn>,
     answers: AnswersIn,
@@ -188,7 +189,7 @@ pub(crate) struct WrittenFile {
 pub(crate) fn write(world: &dyn World, wanted: &Wanted) -> Result<Written, String> {
     let raw = wanted.day.as_deref().ok_or("`params.day` is what came of the day, and there is none")?;
     let day: DayIn = serde_json::from_str(raw.get()).map_err(|wrong| format!("`params.day` is not what came of a day: {wrong}"))?;
-    if day.breaks.len() != wanted.cases.len() || day.breaks.len() != day.ages.len() {
+    if day.breaks.len() != wanted.cases.len() || day.breaks.len() != day.ages.len() || day.breaks.len() != day.due.len() {
         return Err(format!("there are {} breaks and {} cases: each break has one", day.breaks.len(), wanted.cases.len()));
     }
     let report = Report { day: &day, cases: &wanted.cases };
@@ -400,6 +401,13 @@ impl Report<'_> {
         format!("People are asked about {}: {}.", counted(by.values().sum(), "break"), told.join(", "))
     }
 
+    /// How many of the breaks have no time left, or little.
+    fn overdue(&self) -> Option<String> {
+        let of = |wanted: Due| self.day.due.iter().filter(|due| **due == wanted).count();
+        let (overdue, short) = (of(Due::Overdue), of(Due::Warning));
+        (overdue + short > 0).then(|| format!("Overdue: {}; with little time left: {short}.", counted(overdue, "break")))
+    }
+
     /// How people answered since the day before, where they did.
     fn answers(&self) -> Option<String> {
         let AnswersIn { answered, agreed } = self.day.answers;
@@ -460,6 +468,9 @@ impl Report<'_> {
                 counted(day.withdrawn.iter().filter(|it| !it.recheck).count(), "question")
             );
         }
+        if let Some(overdue) = self.overdue() {
+            text += &format!("{overdue}\n");
+        }
         if let Some(answers) = self.answers() {
             text += &format!("{answers}\n");
         }
@@ -490,6 +501,7 @@ impl Report<'_> {
             "value_date",
             "opened",
             "age",
+            "due",
             "decision",
             "because",
             "what_is_done",
@@ -500,7 +512,7 @@ impl Report<'_> {
             "entries",
         ];
         rows.write_record(head).map_err(wrong)?;
-        for (it, case, age) in self.all() {
+        for ((it, case, age), due) in self.all().zip(&self.day.due) {
             let amount = |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
             let places: Vec<&str> = it.a.iter().chain(&it.b).map(|item| item.at.as_str()).collect();
             let row = [
@@ -517,6 +529,7 @@ impl Report<'_> {
                 it.value_date.map(|date| date.to_string()).unwrap_or_default(),
                 it.opened.to_string(),
                 age.to_owned(),
+                due.name().to_owned(),
                 case.action().to_owned(),
                 harmless(case.because.as_deref().unwrap_or_default()),
                 case.resolution().unwrap_or_default().to_owned(),
@@ -550,7 +563,7 @@ impl Report<'_> {
         let class = if proved { "good" } else { "bad" };
         let mark = if proved { "✓" } else { "✗" };
         let _ = writeln!(page, "<p class=\"proof {class}\"><span aria-hidden=\"true\">{mark}</span> {}</p>", escaped(&self.proof_line()));
-        for line in [self.checks(), self.waiting(), self.agents()].into_iter().chain(self.answers()) {
+        for line in [self.checks(), self.waiting(), self.agents()].into_iter().chain(self.overdue()).chain(self.answers()) {
             let _ = writeln!(page, "<p>{}</p>", escaped(&line));
         }
         if !day.faults.is_empty() {
@@ -594,7 +607,7 @@ impl Report<'_> {
 
     fn breaks_html(&self) -> String {
         let mut page = String::from("<section><h2>Breaks</h2>\n");
-        for (it, case, age) in self.all() {
+        for ((it, case, age), due) in self.all().zip(&self.day.due) {
             let amount = |amount: Option<Decimal>| amount.map_or_else(|| "–".to_owned(), money);
             let class = match case.action() {
                 "AUTO_RESOLVE" => "good",
@@ -603,7 +616,7 @@ impl Report<'_> {
             };
             let _ = write!(
                 page,
-                "<article><h3>{} <small>{}</small> <span class=\"tag {class}\">{}</span></h3><p>{}</p><p class=\"facts\">{} · {} · at stake {} {} · {} business days · {}</p>",
+                "<article><h3>{} <small>{}</small> <span class=\"tag {class}\">{}</span></h3><p>{}</p><p class=\"facts\">{} · {} · at stake {} {} · {} business days, {} · {}</p>",
                 it.kind,
                 escaped(&it.break_id),
                 escaped(case.action()),
@@ -613,6 +626,7 @@ impl Report<'_> {
                 amount(it.exposure),
                 self.day.base,
                 age,
+                due.name(),
                 escaped(case.reason.as_deref().or(case.because.as_deref()).unwrap_or_default()),
             );
             page += "<table class=\"items\"><tbody>";

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use crate::books::{Encoding, Format, Mapping};
-use crate::{Calendar, Currency, Matcher, Settings, exact};
+use crate::record::Due;
+use crate::{BreakKind, Calendar, Currency, Matcher, Settings, exact};
 
 /// The file of settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +37,43 @@ pub struct Books {
     /// What is small, in the base currency: many of these of one kind on one account are looked at together. Without it, all are.
     #[serde(default, with = "exact::option")]
     pub small: Option<Decimal>,
+    /// Until when breaks are to be settled.
+    #[serde(default)]
+    pub sla: Sla,
+}
+
+/// Within how many business days breaks are to be settled.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sla {
+    /// From which share of that time on it is short.
+    #[serde(with = "exact")]
+    pub warn_at: Decimal,
+    /// The last one that fits a break is for it.
+    pub days: Vec<SlaDays>,
+}
+
+impl Default for Sla {
+    fn default() -> Sla {
+        Sla { warn_at: Decimal::new(8, 1), days: Vec::new() }
+    }
+}
+
+/// Within how many business days some of them are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlaDays {
+    /// Those with at least this much at stake, in the base currency.
+    #[serde(default, with = "exact::option")]
+    pub from: Option<Decimal>,
+    /// Those of this kind.
+    #[serde(default)]
+    pub kind: Option<BreakKind>,
+    /// Those of this business.
+    #[serde(default)]
+    pub break_type: Option<String>,
+    /// So many.
+    pub days: u32,
 }
 
 /// What currencies are worth.
@@ -161,6 +199,28 @@ impl Books {
         Some(Rate { rate: exact::decimal(newest.1).ok()?, day: newest.0 })
     }
 
+    /// Within how many business days a break is to be settled, if that is said.
+    #[must_use]
+    pub fn sla_days(&self, kind: BreakKind, break_type: Option<&str>, exposure: Option<Decimal>) -> Option<u32> {
+        let fits = |it: &&SlaDays| {
+            // What may be much is much.
+            it.from.is_none_or(|from| exposure.is_none_or(|exposure| exposure >= from))
+                && it.kind.is_none_or(|known| known == kind)
+                && it.break_type.as_deref().is_none_or(|known| Some(known) == break_type)
+        };
+        self.sla.days.iter().rev().find(fits).map(|it| it.days)
+    }
+
+    /// How a break of this age stands, that is to be settled within so many days.
+    #[must_use]
+    pub fn due(&self, age: u32, within: Option<u32>) -> Due {
+        match within {
+            Some(within) if age > within => Due::Overdue,
+            Some(within) if Decimal::from(age) >= Decimal::from(within) * self.sla.warn_at => Due::Warning,
+            Some(_) | None => Due::InTime,
+        }
+    }
+
     /// Whether an account is one of those that are reconciled, in this currency.
     #[must_use]
     pub fn knows(&self, account: &str, currency: Currency) -> bool {
@@ -191,5 +251,33 @@ impl Feed {
                 Format::Csv(Box::new(mapping))
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_that_fits_says_until_when_a_break_is_settled() {
+        let days = |text: &str| -> SlaDays { serde_json::from_str(text).unwrap() };
+        let mut books: Books = serde_json::from_str(r#"{ "base": "EUR", "accounts": {}, "feeds": { "a": [], "b": [] } }"#).unwrap();
+        let of =
+            |books: &Books, kind, business: Option<&str>, amount: Option<i64>| books.sla_days(kind, business, amount.map(Decimal::from));
+        assert_eq!(of(&books, BreakKind::Duplicate, None, Some(7)), None);
+        assert_eq!(books.due(1_000, None), Due::InTime);
+        books.sla.days = vec![
+            days(r#"{ "days": 5 }"#),
+            days(r#"{ "from": 5000, "days": 3 }"#),
+            days(r#"{ "kind": "SETTLEMENT_FAIL", "days": 2 }"#),
+            days(r#"{ "break_type": "REGULATORY_DATA", "days": 1 }"#),
+        ];
+        assert_eq!(of(&books, BreakKind::Duplicate, Some("CASH"), Some(4_999)), Some(5));
+        assert_eq!(of(&books, BreakKind::Duplicate, None, Some(5_000)), Some(3));
+        assert_eq!(of(&books, BreakKind::Duplicate, None, None), Some(3), "what is not known may be much");
+        assert_eq!(of(&books, BreakKind::SettlementFail, None, Some(9_000_000)), Some(2));
+        assert_eq!(of(&books, BreakKind::SettlementFail, Some("REGULATORY_DATA"), Some(0)), Some(1));
+        let standing: Vec<&str> = (0..=6).map(|age| books.due(age, Some(5)).name()).collect();
+        assert_eq!(standing, ["in time", "in time", "in time", "in time", "warning", "warning", "overdue"]);
     }
 }
