@@ -25,6 +25,10 @@ const MAX_LOOKED_AT: usize = 64;
 const MAX_CASES: usize = 1_000;
 /// Largest file of settings.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
+/// The workflow by which people open a break again that was closed by force.
+const REOPEN: &str = "reopen";
+/// How a run stands that others go on from.
+const ENDED_WELL: Stands = Stands::Ended(RunStatus::Succeeded);
 /// The task of policies by whose output the cause of a break is known.
 const PATTERNS: &str = "PATTERN_INTELLIGENCE";
 
@@ -89,28 +93,29 @@ impl Books {
         SqliteReader::open(data).map(Some).map_err(|wrong| format!("the journal could not be read: {wrong}"))
     }
 
-    /// A reconciliation that ended well, of those of a workflow: the newest comes first, and `better` says whether one is wanted
-    /// rather than the one of the day that was found until then.
-    fn past(&self, name: Option<String>, task: &str, better: &dyn Fn(Date, Option<Date>) -> bool) -> Result<Option<Past>, String> {
+    /// What reconciliations returned, of those of a workflow, each with its day: the newest first.
+    fn past(&self, name: Option<String>, task: &str, stands: Option<Stands>) -> Result<Vec<(Date, Past)>, String> {
         #[derive(Deserialize)]
         struct Of {
             day: Date,
         }
-        let Some(reader) = self.reader()? else { return Ok(None) };
-        let stands = Some(Stands::Ended(RunStatus::Succeeded));
+        let Some(reader) = self.reader()? else { return Ok(Vec::new()) };
         let listed = reader.list(&Wanted { name, stands, ..Wanted::newest(MAX_LOOKED_AT) }).map_err(|wrong| wrong.to_string())?;
-        let mut found: Option<(Date, Past)> = None;
+        let mut found = Vec::new();
         for info in listed {
             let Some(run) = self.load(info.run)? else { continue };
             let Some(output) = run.task(task).and_then(TaskView::output) else { continue };
             let Ok(Of { day }) = output.decode() else { continue };
-            if better(day, found.as_ref().map(|(day, _)| *day)) {
-                let by = run.begun().map(|start| start.by.to_string()).unwrap_or_default();
-                let output = output.decode().map_err(|wrong| format!("what run {} returned cannot be read: {wrong}", info.run))?;
-                found = Some((day, Past { run: info.run.to_string(), by, output }));
-            }
+            let by = run.begun().map(|start| start.by.to_string()).unwrap_or_default();
+            let output = output.decode().map_err(|wrong| format!("what run {} returned cannot be read: {wrong}", info.run))?;
+            found.push((day, Past { run: info.run.to_string(), by, output }));
         }
-        Ok(found.map(|(_, past)| past))
+        Ok(found)
+    }
+
+    /// The workflow that a run is one of.
+    fn workflow_of(&self, run: RunId) -> Result<Option<String>, String> {
+        Ok(self.load(run)?.and_then(|run| run.begun().map(|start| start.name.to_string())))
     }
 
     /// A path inside the project.
@@ -175,14 +180,44 @@ impl World for Books {
     }
 
     fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String> {
-        let Some(this) = self.load(run)? else { return Ok(None) };
-        let name = this.begun().map(|start| start.name.to_string());
-        let past = self.past(name, task, &|of, last| of < day && last.is_none_or(|last| last < of))?;
-        Ok(past.map(|past| past.output))
+        let Some(name) = self.workflow_of(run)? else { return Ok(None) };
+        let past = self.past(Some(name), task, Some(ENDED_WELL))?.into_iter().filter(|(of, _)| *of < day);
+        // Of several reconciliations of one day the newest counts, and that comes first.
+        let last = past.reduce(|best, other| if other.0 > best.0 { other } else { best });
+        Ok(last.map(|(_, past)| past.output))
+    }
+
+    fn earlier(&self, run: RunId, task: &str, day: Date) -> Result<Vec<Value>, String> {
+        let Some(name) = self.workflow_of(run)? else { return Ok(Vec::new()) };
+        let past = self.past(Some(name), task, None)?.into_iter();
+        let others = past.filter(|(of, past)| *of == day && past.run != run.to_string());
+        Ok(others.map(|(_, past)| past.output).collect())
     }
 
     fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Option<Past>, String> {
-        self.past(Some(workflow.to_owned()), task, &|of, last| of == day && last.is_none())
+        let past = self.past(Some(workflow.to_owned()), task, Some(ENDED_WELL))?;
+        Ok(past.into_iter().find(|(of, _)| *of == day).map(|(_, past)| past))
+    }
+
+    fn case(&self, key: &str) -> Result<Option<Value>, String> {
+        let run = self.load(RunId::keyed(&self.project, key))?;
+        Ok(run.and_then(|run| run.begun()?.input.decode().ok()))
+    }
+
+    fn opened_again(&self) -> Result<Vec<String>, String> {
+        #[derive(Deserialize)]
+        struct Again {
+            opened_again: String,
+        }
+        let Some(reader) = self.reader()? else { return Ok(Vec::new()) };
+        let wanted = Wanted { name: Some(REOPEN.to_owned()), stands: Some(ENDED_WELL), ..Wanted::newest(MAX_CASES) };
+        let listed = reader.list(&wanted).map_err(|wrong| wrong.to_string())?;
+        let mut keys = Vec::new();
+        for info in listed {
+            let Some(run) = self.load(info.run)? else { continue };
+            keys.extend(run.tasks().filter_map(|task| Some(task.output()?.decode::<Again>().ok()?.opened_again)));
+        }
+        Ok(keys)
     }
 
     fn fate(&self, key: &str) -> Result<Option<Fate>, String> {

@@ -153,6 +153,52 @@ fn what_people_answer_is_what_the_next_day_begins_with() {
     assert!(day["day"]["closed"].as_array().unwrap().iter().any(|it| it["break_id"] == closed.as_str() && it["by"] == "bob"));
 }
 
+#[test]
+fn a_day_is_reconciled_anew_when_its_file_was_wrong() {
+    let house = House::copied(&example());
+    let path = house.path().join("data").join(FIRST).join("bank.xml");
+    let right = std::fs::read_to_string(&path).unwrap();
+    // The closing balance of the first account is another one, and an entry is missing.
+    let (before, after) = right.split_at(right.find("CLBD").unwrap());
+    let wrong = format!("{before}{}", after.replacen("<Amt Ccy=\"EUR\">", "<Amt Ccy=\"EUR\">1", 1));
+    std::fs::write(&path, wrong.replacen("INV-0312-00986", "INV-0312-99986", 1)).unwrap();
+    assert!(report(&house, FIRST).contains("this is NOT explained"));
+    let (wrong, _) = cases(&house);
+    std::fs::write(&path, right).unwrap();
+    held("2026-03-12.txt", &report(&house, FIRST));
+    let all = breaks(&written(&house, FIRST));
+    let (runs, questions) = cases(&house);
+    assert!(runs.len() > wrong.len(), "what is known otherwise is another case");
+    assert_eq!(questions, asked(&all), "nobody is asked what was wrong only in the file");
+    assert_eq!(rechecks(&house).iter().filter(|(_, status)| status == "waiting").count(), waited_for(&all));
+    held("2026-03-12.txt", &report(&house, FIRST));
+    assert_eq!(cases(&house), (runs, questions), "and the same once more changes nothing");
+}
+
+#[test]
+fn what_has_cleared_and_comes_again_is_a_case_of_its_own() {
+    let missing = serde_json::json!({ "account": "DE02120300000000202051", "a": [{ "amount": 77.00 }], "b": [] });
+    let house = house_of(&[missing]);
+    report(&house, FIRST);
+    let name = breaks(&written(&house, FIRST)).into_keys().next().unwrap();
+    let bank = std::fs::read_to_string(house.path().join(format!("data/{FIRST}/broker.csv"))).unwrap();
+    let head = "Kind;Account;Currency;Debit;Credit;Value;Posted;Reference;Batch;Partner;Quantity;Price;Status;Text;Count\n";
+    let day = |day: &str, bank: &str, ledger: &str| {
+        house.write(&format!("data/{day}/broker.csv"), bank);
+        house.write(&format!("data/{day}/ledger.csv"), ledger);
+        report(&house, day)
+    };
+    let came = format!("{head}E;CASE-0;EUR;;77,00;13.03.2026;13.03.2026;REF-0;;;;;;;\n");
+    assert!(day(SECOND, bank.lines().next().unwrap(), &came).contains("One break has cleared from before"));
+    // The bank books it once more, on Monday.
+    let third = "2026-03-16";
+    let shown = day(third, &bank.replace(FIRST, third), head);
+    assert!(shown.contains("1 entries") || shown.contains("one entry"), "{shown}");
+    let again = breaks(&written(&house, third));
+    assert_eq!((again[&name].0["round"].as_u64(), again.len()), (Some(2), 1), "{shown}");
+    assert_eq!(again[&name].1["action"], "AUTO_RESOLVE");
+}
+
 /// The runs that wake up for something, and how they stand.
 fn rechecks(house: &House) -> Vec<(String, String)> {
     let listed = house.run(&["runs", "list", "--json", "--limit", "1000"], "");

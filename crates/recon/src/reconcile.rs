@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use quorate_core::RunId;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
@@ -234,6 +235,12 @@ pub struct Answers {
 pub struct Closed {
     /// The break.
     pub break_id: String,
+    /// The key of its case, by which it is opened again.
+    pub key: String,
+    /// The side of the entry.
+    pub side: Side,
+    /// The entry.
+    pub item: ItemRecord,
     /// The account.
     pub account: Arc<str>,
     /// Its currency.
@@ -243,6 +250,8 @@ pub struct Closed {
     pub amount: Decimal,
     /// Who did.
     pub by: Option<String>,
+    /// Since which day.
+    pub since: Date,
 }
 
 /// Which day is reconciled.
@@ -301,9 +310,13 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults };
     let mut records = work.records(&all);
     carrying.go_on(&mut records);
+    for record in &mut records {
+        next_round(world, record)?;
+    }
     let adjustments: Vec<Adjustment> = found.matches.iter().filter_map(|it| work.adjustment(it)).collect();
     let accounts = work.accounts(&statements, &checks, &found, &carrying, &adjustments);
-    let (cleared, withdrawn) = carrying.gone(&records, &work, &found);
+    let (cleared, mut withdrawn) = carrying.gone(&records, &work, &found);
+    withdrawn.extend(superseded(world, &world.earlier(run, task, day)?, &records)?);
     let matched_file = match out {
         Some(out) => Some(work.write_matched(world, out, &found)?),
         None => None,
@@ -329,6 +342,49 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         left: checks.map(|checks| checks.left),
         matched_file,
     })
+}
+
+/// The case of a break is about just this: where there is one by its key that is about something else, since the break had cleared
+/// and is there again, or was reconciled from other files, it gets the next.
+fn next_round(world: &dyn World, record: &mut BreakRecord) -> Result<(), String> {
+    while let Some(known) = world.case(&record.key)? {
+        if serde_json::from_value::<BreakRecord>(known).is_ok_and(|known| known == *record) {
+            return Ok(());
+        }
+        record.round += 1;
+        record.key = format!("{}/{}", record.break_id, record.round);
+    }
+    Ok(())
+}
+
+/// Cases that earlier reconciliations of the same day opened, and that this one knows nothing of.
+fn superseded(world: &dyn World, earlier: &[Value], records: &[BreakRecord]) -> Result<Vec<Withdrawn>, String> {
+    #[derive(Deserialize)]
+    struct Opened {
+        breaks: Vec<Known>,
+    }
+    #[derive(Deserialize)]
+    struct Known {
+        break_id: String,
+        key: String,
+    }
+    let mut known: HashSet<String> = records.iter().map(|record| record.key.clone()).collect();
+    let mut withdrawn = Vec::new();
+    for output in earlier {
+        let Ok(Opened { breaks }) = serde_json::from_value(output.clone()) else { continue };
+        for Known { break_id, key } in breaks {
+            if !known.insert(key.clone()) {
+                continue;
+            }
+            for (key, recheck) in [(key.clone(), false), (signing::recheck_of(&key), true)] {
+                // One that was taken back already is taken back again without harm.
+                let open = world.fate(&key)?.filter(|fate| fate.open || fate.withdrawn);
+                let reason = "the day was reconciled anew".to_owned();
+                withdrawn.extend(open.map(|fate| Withdrawn { run: fate.run, break_id: break_id.clone(), reason, recheck }));
+            }
+        }
+    }
+    Ok(withdrawn)
 }
 
 // -- files
@@ -765,7 +821,13 @@ struct Carrying {
 impl Carrying {
     fn of(world: &dyn World, before: Option<Before>) -> Result<Carrying, String> {
         let Some(before) = before else { return Ok(Carrying::default()) };
-        let mut carrying = Carrying { day: Some(before.day), closed: before.closed, ..Carrying::default() };
+        let mut carrying = Carrying { day: Some(before.day), ..Carrying::default() };
+        let again = if before.closed.is_empty() { Vec::new() } else { world.opened_again()? };
+        let (reopened, closed): (Vec<Closed>, Vec<Closed>) = before.closed.into_iter().partition(|it| again.contains(&it.key));
+        carrying.closed = closed;
+        for it in reopened {
+            carrying.carry(it.side as usize, it.item.item(&it.account), None);
+        }
         for adjustment in &before.adjustments {
             carrying.carry(0, adjustment.item(), None);
         }
@@ -790,13 +852,17 @@ impl Carrying {
                 }
                 Some("force_close") => {
                     // What is closed by force is in the books still, and explains their difference.
-                    for (items, sign) in [(&record.a, Decimal::ONE), (&record.b, Decimal::NEGATIVE_ONE)] {
+                    for (side, items, sign) in [(Side::A, &record.a, Decimal::ONE), (Side::B, &record.b, Decimal::NEGATIVE_ONE)] {
                         carrying.closed.extend(items.iter().map(|item| Closed {
                             break_id: record.break_id.clone(),
+                            key: record.key.clone(),
+                            side,
+                            item: item.clone(),
                             account: record.account.clone(),
                             currency: item.currency,
                             amount: item.amount * sign,
                             by: fate.as_ref().and_then(|fate| fate.by.clone()),
+                            since: before.day,
                         }));
                     }
                 }

@@ -32,11 +32,30 @@ pub trait World: Send + Sync {
     /// Why that cannot be said.
     fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String>;
 
+    /// What earlier reconciliations of the same day returned: of the same workflow as a run, and of the same of its tasks, whatever
+    /// became of the rest of them.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn earlier(&self, run: RunId, task: &str, day: Date) -> Result<Vec<Value>, String>;
+
     /// The newest reconciliation of a day, by its workflow and the task that did it.
     ///
     /// # Errors
     /// Why that cannot be said.
     fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Option<Past>, String>;
+
+    /// What a case is about, by its key; nothing where there is none.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn case(&self, key: &str) -> Result<Option<Value>, String>;
+
+    /// The breaks that people opened again: by the keys of their cases.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn opened_again(&self) -> Result<Vec<String>, String>;
 
     /// What became of a case, by its key; nothing where there is none.
     ///
