@@ -921,7 +921,16 @@ impl Deciding<'_> {
                 };
                 let deadline = approval.levels[0].within.map(|within| self.at.plus(within));
                 let evidence_digest = Digest::of(evidence.json().as_bytes());
-                Ok(Event::Asked { task, question: Box::new(Question { text, evidence, evidence_digest, deadline }) })
+                let except = match &approval.except {
+                    Some(form) => {
+                        let names = self.run.render(form, Some(ix))?.decode::<Vec<Arc<str>>>();
+                        names.map_err(|wrong| {
+                            Failure::new(FailureClass::Invalid, format!("who may not answer is no list of names: {wrong}"))
+                        })?
+                    }
+                    None => Vec::new(),
+                };
+                Ok(Event::Asked { task, question: Box::new(Question { text, evidence, evidence_digest, deadline, except }) })
             }
             Work::Wait { lasting, until, signal: _ } => {
                 let lasting = lasting.map(|length| self.at.plus(length));
@@ -1444,6 +1453,9 @@ impl Run {
         let starter = self.begun().is_some_and(|start| start.by == by.name);
         if starter && !approval.starter_may_answer {
             return refuse("they started the run".to_owned());
+        }
+        if asking.question.except.contains(&by.name) {
+            return refuse("they had a part in what it is about".to_owned());
         }
         // Whoever proposed may not approve, also where they proposed through somebody else.
         if let Some(node) = approval.not_by.iter().find(|node| self.acted.iter().any(|(in_, who)| in_ == *node && *who == by.name)) {

@@ -324,6 +324,9 @@ pub struct ApprovalDraft {
     /// Tasks whose answers disqualify: whoever proposed may not approve.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_by: Vec<String>,
+    /// Names of people who may not answer, as a list, or `{{ }}` that gives one: those who had a part in what is asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub except: Option<Box<Json>>,
 }
 
 /// One answer to choose from.

@@ -868,6 +868,9 @@ pub struct Question {
     /// How long the first ones have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// Who may not answer, since they had a part in what it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Arc<str>>,
 }
 
 /// An answer to a question.

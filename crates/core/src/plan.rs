@@ -131,6 +131,7 @@ pub(crate) struct Approval {
     pub(crate) on_expiry: Expiry,
     pub(crate) starter_may_answer: bool,
     pub(crate) not_by: Box<[u32]>,
+    pub(crate) except: Option<Form>,
 }
 
 #[derive(Debug)]
@@ -1118,6 +1119,7 @@ impl Compiler<'_> {
             on_expiry: draft.on_expiry.clone(),
             starter_may_answer: draft.starter_may_answer,
             not_by,
+            except: draft.except.as_ref().map(|json| Form::compile(json, &format!("{at}.except"), reads, &mut self.problems)),
         }
     }
 

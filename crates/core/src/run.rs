@@ -1630,7 +1630,8 @@ impl Run {
         let task = &self.tasks[ix as usize];
         let text = format!("Did attempt {} of {} take effect? It is not known: {why}", task.attempt, task.id);
         let evidence = Payload::null();
-        let question = Question { text, evidence_digest: crate::Digest::of(evidence.json().as_bytes()), evidence, deadline: None };
+        let evidence_digest = crate::Digest::of(evidence.json().as_bytes());
+        let question = Question { text, evidence_digest, evidence, deadline: None, except: Vec::new() };
         self.ask(ix, Asking::new(question, true));
     }
 

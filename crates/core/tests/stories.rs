@@ -811,6 +811,34 @@ fn who_proposed_may_not_approve() {
     ");
 }
 
+#[test]
+fn who_had_a_part_in_it_may_not_answer() {
+    let draft = || {
+        let mut draft = plan("find; approve < find");
+        let except = Some(Box::new("{{ find.names }}".into()));
+        draft.tasks[1].work = WorkDraft::Approval(ApprovalDraft { question: "?".into(), except, ..ApprovalDraft::default() });
+        draft
+    };
+    assert_snapshot!(Story::new(draft()).play(r#"ok find {"names": ["ann", "cid"]}; answer approve ann approve; answer approve bob approve"#), @"
+      0 run of story starts
+      0 find starts #1
+      0 find succeeds #1
+      0 approve asks: ?
+    refused: ann may not answer `approve`: they had a part in what it is about
+      0 bob answers approve: approve (Accepted)
+      0 concluded: Finished
+      0 run ends succeeded []
+    ");
+    assert_snapshot!(Story::new(draft()).play(r#"ok find {"names": 7}"#), @"
+    0 run of story starts
+    0 find starts #1
+    0 find succeeds #1
+    0 approve fails: invalid: who may not answer is no list of names: invalid type: integer `7`, expected a sequence at line 1 column 1
+    0 concluded: Failed(approve)
+    0 run ends failed [approve]
+    ");
+}
+
 fn checkpoint(after: &str, condition: &str, then: ThenDraft) -> CheckpointDraft {
     let after = after.split_whitespace().map(str::to_owned).collect();
     CheckpointDraft::new(after, condition, then)

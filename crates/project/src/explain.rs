@@ -181,6 +181,8 @@ fn words_of(with: &Payload) -> String {
 /// What people call what is looked at in a plan.
 struct Words<'p> {
     checkpoints: BTreeMap<&'p str, Named<'p>>,
+    /// These, as they stand in the plan.
+    order: Vec<&'p str>,
 }
 
 struct Named<'p> {
@@ -201,7 +203,7 @@ impl<'p> Words<'p> {
             });
             (view.id, Named { description: draft.description, says: says.collect(), then: view.then })
         });
-        Words { checkpoints: named.collect() }
+        Words { checkpoints: named.collect(), order: plan.checkpoints().map(|view| view.id).collect() }
     }
 
     fn description(&self, checkpoint: &str) -> Option<&str> {
@@ -272,25 +274,11 @@ impl<'p> Words<'p> {
     fn not_taken(&self, decision: &Decision) -> Vec<String> {
         let (mut lines, mut nothing): (_, Vec<&str>) = (Vec::new(), Vec::new());
         for NotTaken { action, why } in &decision.not_taken {
-            let leads = |look: &&Look| {
-                let then = self.checkpoints.get(&*look.checkpoint).map(|named| &named.then);
-                matches!(then, Some(ThenView::Decides(taken)) if *taken == &**action)
-            };
-            let mut looked = decision.looks.iter().filter(leads).peekable();
             if why == NOT_BY_ITSELF {
                 nothing.push(action);
-            } else if looked.peek().is_some_and(|look| look.condition == ALWAYS) {
-                lines.push(format!("  not {action}: something else came before it"));
             } else {
-                // The same as was said above, in fewer words.
-                let failed = looked.filter(|look| look.outcome == Outcome::Fails).filter_map(|look| self.description(&look.checkpoint));
-                let failed: Vec<String> = failed.map(|what| format!("“{what}”")).collect();
-                let why = match &failed[..] {
-                    [] => why.clone(),
-                    [one] => format!("{one} would lead to it, and is not the case"),
-                    several => format!("{} would lead to it, and none of them is the case", several.join(" or ")),
-                };
-                lines.push(format!("  not {action}: {why}"));
+                let told = self.ways_to(action, decision).unwrap_or_else(|| why.clone());
+                lines.push(format!("  not {action}: {told}"));
             }
         }
         if !nothing.is_empty() {
@@ -308,6 +296,24 @@ impl<'p> Words<'p> {
             lines.push(format!("  not {}: {why}", nothing.join(", not ")));
         }
         lines
+    }
+
+    /// What became of all checkpoints that lead to an action, in the words of whoever wrote them, where each of them has some.
+    fn ways_to(&self, action: &str, decision: &Decision) -> Option<String> {
+        let leads = |named: &&Named<'_>| matches!(named.then, ThenView::Decides(taken) if taken == action);
+        let mut ways = Vec::new();
+        for (id, named) in self.order.iter().filter_map(|id| Some((id, self.checkpoints.get(id).filter(leads)?))) {
+            let what = format!("“{}”", named.description.as_deref()?);
+            ways.push(match decision.looks.iter().find(|look| *look.checkpoint == **id) {
+                None => format!("{what} was not looked at"),
+                Some(Look { outcome: Outcome::Fails, .. }) => format!("{what} is not the case"),
+                Some(Look { outcome: Outcome::Unknown, .. }) => format!("nobody knows whether {what}"),
+                // Something is known that keeps it from being taken, and the engine says what.
+                Some(Look { outcome: Outcome::Holds, .. }) if decision.rule.checkpoint().is_none() => return None,
+                Some(Look { outcome: Outcome::Holds, .. }) => format!("{what} came after what decided"),
+            });
+        }
+        (!ways.is_empty()).then(|| ways.join("; "))
     }
 
     /// A way to another decision.

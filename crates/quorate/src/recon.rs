@@ -19,8 +19,10 @@ use tokio::runtime::Handle;
 
 use crate::host::Host;
 
-/// Runs among which the last reconciliation is looked for.
-const MAX_LOOKED_AT: usize = 64;
+/// Runs among which a reconciliation is looked for.
+const MAX_DAYS: usize = 10_000;
+/// Runs that are looked at behind one that was found: a day may have been reconciled again after others.
+const MAX_LOOKED_AT: usize = 32;
 /// Cases that are looked at for patterns.
 const MAX_CASES: usize = 1_000;
 /// Largest file of settings.
@@ -46,7 +48,7 @@ pub struct Books {
 
 impl Books {
     /// What agents may `use` of it.
-    pub const FUNCTIONS: [&str; 14] = agents::FUNCTIONS;
+    pub const FUNCTIONS: [&str; 15] = agents::FUNCTIONS;
 
     /// The books of a project whose runs are kept in a folder.
     #[must_use]
@@ -93,19 +95,33 @@ impl Books {
         SqliteReader::open(data).map(Some).map_err(|wrong| format!("the journal could not be read: {wrong}"))
     }
 
-    /// What reconciliations returned, of those of a workflow, each with its day: the newest first.
-    fn past(&self, name: Option<String>, task: &str, stands: Option<Stands>) -> Result<Vec<(Date, Past)>, String> {
+    /// What reconciliations returned, of those of a workflow, each with its day: the newest first. Once one is found that is `wanted`,
+    /// only so many more are looked at: the journal may hold years.
+    fn past(
+        &self,
+        name: Option<String>,
+        task: &str,
+        counts: &dyn Fn(&Run) -> bool,
+        wanted: &dyn Fn(Date) -> bool,
+    ) -> Result<Vec<(Date, Past)>, String> {
         #[derive(Deserialize)]
         struct Of {
             day: Date,
         }
         let Some(reader) = self.reader()? else { return Ok(Vec::new()) };
-        let listed = reader.list(&Wanted { name, stands, ..Wanted::newest(MAX_LOOKED_AT) }).map_err(|wrong| wrong.to_string())?;
-        let mut found = Vec::new();
+        let listed = reader.list(&Wanted { name, ..Wanted::newest(MAX_DAYS) }).map_err(|wrong| wrong.to_string())?;
+        let (mut found, mut since) = (Vec::new(), None);
         for info in listed {
+            if since.is_some_and(|since| since >= MAX_LOOKED_AT) {
+                break;
+            }
+            since = since.map(|since| since + 1);
             let Some(run) = self.load(info.run)? else { continue };
-            let Some(output) = run.task(task).and_then(TaskView::output) else { continue };
+            let Some(output) = run.task(task).and_then(TaskView::output).filter(|_| counts(&run)) else { continue };
             let Ok(Of { day }) = output.decode() else { continue };
+            if wanted(day) {
+                since = since.or(Some(0));
+            }
             let by = run.begun().map(|start| start.by.to_string()).unwrap_or_default();
             let output = output.decode().map_err(|wrong| format!("what run {} returned cannot be read: {wrong}", info.run))?;
             found.push((day, Past { run: info.run.to_string(), by, output }));
@@ -181,7 +197,9 @@ impl World for Books {
 
     fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String> {
         let Some(name) = self.workflow_of(run)? else { return Ok(None) };
-        let past = self.past(Some(name), task, Some(ENDED_WELL))?.into_iter().filter(|(of, _)| *of < day);
+        // One that failed later has opened its cases all the same; one that was cancelled does not count.
+        let counts = |run: &Run| run.status() != RunStatus::Cancelled;
+        let past = self.past(Some(name), task, &counts, &|of| of < day)?.into_iter().filter(|(of, _)| *of < day);
         // Of several reconciliations of one day the newest counts, and that comes first.
         let last = past.reduce(|best, other| if other.0 > best.0 { other } else { best });
         Ok(last.map(|(_, past)| past.output))
@@ -189,14 +207,37 @@ impl World for Books {
 
     fn earlier(&self, run: RunId, task: &str, day: Date) -> Result<Vec<Value>, String> {
         let Some(name) = self.workflow_of(run)? else { return Ok(Vec::new()) };
-        let past = self.past(Some(name), task, None)?.into_iter();
+        let past = self.past(Some(name), task, &|_| true, &|of| of <= day)?.into_iter();
         let others = past.filter(|(of, past)| *of == day && past.run != run.to_string());
         Ok(others.map(|(_, past)| past.output).collect())
     }
 
-    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Option<Past>, String> {
-        let past = self.past(Some(workflow.to_owned()), task, Some(ENDED_WELL))?;
-        Ok(past.into_iter().find(|(of, _)| *of == day).map(|(_, past)| past))
+    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Past>, String> {
+        let past = self.past(Some(workflow.to_owned()), task, &|run| run.status() == RunStatus::Succeeded, &|of| of == day)?;
+        Ok(past.into_iter().filter(|(of, _)| *of == day).map(|(_, past)| past).collect())
+    }
+
+    fn last(&self, workflow: &str, task: &str) -> Result<Option<Value>, String> {
+        let past = self.past(Some(workflow.to_owned()), task, &|run| run.status() != RunStatus::Cancelled, &|_| true)?.into_iter();
+        Ok(past.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, past)| past.output))
+    }
+
+    fn output(&self, run: &str, task: &str) -> Result<Option<Value>, String> {
+        let Ok(run) = run.parse() else { return Ok(None) };
+        let run = self.load(run)?;
+        Ok(run.and_then(|run| run.task(task)?.output()?.decode().ok()))
+    }
+
+    fn standing_outputs(&self, run: RunId, task: &str) -> Result<Vec<Value>, String> {
+        let (Some(name), Some(reader)) = (self.workflow_of(run)?, self.reader()?) else { return Ok(Vec::new()) };
+        let listed = reader.list(&Wanted { name: Some(name), ..Wanted::newest(MAX_CASES) }).map_err(|wrong| wrong.to_string())?;
+        let mut outputs = Vec::new();
+        for info in listed.iter().filter(|info| info.run != run) {
+            let Some(other) = self.load(info.run)? else { continue };
+            let undone = other.tasks().any(|task| task.role() == Role::Compensation && task.status() == TaskStatus::Succeeded);
+            outputs.extend(other.task(task).filter(|_| !undone).and_then(|task| task.output()?.decode().ok()));
+        }
+        Ok(outputs)
     }
 
     fn case(&self, key: &str) -> Result<Option<Value>, String> {
@@ -267,7 +308,8 @@ fn fate_of(run: &Run) -> Fate {
     let reviewed = run.tasks().filter(asks).filter(|task| task.status() == TaskStatus::Succeeded);
     let settled = reviewed.filter_map(|task| task.output()?.decode::<Settled>().ok()).last();
     let asked = run.tasks().any(|task| task.role() == Role::Review);
-    let agreed = settled.as_ref().map(|settled| settled.choice == "approve");
+    // Whoever answers with what was proposed agrees with it.
+    let agreed = settled.as_ref().map(|settled| settled.choice == "approve" || Some(&settled.choice) == proposed.as_ref());
     let resolution = match &settled {
         Some(settled) if settled.choice == "approve" => proposed,
         Some(settled) => Some(settled.choice.clone()),
@@ -277,6 +319,7 @@ fn fate_of(run: &Run) -> Fate {
     Fate {
         run: run.id().to_string(),
         open: !run.has_ended(),
+        asks: run.tasks().any(|task| task.status() == TaskStatus::Asking),
         withdrawn: run.status() == RunStatus::Cancelled,
         action: decision.map(|decision| decision.action.to_string()),
         resolution,

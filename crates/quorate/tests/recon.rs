@@ -251,50 +251,166 @@ fn what_did_not_come_is_put_before_people_and_what_they_say_counts() {
     assert!(closed.len() == 1 && closed[0]["by"] == "bob", "{closed:?}");
 }
 
+/// The sign-offs that wait for somebody to sign.
+fn to_be_signed(house: &House) -> BTreeSet<String> {
+    let listed: Value = serde_json::from_slice(&house.run(&["approvals", "list", "--json"], "").stdout).unwrap();
+    let asked = listed["approvals"].as_array().unwrap().iter().filter_map(|it| it["approval_id"].as_str());
+    asked.filter(|id| id.ends_with("/sign")).map(str::to_owned).collect()
+}
+
+/// Brings a day to be signed, and says under what it is asked.
+fn bring(house: &House, day: &str, by: &str) -> String {
+    let before = to_be_signed(house);
+    let asked = house.type_in(&format!("run sign_off -q --as {by} -i '{{\"day\": \"{day}\"}}'"));
+    assert!(asked.ends_with("exit 5"), "{asked}");
+    to_be_signed(house).into_iter().find(|id| !before.contains(id)).unwrap()
+}
+
+/// The folder of a sign-off.
+fn folder_of(house: &House, day: &str, id: &str) -> PathBuf {
+    house.path().join("reports").join(day).join(format!("signed-{}", &id.split_once('/').unwrap().0[24..]))
+}
+
 #[test]
 fn a_second_person_signs_a_day_and_what_was_decided_is_booked() {
     let house = House::copied(&example());
     assert!(house.type_in("run sign_off -q").contains("2026-03-12 has not been reconciled yet; `quorate run reconcile` does it"));
     assert!(house.type_in("run . -q --as dora").ends_with("exit 0"));
-    let folder = house.path().join("reports").join(FIRST);
-    let sign = |by: &str, signer: &str| {
-        assert!(house.type_in(&format!("run sign_off -q --as {by}")).ends_with("exit 5"));
-        let asked: Value = serde_json::from_slice(&house.run(&["approvals", "list", "--json"], "").stdout).unwrap();
-        let asked =
-            asked["approvals"].as_array().unwrap().iter().find(|it| it["approval_id"].as_str().unwrap().ends_with("/sign")).unwrap();
-        let line = format!("approvals approve {} -q --as {signer}", asked["approval_id"].as_str().unwrap());
-        move |house: &House| house.type_in(&line)
-    };
-    // Neither whoever brings it to be signed, nor whoever reconciled it.
-    let by_emil = sign("emil", "emil")(&house);
-    assert!(by_emil.contains("emil may not answer `sign`: they started the run"), "{by_emil}");
-    assert!(house.type_in("runs cancel last -q --reason 'wrong person'").ends_with("exit 0"));
-    let by_dora = sign("emil", "dora")(&house);
-    assert!(by_dora.contains("dora reconciled 2026-03-12, and somebody else has to sign it"), "{by_dora}");
-    assert!(!folder.join("bookings.csv").exists());
-    // A report that has changed since it was shown is not the one that was signed: what was booked for it is taken back.
-    let signing = sign("dora", "fay");
-    let report = std::fs::read_to_string(folder.join("report.json")).unwrap();
-    std::fs::write(folder.join("report.json"), report.replacen("2026", "2027", 1)).unwrap();
-    let late = signing(&house);
-    assert!(late.contains("is not the report any more that was signed; sign it once more"), "{late}");
-    let rows = |name: &str| csv_of(&folder.join(name));
-    let (booked, back) = (rows("bookings.csv"), rows("bookings-taken-back.csv"));
+    let adjusted =
+        breaks(&written(&house, FIRST)).into_values().find(|(it, case)| it["kind"] == "AMOUNT_DIFF" && case["action"] == "HIL_REVIEW");
+    let adjusted = adjusted.unwrap().1["run"].as_str().unwrap().to_owned();
+    assert!(house.type_in(&format!("approvals answer {adjusted} -q --choice adjust --as emil")).ends_with("exit 0"));
+    // Neither whoever brings it, nor whoever reconciled the day, nor whoever decided what is booked.
+    let id = bring(&house, FIRST, "gus");
+    let sign = |id: &str, by: &str| house.type_in(&format!("approvals approve {id} -q --as {by}"));
+    assert!(sign(&id, "gus").contains("they started the run"));
+    for by in ["dora", "emil"] {
+        assert!(sign(&id, by).contains(&format!("{by} may not answer `sign`: they had a part in what it is about")));
+    }
+    let signed = sign(&id, "fay");
+    assert!(signed.contains("Signed by fay: 17 bookings in reports/2026-03-12/signed-"), "{signed}");
+    let folder = folder_of(&house, FIRST, &id);
+    let sealed: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("signed.json")).unwrap()).unwrap();
+    assert_eq!(sealed["signed_by"][0]["by"], "fay");
+    assert_eq!(sealed["not_by"], serde_json::json!(["dora", "emil"]));
+    // Both sides of all that is booked come to nothing, currency by currency.
+    let rows = csv_of(&folder.join("bookings.csv"));
+    for currency in ["EUR", "USD", "GBP"] {
+        let cents =
+            |row: &Vec<String>| row[3].replace(['.', '-'], "").parse::<i64>().unwrap() * if row[3].starts_with('-') { -1 } else { 1 };
+        assert_eq!(rows.iter().filter(|row| row[2] == currency).map(cents).sum::<i64>(), 0);
+    }
+    assert!(rows.iter().any(|row| row[6] == "emil" && row[7] == "fay"));
+    // What was booked is booked: another sign-off has what was decided since, and nothing else.
+    let again = bring(&house, FIRST, "gus");
+    assert!(house.type_in(&format!("approvals show {again}")).contains("Nothing is to be booked."));
+}
+
+#[test]
+fn a_report_that_has_changed_is_not_signed_and_what_was_booked_is_taken_back() {
+    let house = House::copied(&example());
+    assert!(house.type_in("run . -q --as dora").ends_with("exit 0"));
+    let (one, other) = (bring(&house, FIRST, "gus"), bring(&house, FIRST, "gus"));
+    let path = house.path().join("reports").join(FIRST).join("report.html");
+    let report = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, report.replacen("2026", "2027", 1)).unwrap();
+    assert!(house.type_in("run sign_off -q").contains("report.html is not what was written any more: reconcile the day again"));
+    let late = house.type_in(&format!("approvals approve {one} -q --as fay"));
+    assert!(late.contains("report.html is not what was written any more"), "{late}");
+    let folder = folder_of(&house, FIRST, &one);
+    let (booked, back) = (csv_of(&folder.join("bookings.csv")), csv_of(&folder.join("bookings-taken-back.csv")));
     assert!(booked.len() > 20 && booked.len() == back.len());
     for (one, other) in booked.iter().zip(&back) {
         assert_eq!((&one[0], &one[1]), (&other[0], &other[1]));
         assert!(one[3].trim_start_matches('-') == other[3].trim_start_matches('-') && one[3] != other[3], "{one:?} {other:?}");
     }
     assert!(!folder.join("signed.json").exists());
-    std::fs::write(folder.join("report.json"), report).unwrap();
-    let signed = sign("dora", "fay")(&house);
-    assert!(signed.contains("Signed by fay; 16 bookings in reports/2026-03-12/bookings.csv"), "{signed}");
-    let sealed: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("signed.json")).unwrap()).unwrap();
-    assert_eq!((&sealed["reconciled_by"], &sealed["signed_by"][0]["by"]), (&"dora".into(), &"fay".into()));
-    // Both sides of all that is booked come to nothing, currency by currency.
-    for currency in ["EUR", "USD", "GBP"] {
-        let cents = |row: &Vec<String>| (row[3].parse::<f64>().unwrap() * 100.0).round() as i64;
-        assert_eq!(rows("bookings.csv").iter().filter(|row| row[2] == currency).map(cents).sum::<i64>(), 0);
+    // The other one is signed, since nothing stands of the first; and a third that was brought before that books nothing twice.
+    std::fs::write(&path, report).unwrap();
+    let third = bring(&house, FIRST, "gus");
+    assert!(house.type_in(&format!("approvals approve {other} -q --as fay")).contains("Signed by fay: 16 bookings"));
+    let twice = house.type_in(&format!("approvals approve {third} -q --as fay"));
+    assert!(twice.contains("was booked by another sign-off meanwhile; bring the day to be signed once more"), "{twice}");
+}
+
+#[test]
+fn what_is_decided_late_is_booked_once() {
+    let house = House::copied(&example());
+    report(&house, FIRST);
+    let first = breaks(&written(&house, FIRST));
+    report(&house, SECOND);
+    let second = breaks(&written(&house, SECOND));
+    // A case that both days have, with one question.
+    let both = first.iter().find(|(name, (it, case))| {
+        let is_it = it["kind"] == "AMOUNT_DIFF" && case["action"] == "HIL_REVIEW";
+        is_it && second.get(*name).is_some_and(|(_, later)| later["run"] == case["run"])
+    });
+    let (name, (_, case)) = both.unwrap();
+    assert!(house.type_in(&format!("approvals answer {} -q --choice adjust --as bob", case["run"].as_str().unwrap())).ends_with("exit 0"));
+    let mut booked = 0;
+    for day in [SECOND, FIRST] {
+        let id = bring(&house, day, "gus");
+        assert!(house.type_in(&format!("approvals approve {id} -q --as fay")).ends_with("exit 0"));
+        booked += csv_of(&folder_of(&house, day, &id).join("bookings.csv")).iter().filter(|row| row[0] == format!("ADJ-{name}")).count();
+    }
+    assert_eq!(booked, 2, "both sides of one entry");
+    // What the ledger is expected to bring is not booked again, whatever people say.
+    let expected = second.values().find(|(it, _)| it["a"][0]["reference"].as_str().is_some_and(|name| name.starts_with("ADJ-BRK")));
+    assert_eq!(expected.unwrap().0["booking"].as_array().map_or(0, Vec::len), 0);
+}
+
+#[test]
+fn what_was_closed_by_force_is_open_again_when_two_people_say_so() {
+    let house = House::copied(&example());
+    report(&house, FIRST);
+    let first = breaks(&written(&house, FIRST));
+    let (name, (_, case)) = first.iter().find(|(_, (it, case))| it["kind"] == "DUPLICATE" && case["action"] == "HIL_REVIEW").unwrap();
+    let run = case["run"].as_str().unwrap();
+    assert!(house.type_in(&format!("approvals answer {run} -q --choice force_close --note 'as agreed' --as bob")).ends_with("exit 0"));
+    report(&house, SECOND);
+    assert!(!breaks(&written(&house, SECOND)).contains_key(name));
+    assert!(
+        house
+            .type_in("run reopen -q -i '{\"break\": \"BRK-0\", \"why\": \"?\"}'")
+            .contains("BRK-0 is not closed by force as of 2026-03-13")
+    );
+    let asked = house.type_in(&format!("run reopen -q --as ann -i '{{\"break\": \"{name}\", \"why\": \"the bank says otherwise\"}}'"));
+    assert!(asked.ends_with("exit 5"), "{asked}");
+    assert!(house.type_in("approvals approve last -q --as dora").ends_with("exit 0"));
+    // The day is reconciled anew, and goes on from the first as if it had not been closed.
+    let shown = report(&house, SECOND);
+    assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");
+    let again = breaks(&written(&house, SECOND));
+    assert_eq!(again[name].0["round"], 2);
+    assert!(!again[name].1["asks"].as_array().unwrap().is_empty(), "people are asked about it once more");
+}
+
+#[test]
+fn what_people_say_leaves_the_proof_as_it_is() {
+    let house = House::copied(&example());
+    report(&house, FIRST);
+    let first = breaks(&written(&house, FIRST));
+    let (mut answered, mut faults) = (0, 0);
+    // Everything that may be said of anything, in turn.
+    let choices = ["match", "adjust", "write_off", "chase", "correct_source", "force_close", "approve", "wait"];
+    let reviews = first.values().filter(|(_, case)| case["action"] == "HIL_REVIEW");
+    for ((it, case), choice) in reviews.zip(choices.iter().cycle()) {
+        let line = format!("approvals answer {} -q --choice {choice} --note 'as told' --as bob", case["run"].as_str().unwrap());
+        let told = house.type_in(&line);
+        assert!(told.ends_with("exit 0"), "{line}: {told}");
+        answered += 1;
+        if it["kind"] == "STATEMENT_ERROR" && *choice != "force_close" {
+            faults += 1;
+        }
+    }
+    assert!(answered > 30);
+    let shown = report(&house, SECOND);
+    assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");
+    let second = breaks(&written(&house, SECOND));
+    // What does not add up is not mended by what somebody says.
+    assert_eq!(second.values().filter(|(it, _)| it["kind"] == "STATEMENT_ERROR").count(), faults);
+    for (name, (it, case)) in &second {
+        assert!(case["action"] != "AUTO_RESOLVE" || may_be_resolved(it, case), "{name}");
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use quorate_agents::{Agent, Call, Outcome};
-use quorate_core::{Effect, Failure, FailureClass, Payload, Reply};
+use quorate_core::{Effect, Failure, FailureClass, Payload, Reply, RunId};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::reconcile::{Asked, reconcile};
-use crate::record::{BreakRecord, Due, ItemRecord, bucket};
+use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Settled, bucket};
 use crate::report::{self, Wanted};
 use crate::signing;
 use crate::words::money;
@@ -19,7 +19,7 @@ use crate::world::{Case, World};
 use crate::{BreakKind, Currency, Matcher, Settings, Side, breaks, exact, words};
 
 /// The names by which agents `use` these.
-pub const FUNCTIONS: [&str; 14] = [
+pub const FUNCTIONS: [&str; 15] = [
     "recon.reconcile",
     "recon.ingestion",
     "recon.enrichment",
@@ -34,6 +34,7 @@ pub const FUNCTIONS: [&str; 14] = [
     "recon.post",
     "recon.take_back",
     "recon.seal",
+    "recon.closed",
 ];
 
 /// The agent of this name, under the id `id`, if there is one.
@@ -44,13 +45,12 @@ pub fn agent(name: &str, id: &str, world: &Arc<dyn World>) -> Option<Agent> {
         "recon.reconcile" => Agent::from_blocking(id, move |call| day(&*world, &call)).effect(Effect::Idempotent),
         "recon.report" => Agent::from_blocking(id, move |call| write_report(&*world, &call)).effect(Effect::Idempotent),
         "recon.waiting" => Agent::from_blocking(id, move |call| done(signing::waiting(&*world, &params(&call)?))),
-        "recon.standing" => Agent::from_blocking(id, move |call| done(signing::standing(&*world, &params(&call)?))),
+        "recon.standing" => Agent::from_blocking(id, move |call| done(signing::standing(&*world, call.request.run, &params(&call)?))),
+        "recon.closed" => Agent::from_blocking(id, move |call| done(signing::closed(&*world, &params(&call)?))),
         // What they write is the same however often they write it.
-        "recon.post" => Agent::from_blocking(id, move |call| done(signing::post(&*world, &params(&call)?))).effect(Effect::Idempotent),
-        "recon.take_back" => {
-            Agent::from_blocking(id, move |call| done(signing::take_back(&*world, &params(&call)?))).effect(Effect::Idempotent)
-        }
-        "recon.seal" => Agent::from_blocking(id, move |call| done(signing::seal(&*world, &params(&call)?))).effect(Effect::Idempotent),
+        "recon.post" => signs(id, world, signing::post),
+        "recon.take_back" => signs(id, world, signing::take_back),
+        "recon.seal" => signs(id, world, signing::seal),
         "recon.feedback" => Agent::from_blocking(id, move |call| feedback(&*world, &call)),
         "recon.patterns" => Agent::from_blocking(id, move |call| patterns(&*world, &call)),
         "recon.ingestion" => Agent::from_quick(id, |call| ingestion(&call)),
@@ -84,6 +84,12 @@ fn reply(answer: &impl Serialize) -> Outcome {
 
 fn days(days: u32) -> String {
     if days == 1 { "one business day".to_owned() } else { format!("{days} business days") }
+}
+
+type Signing = fn(&dyn World, RunId, &signing::PostParams) -> Result<Value, String>;
+
+fn signs(id: &str, world: Arc<dyn World>, does: Signing) -> Agent {
+    Agent::from_blocking(id, move |call| done(does(&*world, call.request.run, &params(&call)?))).effect(Effect::Idempotent)
 }
 
 fn done(answer: Result<impl Serialize, String>) -> Outcome {
@@ -619,6 +625,10 @@ fn cause_in_words(cause: &str) -> String {
 
 fn suggestion(cause: &str, it: &BreakRecord) -> Suggestion {
     let small = it.exposure.is_some_and(|exposure| exposure <= number("100"));
+    if it.a.iter().any(|item| item.at.starts_with(EXPECTED)) {
+        let steps = vec!["ask why the ledger has not booked it yet"];
+        return Suggestion { action: if it.age > 2 { "chase" } else { "wait" }, auto_resolvable: it.age <= 2, steps };
+    }
     let (action, auto_resolvable, steps): (_, _, &[&'static str]) = match cause {
         "timing_lag" if it.age > 2 && matches!(it.kind, BreakKind::MissingInA | BreakKind::MissingInB) => {
             ("chase", false, &["ask the other side where it is", "give it somebody who looks after it"])
@@ -857,7 +867,7 @@ struct Feedback {
 fn feedback(world: &dyn World, call: &Call) -> Outcome {
     let it = the_break(call)?;
     let fate = world.standing(call.request.run).map_err(|wrong| Failure::new(FailureClass::Unavailable, wrong))?.unwrap_or_default();
-    let keeps = fate.resolution.as_deref().is_none_or(|done| crate::reconcile::KEEPING.contains(&done));
+    let keeps = it.settled(fate.resolution.as_deref()) == Settled::Open;
     let priority = match it.exposure {
         Some(amount) if amount < Decimal::from(5_000) => "LOW",
         Some(amount) if amount < Decimal::from(100_000) => "MEDIUM",

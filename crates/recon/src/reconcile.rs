@@ -12,17 +12,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
-use crate::record::{BreakRecord, Due, ItemRecord, Leg, NearRecord, legs};
+use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, NearRecord, Settled, legs};
 use crate::settings::{Books, Feed};
 use crate::world::{Fate, NoFile, World};
 use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact, signing, words};
-
-/// What is done about a break so that it is one no more, by booking something.
-pub const POSTING: [&str; 2] = ["adjust", "write_off"];
-/// What is done about a break so that it is one no more, without booking anything.
-pub const CLOSING: [&str; 2] = ["match", "force_close"];
-/// What is done about a break that stays open.
-pub const KEEPING: [&str; 3] = ["wait", "chase", "correct_source"];
 
 /// What came of a day.
 #[derive(Clone, Debug, Serialize)]
@@ -239,8 +232,8 @@ pub struct Closed {
     pub key: String,
     /// The side of the entry.
     pub side: Side,
-    /// The entry.
-    pub item: ItemRecord,
+    /// The entry; nothing of a statement that does not add up.
+    pub item: Option<ItemRecord>,
     /// The account.
     pub account: Arc<str>,
     /// Its currency.
@@ -309,7 +302,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     }
     let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults };
     let mut records = work.records(&all);
-    carrying.go_on(&mut records);
+    carrying.go_on(day, &mut records);
     for record in &mut records {
         next_round(world, record)?;
     }
@@ -515,6 +508,9 @@ impl Work<'_> {
             if let Some((count, exposure)) = alike.get(&(it.account.clone(), it.currency, it.kind)).filter(|_| small(it)) {
                 (it.alike, it.alike_exposure) = (*count, *exposure);
             }
+            if it.settled(Some("adjust")) == Settled::Booked {
+                it.booking = it.amount_diff.map(|by| legs(&it.account, by)).unwrap_or_default();
+            }
             (it.title, it.about, it.at, it.message) = (words::title(it), words::lines(it), words::places(it), words::message(it));
         }
         records
@@ -573,7 +569,7 @@ impl Work<'_> {
             blocked_by: self.blocked_by(it),
             alike: 1,
             alike_exposure: None,
-            booking: amount_diff.filter(|by| it.fault.is_none() && !by.is_zero()).map(|by| legs(&it.account, by)).unwrap_or_default(),
+            booking: Vec::new(),
             message: None,
             a: a.iter().map(|item| ItemRecord::of(item)).collect(),
             b: b.iter().map(|item| ItemRecord::of(item)).collect(),
@@ -781,7 +777,7 @@ impl Adjustment {
     /// What the statement's side has until the ledger has booked it.
     fn item(&self) -> Item {
         Item {
-            place: Place { file: format!("adjustment {}", self.day).into(), line: 0 },
+            place: Place { file: format!("{EXPECTED}{} of {}", self.reference, self.day).into(), line: 0 },
             account: self.account.clone(),
             currency: self.currency,
             amount: self.amount,
@@ -822,11 +818,13 @@ impl Carrying {
     fn of(world: &dyn World, before: Option<Before>) -> Result<Carrying, String> {
         let Some(before) = before else { return Ok(Carrying::default()) };
         let mut carrying = Carrying { day: Some(before.day), ..Carrying::default() };
-        let again = if before.closed.is_empty() { Vec::new() } else { world.opened_again()? };
+        let again = world.opened_again()?;
         let (reopened, closed): (Vec<Closed>, Vec<Closed>) = before.closed.into_iter().partition(|it| again.contains(&it.key));
         carrying.closed = closed;
         for it in reopened {
-            carrying.carry(it.side as usize, it.item.item(&it.account), None);
+            if let Some(item) = &it.item {
+                carrying.carry(it.side as usize, item.item(&it.account), None);
+            }
         }
         for adjustment in &before.adjustments {
             carrying.carry(0, adjustment.item(), None);
@@ -837,36 +835,44 @@ impl Carrying {
             let recheck = world.fate(&signing::recheck_of(&record.key))?.filter(|recheck| recheck.open || recheck.withdrawn);
             carrying.rechecks.push(recheck.map(|recheck| recheck.run));
             let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
-            let difference = record.amount_diff.filter(|_| record.kind != BreakKind::StatementError).unwrap_or_default();
-            let is_one_currency = record.amount_diff.is_some();
-            match resolution {
-                // What belongs together differs in nothing; a difference is booked, or it stays open.
-                Some(done) if is_one_currency && (POSTING.contains(&done) || done == "match" && difference.is_zero()) => {
-                    if !difference.is_zero() {
-                        let at = record.a.iter().chain(&record.b).map(|item| item.at.clone()).collect();
-                        let reference = format!("ADJ-{}", record.break_id);
-                        let adjustment =
-                            Adjustment::new(reference, &record.account, record.currency, difference, before.day, record.why.clone(), at);
-                        carrying.carry(0, adjustment.item(), None);
+            let settled = record.settled(resolution);
+            match settled {
+                // People may have thought better of it.
+                Settled::Closed if again.contains(&record.key) => {
+                    for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
+                        items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), None));
                     }
                 }
-                Some("force_close") => {
-                    // What is closed by force is in the books still, and explains their difference.
+                Settled::Booked => {
+                    let at = record.a.iter().chain(&record.b).map(|item| item.at.clone()).collect();
+                    let (reference, difference) = (format!("ADJ-{}", record.break_id), record.amount_diff.unwrap_or_default());
+                    let adjustment =
+                        Adjustment::new(reference, &record.account, record.currency, difference, before.day, record.why.clone(), at);
+                    carrying.carry(0, adjustment.item(), None);
+                }
+                Settled::Together => {}
+                Settled::Closed => {
+                    // What is closed by force is in the books still, and explains their difference; what is not booked is in none.
+                    let closed = |side, item: Option<&ItemRecord>, amount| Closed {
+                        break_id: record.break_id.clone(),
+                        key: record.key.clone(),
+                        side,
+                        item: item.cloned(),
+                        account: record.account.clone(),
+                        currency: item.map_or(record.currency, |item| item.currency),
+                        amount,
+                        by: fate.as_ref().and_then(|fate| fate.by.clone()),
+                        since: before.day,
+                    };
                     for (side, items, sign) in [(Side::A, &record.a, Decimal::ONE), (Side::B, &record.b, Decimal::NEGATIVE_ONE)] {
-                        carrying.closed.extend(items.iter().map(|item| Closed {
-                            break_id: record.break_id.clone(),
-                            key: record.key.clone(),
-                            side,
-                            item: item.clone(),
-                            account: record.account.clone(),
-                            currency: item.currency,
-                            amount: item.amount * sign,
-                            by: fate.as_ref().and_then(|fate| fate.by.clone()),
-                            since: before.day,
-                        }));
+                        let amount = |item: &ItemRecord| if item.status.is_none() { item.amount * sign } else { Decimal::ZERO };
+                        carrying.closed.extend(items.iter().map(|item| closed(side, Some(item), amount(item))));
+                    }
+                    if record.statement_at.is_some() {
+                        carrying.closed.push(closed(Side::A, None, Decimal::ZERO));
                     }
                 }
-                _ => {
+                Settled::Open => {
                     for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
                         items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), Some(number)));
                     }
@@ -917,7 +923,7 @@ impl Carrying {
 
     /// Breaks that were there before go on: with their case, as long as that is open and nothing else is known of them; else with
     /// a new one.
-    fn go_on(&self, records: &mut Vec<BreakRecord>) {
+    fn go_on(&self, day: Date, records: &mut Vec<BreakRecord>) {
         let known: HashMap<&str, (&BreakRecord, Option<&Fate>)> =
             self.breaks.iter().map(|(record, fate)| (record.break_id.as_str(), (record, fate.as_ref()))).collect();
         for record in &mut *records {
@@ -936,12 +942,21 @@ impl Carrying {
             record.round = earlier.round + 1;
             record.key = format!("{}/{}", record.break_id, record.round);
         }
-        // What did not add up yesterday is not mended by not being looked at today.
+        // What did not add up yesterday is not mended by not being looked at today, nor by somebody saying what is to be done.
         let there: HashSet<String> = records.iter().map(|record| record.break_id.clone()).collect();
-        let unsettled = self.breaks.iter().filter(|(record, fate)| {
-            record.kind == BreakKind::StatementError && fate.as_ref().is_none_or(|fate| fate.open) && !there.contains(&record.break_id)
-        });
-        records.extend(unsettled.map(|(record, _)| record.clone()));
+        for (record, fate) in &self.breaks {
+            let resolution = fate.as_ref().and_then(|fate| fate.resolution.as_deref());
+            let is_closed = fate.as_ref().is_some_and(|fate| !fate.open) && record.settled(resolution) == Settled::Closed;
+            if record.kind != BreakKind::StatementError || is_closed || there.contains(&record.break_id) {
+                continue;
+            }
+            let mut record = record.clone();
+            if fate.as_ref().is_some_and(|fate| !fate.open) {
+                record.round += 1;
+                (record.key, record.day) = (format!("{}/{}", record.break_id, record.round), day);
+            }
+            records.push(record);
+        }
     }
 
     /// What was open and is not any more, and the cases that need no answer any more.
@@ -963,8 +978,8 @@ impl Carrying {
                             format!("{} is matched with {others}: {}", item.at, it.why)
                         }
                         None => match fate.as_ref().and_then(|fate| fate.resolution.as_deref()) {
-                            Some(done) => format!("it was settled: {done}"),
-                            None => "it is a part of another break now".to_owned(),
+                            done @ Some(how) if earlier.settled(done) != Settled::Open => format!("it was settled: {how}"),
+                            _ => "it is a part of another break now".to_owned(),
                         },
                     };
                     cleared.push(Cleared { break_id: earlier.break_id.clone(), kind: earlier.kind, why: why.clone() });

@@ -200,6 +200,40 @@ pub struct BreakRecord {
     pub message: Option<String>,
 }
 
+/// What a resolution comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The ledger books the difference.
+    Booked,
+    /// The entries belong together.
+    Together,
+    /// It is closed although nothing belongs to it.
+    Closed,
+    /// It stays open.
+    Open,
+}
+
+/// How the place of an entry begins that the ledger is expected to bring.
+pub(crate) const EXPECTED: &str = "adjustment ";
+
+impl BreakRecord {
+    /// What a resolution comes to. What cannot be carried out leaves the break open: nothing is booked for what is to be booked
+    /// already, or is not booked on the other side yet, and what belongs together differs in nothing.
+    #[must_use]
+    pub fn settled(&self, resolution: Option<&str>) -> Settled {
+        let mut items = self.a.iter().chain(&self.b);
+        let pending = items.clone().any(|item| item.status.is_some());
+        let expected = items.any(|item| item.at.starts_with(EXPECTED));
+        let difference = self.amount_diff.filter(|_| self.statement_at.is_none());
+        match (resolution, difference) {
+            (Some("force_close"), _) => Settled::Closed,
+            (Some("adjust" | "write_off"), Some(by)) if !by.is_zero() && !pending && !expected => Settled::Booked,
+            (Some("match"), Some(by)) if by.is_zero() && !pending => Settled::Together,
+            _ => Settled::Open,
+        }
+    }
+}
+
 /// One side of an entry that is to be booked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leg {

@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, bucket};
-use crate::words::{counted, money, sum};
+use crate::words::{counted, money, proved, sum};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
 
@@ -278,14 +278,15 @@ impl Table {
 
 impl Report<'_> {
     fn proved(&self) -> bool {
-        self.day.accounts.iter().all(|account| account.proof.is_none_or(|proof| proof.is_zero()))
+        let proof = self.proof();
+        !proof.is_empty() && proof.values().all(Decimal::is_zero)
     }
 
     /// What nothing explains, in each currency.
     fn proof(&self) -> BTreeMap<Currency, Decimal> {
         let mut proof: BTreeMap<Currency, Decimal> = BTreeMap::new();
-        for account in &self.day.accounts {
-            *proof.entry(account.currency).or_default() += account.proof.unwrap_or_default().abs();
+        for (currency, amount) in self.day.accounts.iter().filter_map(|account| Some((account.currency, account.proof?))) {
+            *proof.entry(currency).or_default() += amount.abs();
         }
         proof
     }
@@ -435,9 +436,7 @@ impl Report<'_> {
     }
 
     fn proof_line(&self) -> String {
-        let proof: Vec<String> = self.proof().into_iter().map(|(currency, amount)| format!("{} {currency}", money(amount))).collect();
-        let verdict = if self.proved() { "everything is explained" } else { "this is NOT explained" };
-        format!("Proof amount: {}: {verdict}.", proof.join(", "))
+        proved(&self.proof(), self.day.accounts.iter().filter(|account| account.proof.is_none()).count())
     }
 
     fn counts(&self) -> String {

@@ -1,21 +1,21 @@
 //! What comes after a day: what is waited for wakes up, and what was decided is signed by a second person and booked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use quorate_core::RunId;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::reconcile::POSTING;
-use crate::record::{BreakRecord, Leg};
+use crate::record::{BreakRecord, Leg, Settled};
 use crate::settings::Books;
-use crate::words::{self, counted, money, sum};
+use crate::words::{self, counted, money, proved, sum};
 use crate::world::{Fate, NoFile, World};
 use crate::{Currency, exact};
 
@@ -31,9 +31,10 @@ pub(crate) fn recheck_of(key: &str) -> String {
 pub(crate) fn fate_of(world: &dyn World, key: &str) -> Result<Option<Fate>, String> {
     let Some(fate) = world.fate(key)? else { return Ok(None) };
     let waits = !fate.open && fate.resolution.as_deref() == Some("wait");
-    let later = if waits { world.fate(&recheck_of(key))?.filter(|later| later.by.is_some()) } else { None };
+    let later = if waits { world.fate(&recheck_of(key))? } else { None };
     Ok(Some(match later {
-        Some(later) => Fate { resolution: later.resolution, by: later.by, agreed: later.agreed, ..fate },
+        Some(later) if later.by.is_some() => Fate { resolution: later.resolution, by: later.by, agreed: later.agreed, ..fate },
+        Some(later) => Fate { asks: later.asks, ..fate },
         None => fate,
     }))
 }
@@ -105,10 +106,10 @@ fn moment(day: Date, on: Date) -> Result<String, String> {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct StandingParams {
     day: Option<String>,
-    /// The workflow that reconciled it, and its task.
+    /// The workflow that reconciled it, its task, and the one that wrote the report.
     workflow: Option<String>,
     task: Option<String>,
-    out: Option<String>,
+    report: Option<String>,
 }
 
 /// A day with all that was decided on it since.
@@ -116,24 +117,36 @@ pub(crate) struct StandingParams {
 pub(crate) struct Standing {
     day: Date,
     run: String,
-    /// Who reconciled it: they do not sign it.
-    started_by: String,
+    /// Who has to leave it to others to sign: whoever reconciled the day, or decided what is booked for it.
+    not_by: Vec<String>,
     breaks: usize,
     by_agents: usize,
     by_people: usize,
     waited_for: usize,
+    looked_after: usize,
     unanswered: usize,
+    taken_back: usize,
     proof: BTreeMap<Currency, Value>,
+    not_proved: usize,
     explained: bool,
     bookings: Vec<Booking>,
-    report: String,
-    report_sha256: String,
+    /// The files of the report, which are as they were written.
+    files: Vec<FileOf>,
     text: String,
+}
+
+/// A file, and the digest of its bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FileOf {
+    path: String,
+    sha256: String,
 }
 
 /// Something that is to be booked, and who decided so.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Booking {
+    /// By what it is known: it is booked once.
+    id: String,
     reference: String,
     currency: Currency,
     #[serde(with = "exact")]
@@ -170,92 +183,137 @@ struct AccountIn {
     proof: Option<Decimal>,
 }
 
+#[derive(Debug, Deserialize)]
+struct Report {
+    files: Vec<FileOf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Posted {
+    booked: Vec<String>,
+}
+
+/// What other sign-offs have booked.
+fn booked(world: &dyn World, run: RunId, task: &str) -> Result<HashSet<String>, String> {
+    let outputs = world.standing_outputs(run, task)?;
+    Ok(outputs.into_iter().filter_map(|output| serde_json::from_value::<Posted>(output).ok()).flat_map(|posted| posted.booked).collect())
+}
+
+/// The task of a sign-off that books.
+const POSTS: &str = "post";
+
 /// How a day stands by now: what agents settled, what people did, and what is to be booked for it.
-pub(crate) fn standing(world: &dyn World, wanted: &StandingParams) -> Result<Standing, String> {
+pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -> Result<Standing, String> {
     let day = wanted.day.as_deref().ok_or("`params.day` says which day, as in 2026-03-31")?;
     let day: Date = day.parse().map_err(|_| format!("`{day}` is not a day as in 2026-03-31"))?;
-    let (workflow, task) = (wanted.workflow.as_deref().unwrap_or("reconcile"), wanted.task.as_deref().unwrap_or("books"));
-    let done = world
-        .reconciled(workflow, task, day)?
-        .ok_or_else(|| format!("{day} has not been reconciled yet; `quorate run {workflow}` does it"))?;
+    let named = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
+    let (workflow, task) = (named(&wanted.workflow, "reconcile"), named(&wanted.task, "books"));
+    let mut all = world.reconciled(&workflow, &task, day)?.into_iter();
+    let done = all.next().ok_or_else(|| format!("{day} has not been reconciled yet; `quorate run {workflow}` does it"))?;
+    let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
     let whole: Reconciled = serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
-    let (mut by_agents, mut by_people, mut waited_for, mut unanswered) = (0, 0, 0, 0);
     let mut bookings: Vec<Booking> = (whole.adjustments.into_iter())
-        .map(|it| Booking {
-            reference: it.reference,
-            currency: it.currency,
-            amount: it.amount,
-            legs: it.legs,
-            why: it.why,
-            at: it.at.join(", "),
-            by: "within tolerance".to_owned(),
+        .map(|it| {
+            let at = it.at.join(", ");
+            let (id, by) = (format!("{day} {} {at}", it.reference), "within tolerance".to_owned());
+            Booking { id, reference: it.reference, currency: it.currency, amount: it.amount, legs: it.legs, why: it.why, at, by }
         })
         .collect();
+    let (mut by_agents, mut by_people, mut waited_for, mut looked_after, mut unanswered, mut taken_back) = (0, 0, 0, 0, 0, 0);
     for it in &whole.breaks {
-        let fate = fate_of(world, &it.key)?.unwrap_or_else(|| Fate { open: true, ..Fate::default() });
-        match (&fate.by, fate.open, fate.resolution.as_deref()) {
-            (_, true, _) => unanswered += 1,
-            (Some(_), false, _) => by_people += 1,
-            (None, false, Some("wait")) => waited_for += 1,
-            (None, false, _) => by_agents += 1,
-        }
-        if fate.open || !fate.resolution.as_deref().is_some_and(|done| POSTING.contains(&done)) || it.booking.is_empty() {
+        let Some(fate) = fate_of(world, &it.key)? else {
+            unanswered += 1;
             continue;
+        };
+        let resolution = fate.resolution.as_deref().filter(|_| !fate.open);
+        let settled = it.settled(resolution);
+        match (settled, resolution, &fate.by) {
+            _ if fate.withdrawn => taken_back += 1,
+            _ if fate.asks => unanswered += 1,
+            (Settled::Open, None, _) => unanswered += 1,
+            (Settled::Open, Some("wait"), _) => waited_for += 1,
+            (Settled::Open, Some(_), _) => looked_after += 1,
+            (_, _, Some(_)) => by_people += 1,
+            (_, _, None) => by_agents += 1,
         }
-        bookings.push(Booking {
-            reference: format!("ADJ-{}", it.break_id),
-            currency: it.currency,
-            amount: it.amount_diff.unwrap_or_default(),
-            legs: it.booking.clone(),
-            why: it.why.clone(),
-            at: words::places(it),
-            by: fate.by.unwrap_or_else(|| quorate_core::AUTO_RESOLVE.to_owned()),
-        });
+        if settled == Settled::Booked && !fate.withdrawn {
+            bookings.push(Booking {
+                id: it.key.clone(),
+                reference: format!("ADJ-{}", it.break_id),
+                currency: it.currency,
+                amount: it.amount_diff.unwrap_or_default(),
+                legs: it.booking.clone(),
+                why: it.why.clone(),
+                at: words::places(it),
+                by: fate.by.clone().unwrap_or_else(|| quorate_core::AUTO_RESOLVE.to_owned()),
+            });
+            not_by.extend(fate.by.iter().flat_map(|by| by.split(", ")).map(str::to_owned));
+        }
     }
+    let before = booked(world, run, POSTS)?;
+    bookings.retain(|it| !before.contains(&it.id));
+    let files: Report = world
+        .output(&done.run, &named(&wanted.report, "report"))?
+        .and_then(|output| serde_json::from_value(output).ok())
+        .ok_or_else(|| format!("run {} wrote no report of {day}", done.run))?;
+    unchanged(world, &files.files)?;
     let mut proof: BTreeMap<Currency, Decimal> = BTreeMap::new();
     for (currency, amount) in whole.accounts.iter().filter_map(|it| Some((it.currency, it.proof?))) {
         *proof.entry(currency).or_default() += amount.abs();
     }
-    let explained = proof.values().all(Decimal::is_zero);
-    let report = format!("{}/{day}/report.json", wanted.out.as_deref().unwrap_or("reports"));
-    let report_sha256 = digest_of(world, &report)?;
+    let not_proved = whole.accounts.iter().filter(|it| it.proof.is_none()).count();
+    let explained = !proof.is_empty() && proof.values().all(Decimal::is_zero);
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
-    bookings.iter().for_each(|it| *sums.entry(it.currency).or_default() += it.amount);
+    bookings.iter().for_each(|it| *sums.entry(it.currency).or_default() += it.amount.abs());
     let sums: Vec<String> = sums.into_iter().map(|(currency, amount)| sum(amount, currency)).collect();
     let to_book = match bookings.len() {
         0 => "Nothing is to be booked".to_owned(),
         1 => format!("One difference is to be booked: {}", sums.join(", ")),
-        count => format!("{count} differences are to be booked: {}", sums.join(", ")),
+        count => format!("{count} differences are to be booked, in all {}", sums.join(", ")),
     };
-    let proofs: Vec<String> = proof.iter().map(|(currency, amount)| sum(*amount, *currency)).collect();
-    let verdict = if explained { "everything is explained" } else { "this is NOT explained" };
+    let also = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
     let text = format!(
-        "Reconciliation of {day}: of {}, agents settled {by_agents}, people {by_people}, {waited_for} are waited for, and {unanswered} still wait for an answer. {to_book}. Proof amount: {}: {verdict}.",
+        "Reconciliation of {day}: of {}, agents settled {by_agents} and people {by_people}{}{}{}, and {unanswered} still wait for an answer. {to_book}. {}",
         counted(whole.breaks.len(), "break"),
-        proofs.join(", "),
+        also(waited_for, "are waited for"),
+        also(looked_after, "are looked after"),
+        also(taken_back, "were taken back"),
+        proved(&proof, not_proved),
     );
     Ok(Standing {
         day: whole.day,
         run: done.run,
-        started_by: done.by,
+        not_by: not_by.into_iter().collect(),
         breaks: whole.breaks.len(),
         by_agents,
         by_people,
         waited_for,
+        looked_after,
         unanswered,
+        taken_back,
         proof: proof.into_iter().map(|(currency, amount)| (currency, json!(money(amount)))).collect(),
+        not_proved,
         explained,
         bookings,
-        report,
-        report_sha256,
+        files: files.files,
         text,
     })
+}
+
+/// The files of a report are those that its run wrote.
+fn unchanged(world: &dyn World, files: &[FileOf]) -> Result<(), String> {
+    for FileOf { path, sha256 } in files {
+        if digest_of(world, path)? != *sha256 {
+            return Err(format!("{path} is not what was written any more: reconcile the day again, and look at it before it is signed"));
+        }
+    }
+    Ok(())
 }
 
 fn digest_of(world: &dyn World, path: &str) -> Result<String, String> {
     let mut bytes = Vec::new();
     let mut from = world.open(path).map_err(|wrong| match wrong {
-        NoFile::Missing => format!("there is no {path}: the report that is signed has to be there"),
+        NoFile::Missing => format!("there is no {path}: what is signed has to be there"),
         NoFile::Other(why) => format!("{path} could not be read: {why}"),
     })?;
     from.read_to_end(&mut bytes).map_err(|wrong| format!("{path} could not be read: {wrong}"))?;
@@ -273,11 +331,13 @@ pub(crate) struct PostParams {
     day: Option<Standing>,
     /// How it was signed.
     signed: Option<Signed>,
+    /// What was booked.
+    posted: Option<PostedAs>,
     out: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Signed {
+struct Signed {
     choice: String,
     answers: Vec<SignedBy>,
 }
@@ -289,44 +349,54 @@ struct SignedBy {
     note: String,
 }
 
+#[derive(Debug, Deserialize)]
+struct PostedAs {
+    file: FileOf,
+}
+
 impl PostParams {
-    fn parts(&self) -> Result<(&Standing, &Signed, String), String> {
+    fn parts(&self, run: RunId) -> Result<(&Standing, &Signed, String), String> {
         let day = self.day.as_ref().ok_or("`params.day` is how the day stands")?;
         let signed = self.signed.as_ref().ok_or("`params.signed` is how it was signed")?;
         if signed.choice != "approve" {
             return Err(format!("{} is not signed: the answer was {}", day.day, signed.choice));
         }
-        // Whoever reconciled a day is not the second person.
-        if let Some(same) = signed.answers.iter().find(|answer| answer.by == day.started_by) {
-            return Err(format!("{} reconciled {}, and somebody else has to sign it", same.by, day.day));
+        if let Some(same) = signed.answers.iter().find(|answer| day.not_by.contains(&answer.by)) {
+            return Err(format!("{} had a part in {}, and somebody else has to sign it", same.by, day.day));
         }
-        Ok((day, signed, format!("{}/{}", self.out.as_deref().unwrap_or("reports"), day.day)))
+        // Each sign-off has files of its own: what was signed once stays as it is.
+        let folder = self.out.as_deref().unwrap_or("reports");
+        Ok((day, signed, format!("{folder}/{}/signed-{}", day.day, run.short())))
     }
 }
 
 /// Writes down what is to be booked, for whatever books it.
-pub(crate) fn post(world: &dyn World, wanted: &PostParams) -> Result<Value, String> {
-    let (day, signed, folder) = wanted.parts()?;
+pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result<Value, String> {
+    let (day, signed, folder) = wanted.parts(run)?;
     let by: Vec<&str> = signed.answers.iter().map(|answer| answer.by.as_str()).collect();
     if let Some(unbalanced) = day.bookings.iter().find(|it| !it.legs.iter().map(|leg| leg.amount).sum::<Decimal>().is_zero()) {
         return Err(format!("both sides of {} do not come to nothing: it is not booked", unbalanced.reference));
     }
-    let file = format!("{folder}/bookings.csv");
-    let bytes = table(&day.bookings, Decimal::ONE, &by.join(", ")).map_err(|wrong| format!("{file} could not be written: {wrong}"))?;
-    world.write(&file, &bytes)?;
-    Ok(
-        json!({ "file": file, "sha256": hex(&bytes), "bookings": day.bookings.len(), "explanation": format!("{} in {file}", counted(day.bookings.len(), "booking")) }),
-    )
+    let before = booked(world, run, POSTS)?;
+    if let Some(twice) = day.bookings.iter().find(|it| before.contains(&it.id)) {
+        return Err(format!("{} was booked by another sign-off meanwhile; bring the day to be signed once more", twice.reference));
+    }
+    let path = format!("{folder}/bookings.csv");
+    let bytes = table(&day.bookings, Decimal::ONE, &by.join(", ")).map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
+    world.write(&path, &bytes)?;
+    let ids: Vec<&str> = day.bookings.iter().map(|it| it.id.as_str()).collect();
+    let explanation = format!("{} in {path}", counted(ids.len(), "booking"));
+    Ok(json!({ "file": { "path": path, "sha256": hex(&bytes) }, "booked": ids, "explanation": explanation }))
 }
 
-/// The opposite of all that was booked, so that nothing of it stays.
-pub(crate) fn take_back(world: &dyn World, wanted: &PostParams) -> Result<Value, String> {
-    let (day, _, folder) = wanted.parts()?;
-    let file = format!("{folder}/bookings-taken-back.csv");
+/// The opposite of all that this sign-off booked, so that nothing of it stays.
+pub(crate) fn take_back(world: &dyn World, run: RunId, wanted: &PostParams) -> Result<Value, String> {
+    let (day, _, folder) = wanted.parts(run)?;
+    let path = format!("{folder}/bookings-taken-back.csv");
     let bytes =
-        table(&day.bookings, Decimal::NEGATIVE_ONE, "taken back").map_err(|wrong| format!("{file} could not be written: {wrong}"))?;
-    world.write(&file, &bytes)?;
-    Ok(json!({ "file": file, "bookings": day.bookings.len() }))
+        table(&day.bookings, Decimal::NEGATIVE_ONE, "taken back").map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
+    world.write(&path, &bytes)?;
+    Ok(json!({ "file": { "path": path, "sha256": hex(&bytes) } }))
 }
 
 fn table(bookings: &[Booking], sign: Decimal, signed_by: &str) -> Result<Vec<u8>, csv::Error> {
@@ -334,39 +404,81 @@ fn table(bookings: &[Booking], sign: Decimal, signed_by: &str) -> Result<Vec<u8>
     rows.write_record(["reference", "account", "currency", "amount", "why", "at", "decided_by", "signed_by"])?;
     for it in bookings {
         for leg in &it.legs {
-            let texts = [&it.reference, &leg.account].map(|text| crate::report::harmless(text));
             let (amount, currency) = ((leg.amount * sign).to_string(), it.currency.to_string());
-            let [why, at, by, signed] = [&it.why, &it.at, &it.by, &signed_by.to_owned()].map(|text| crate::report::harmless(text));
-            rows.write_record([&texts[0], &texts[1], &currency, &amount, &why, &at, &by, &signed])?;
+            let [reference, account] = [&it.reference, &leg.account].map(|text| crate::report::harmless(text));
+            let [why, at, by, signed] = [&*it.why, &*it.at, &*it.by, signed_by].map(crate::report::harmless);
+            rows.write_record([&reference, &account, &currency, &amount, &why, &at, &by, &signed])?;
         }
     }
     rows.into_inner().map_err(|wrong| wrong.into_error().into())
 }
 
-/// Puts on record who signed what: the report by its digest, which is the one that was shown.
-pub(crate) fn seal(world: &dyn World, wanted: &PostParams) -> Result<Value, String> {
-    let (day, signed, folder) = wanted.parts()?;
-    let now = digest_of(world, &day.report)?;
-    if now != day.report_sha256 {
-        return Err(format!("{} is not the report any more that was signed; sign it once more", day.report));
-    }
-    let bookings = digest_of(world, &format!("{folder}/bookings.csv"))?;
-    let file = format!("{folder}/signed.json");
+/// Puts on record who signed what: the report, and what was booked, by their digests.
+pub(crate) fn seal(world: &dyn World, run: RunId, wanted: &PostParams) -> Result<Value, String> {
+    let (day, signed, folder) = wanted.parts(run)?;
+    let posted = wanted.posted.as_ref().ok_or("`params.posted` is what was booked")?;
+    let all: Vec<FileOf> = day.files.iter().chain([&posted.file]).cloned().collect();
+    unchanged(world, &all)?;
+    let path = format!("{folder}/signed.json");
     let answers: Vec<Value> = signed.answers.iter().map(|answer| json!({ "by": answer.by, "note": answer.note })).collect();
     let sealed = json!({
-        "schema": "quorate.recon.signed/1", "day": day.day, "run": day.run, "reconciled_by": day.started_by, "signed_by": answers,
-        "report": day.report, "report_sha256": now, "bookings_sha256": bookings, "bookings": day.bookings.len(),
-        "breaks": day.breaks, "unanswered": day.unanswered, "proof": day.proof,
+        "schema": "quorate.recon.signed/1", "day": day.day, "reconciled_in": day.run, "signed_in": run.to_string(), "signed_by": answers,
+        "not_by": day.not_by, "files": all, "bookings": day.bookings.len(), "breaks": day.breaks, "by_agents": day.by_agents,
+        "by_people": day.by_people, "waited_for": day.waited_for, "looked_after": day.looked_after, "unanswered": day.unanswered,
+        "taken_back": day.taken_back, "proof": day.proof, "not_proved": day.not_proved,
     });
     let mut bytes = serde_json::to_vec_pretty(&sealed).map_err(|wrong| wrong.to_string())?;
     bytes.push(b'\n');
-    world.write(&file, &bytes)?;
+    world.write(&path, &bytes)?;
     let by: Vec<&str> = signed.answers.iter().map(|answer| answer.by.as_str()).collect();
-    let text = format!(
-        "{}\nSigned by {}; {} in {folder}/bookings.csv, and who signed what in {file}.",
-        day.text,
-        by.join(", "),
-        counted(day.bookings.len(), "booking")
-    );
-    Ok(json!({ "file": file, "text": text }))
+    let booked = counted(day.bookings.len(), "booking");
+    let text = format!("{}\nSigned by {}: {booked} in {}, and who signed what in {path}.", day.text, by.join(", "), posted.file.path);
+    Ok(json!({ "file": path, "text": text }))
+}
+
+// -- opened again
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ReopenParams {
+    /// The key of the case, or the name of the break.
+    #[serde(rename = "break")]
+    wanted: Option<String>,
+    workflow: Option<String>,
+    task: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClosedIn {
+    break_id: String,
+    key: String,
+    by: Option<String>,
+    since: Date,
+}
+
+/// Finds a break that was closed by force, for it to be opened again.
+pub(crate) fn closed(world: &dyn World, wanted: &ReopenParams) -> Result<Value, String> {
+    #[derive(Deserialize)]
+    struct Last {
+        day: Date,
+        closed: Vec<ClosedIn>,
+        breaks: Vec<BreakRecord>,
+    }
+    let name = wanted.wanted.as_deref().ok_or("`params.break` says which one, as in BRK-0123456789AB")?;
+    let (workflow, task) = (wanted.workflow.as_deref().unwrap_or("reconcile"), wanted.task.as_deref().unwrap_or("books"));
+    let last = world.last(workflow, task)?.ok_or_else(|| format!("nothing has been reconciled yet; `quorate run {workflow}` does it"))?;
+    let last: Last = serde_json::from_value(last).map_err(|wrong| format!("what became of the last day cannot be read: {wrong}"))?;
+    if let Some(it) = last.closed.iter().find(|it| it.break_id == name || it.key == name) {
+        let by = it.by.clone().unwrap_or_else(|| "nobody knows whom".to_owned());
+        let text = format!("{} was closed by {by} with the books of {}", it.break_id, it.since);
+        return Ok(json!({ "key": it.key, "not_by": it.by.iter().flat_map(|by| by.split(", ")).collect::<Vec<_>>(), "text": text }));
+    }
+    for it in last.breaks.iter().filter(|it| it.break_id == name || it.key == name) {
+        let fate = fate_of(world, &it.key)?.unwrap_or_default();
+        if !fate.open && it.settled(fate.resolution.as_deref()) == Settled::Closed {
+            let by = fate.by.unwrap_or_default();
+            let text = format!("{} was closed by {by}: {}", it.break_id, it.title);
+            return Ok(json!({ "key": it.key, "not_by": by.split(", ").collect::<Vec<_>>(), "text": text }));
+        }
+    }
+    Err(format!("{name} is not closed by force as of {}", last.day))
 }

@@ -1,5 +1,7 @@
 //! What people read about a break: numbers with their places, in sentences.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 
 use crate::record::{BreakRecord, ItemRecord, NearRecord};
@@ -29,6 +31,21 @@ pub(crate) fn money(amount: Decimal) -> String {
 #[must_use]
 pub(crate) fn sum(amount: Decimal, currency: Currency) -> String {
     format!("{} {currency}", money(amount))
+}
+
+/// Whether everything is explained, by what is not, currency by currency.
+pub(crate) fn proved(proof: &BTreeMap<Currency, Decimal>, not_proved: usize) -> String {
+    if proof.is_empty() {
+        return "No account states its balances on both sides: nothing is proved.".to_owned();
+    }
+    let verdict = if proof.values().all(Decimal::is_zero) { "everything is explained" } else { "this is NOT explained" };
+    let proofs: Vec<String> = proof.iter().map(|(currency, amount)| sum(*amount, *currency)).collect();
+    let others = match not_proved {
+        0 => String::new(),
+        1 => " One account states no balances, and is not proved.".to_owned(),
+        count => format!(" {count} accounts state no balances, and are not proved."),
+    };
+    format!("Proof amount: {}: {verdict}.{others}", proofs.join(", "))
 }
 
 /// So many of a thing.

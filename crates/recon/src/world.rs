@@ -39,11 +39,29 @@ pub trait World: Send + Sync {
     /// Why that cannot be said.
     fn earlier(&self, run: RunId, task: &str, day: Date) -> Result<Vec<Value>, String>;
 
-    /// The newest reconciliation of a day, by its workflow and the task that did it.
+    /// The reconciliations of a day that ended well, by their workflow and the task that did it: the newest first.
     ///
     /// # Errors
     /// Why that cannot be said.
-    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Option<Past>, String>;
+    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Past>, String>;
+
+    /// What the last reconciliation returned, of whatever day.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn last(&self, workflow: &str, task: &str) -> Result<Option<Value>, String>;
+
+    /// What a task of a run returned.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn output(&self, run: &str, task: &str) -> Result<Option<Value>, String>;
+
+    /// What a task returned in all other runs of the same workflow, where it stands: it is not undone.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn standing_outputs(&self, run: RunId, task: &str) -> Result<Vec<Value>, String>;
 
     /// What a case is about, by its key; nothing where there is none.
     ///
@@ -103,6 +121,8 @@ pub struct Fate {
     pub run: String,
     /// Whether somebody or something is still waited for.
     pub open: bool,
+    /// Whether people are asked at the moment.
+    pub asks: bool,
     /// Whether it was taken back before that came.
     pub withdrawn: bool,
     /// What was decided.

@@ -271,6 +271,9 @@ fn show(context: &Context, wanted: &str) -> Outcome {
         if !asks.starter_may_answer {
             screen.out("          not by whoever started the run");
         }
+        if !asks.question.except.is_empty() {
+            screen.out(&one_line(&format!("          not by {}, who had a part in it", asks.question.except.join(", "))));
+        }
         screen.out(&format!("until     {}", asks.deadline.map_or_else(|| "any time".to_owned(), moment)));
         screen.out(&format!("answers   {}", choices(asks).join(", ")));
         for answer in asks.answers {
