@@ -147,6 +147,7 @@ fn what_people_answer_is_what_the_next_day_begins_with() {
     let day = written(&house, SECOND);
     let second = breaks(&day);
     assert!(!second.contains_key(&adjusted) && !second.contains_key(&closed));
+    assert!(shown.contains("Closed by force") && shown.contains(" bob "), "{shown}");
     // What was decided to be booked is awaited in the ledger, and what was closed by force is still named.
     let reference = format!("ADJ-{adjusted}");
     assert!(second.values().any(|(it, _)| it["kind"] == "MISSING_IN_B" && it["a"][0]["reference"] == reference.as_str()));

@@ -47,7 +47,18 @@ struct DayIn {
     due: Vec<Due>,
     cleared: Vec<ClearedIn>,
     withdrawn: Vec<WithdrawnIn>,
+    closed: Vec<ClosedIn>,
     answers: AnswersIn,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClosedIn {
+    break_id: String,
+    account: Arc<str>,
+    currency: Currency,
+    item: Option<ItemRecord>,
+    by: Option<String>,
+    since: Date,
 }
 
 #[derive(Debug, Deserialize)]
@@ -307,6 +318,22 @@ impl Report<'_> {
         table
     }
 
+    /// What people closed although nothing belongs to it.
+    fn closed(&self) -> Table {
+        let mut table = Table::new("Closed by force", 6, &["break", "account", "entry", "at", "by", "since", "amount"]);
+        for ClosedIn { break_id, account, currency, item, by, since } in &self.day.closed {
+            let by = by.clone().unwrap_or_else(|| "nobody".to_owned());
+            let (entry, at, amount) = match item {
+                Some(item) => {
+                    (item.reference.as_deref().unwrap_or("no reference").to_owned(), item.at.clone(), sum(item.amount, *currency))
+                }
+                None => ("a statement that does not add up".to_owned(), String::new(), String::new()),
+            };
+            table.row([break_id.clone(), account.to_string(), entry, at, by, since.to_string(), amount]);
+        }
+        table
+    }
+
     fn checks(&self) -> String {
         let statements = self.day.statements;
         match self.day.faults.len() {
@@ -467,6 +494,9 @@ impl Report<'_> {
                 counted(day.withdrawn.iter().filter(|it| !it.recheck).count(), "question")
             );
         }
+        if !day.closed.is_empty() {
+            text += &format!("{}\n", self.closed().text());
+        }
         if let Some(overdue) = self.overdue() {
             text += &format!("{overdue}\n");
         }
@@ -583,6 +613,9 @@ impl Report<'_> {
             page += &table.html();
         }
         page += &self.breaks_html();
+        if !day.closed.is_empty() {
+            page += &self.closed().html();
+        }
         if !day.cleared.is_empty() {
             let mut table = Table::new("Cleared since", 3, &["break", "kind", "how"]);
             day.cleared.iter().for_each(|it| table.row([it.break_id.clone(), it.kind.to_string(), it.why.clone()]));

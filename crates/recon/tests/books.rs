@@ -79,7 +79,7 @@ T;EUR;11,00;C;03.03.2026;;;;2
 ".as_bytes()), @"
     file:2: 4711 EUR - -: 1000.00 (file:2) to 1020.00 (file:4)
       3: 10.00 EUR 2026-03-02 ref:A
-    file:4: consistency: 1000.00 before and 10.00 of 1 entries make 1010.00, and not 1020.00: 10.00 do not add up
+    file:4: consistency: 1,000.00 before and 10.00 of one entry make 1,010.00, and not 1,020.00: 10.00 do not add up
     file:5: control total: it says that its entries come to 11.00, and they come to 10.00
     file:5: control total: it says that it has 2 entries, and has 1
     ");
