@@ -272,6 +272,12 @@ impl Policies {
     }
 }
 
+/// What a file says for all policies: what one that is a single policy says of itself is not that.
+pub(crate) fn of_all<'a>(tree: &'a Node, name: &str) -> Option<&'a Node> {
+    let own = POLICIES.get(tree, "routing").is_some() && POLICY.field(name).is_some();
+    if own { None } else { POLICIES.get(tree, name) }
+}
+
 /// A policy as it stands in a file.
 struct Written<'a> {
     file: usize,
@@ -299,7 +305,7 @@ impl Reading<'_> {
             .filter(|(_, (source, _))| source.path.starts_with("policies/"))
             .filter_map(|(file, (_, tree))| Some((file, tree.as_ref()?)))
             .collect();
-        let one = |name: &str| trees.iter().find_map(|(file, tree)| Some((*file, POLICIES.get(tree, name)?)));
+        let one = |name: &str| trees.iter().find_map(|(file, tree)| Some((*file, of_all(tree, name)?)));
         self.around.deciding = one("deciding_agent").and_then(|(_, node)| node.text());
         self.around.needed = one("auto_resolve_needs").map(|(_, node)| texts(node)).unwrap_or_default();
         if let Some((file, node)) = one("reviews") {

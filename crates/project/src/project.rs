@@ -23,6 +23,21 @@ use crate::yaml::{self, Node};
 /// Most workflows that may call each other in a row.
 pub const MAX_WORKFLOW_DEPTH: usize = 32;
 
+/// What is said once for all policies of a project.
+const ONCE: [&str; 11] = [
+    "input",
+    "about",
+    "classify",
+    "keyed_by",
+    "deciding_agent",
+    "mode",
+    "sequence",
+    "auto_resolve_needs",
+    "monotone",
+    "reviews",
+    "default",
+];
+
 /// A checked project.
 #[derive(Debug, Default)]
 pub struct Project {
@@ -235,19 +250,20 @@ impl Reading<'_> {
 
     /// What is found out about work, by the one file that says so.
     fn classify(&mut self, files: &[Source], trees: &[Option<Node>]) {
-        let (mut input, mut classify): (Option<usize>, Option<usize>) = (None, None);
+        let mut met: BTreeMap<&str, usize> = BTreeMap::new();
         let policies = files.iter().zip(trees).enumerate().filter(|(_, (source, _))| source.path.starts_with("policies/"));
         for (file, tree) in policies.filter_map(|(file, (_, tree))| Some((file, tree.as_ref()?))) {
-            for (name, first) in [("input", &mut input), ("classify", &mut classify)] {
-                let Some(node) = POLICIES.get(tree, name) else { continue };
-                if let Some(first) = *first {
+            for name in ONCE {
+                let Some(node) = pick::of_all(tree, name) else { continue };
+                if let Some(first) = met.get(name) {
                     let problem = Diagnostic::error("C006", format!("`{name}` stands in two files")).at(node.span);
-                    self.report(file, vec![problem.help(format!("the other one is {}; write all of it there", files[first].path))]);
+                    self.report(file, vec![problem.help(format!("the other one is {}; write all of it there", files[*first].path))]);
                     continue;
                 }
-                *first = Some(file);
+                met.insert(name, file);
             }
         }
+        let (input, classify) = (met.get("input").copied(), met.get("classify").copied());
         let node = |file: Option<usize>, name| file.and_then(|file| POLICIES.get(trees[file].as_ref()?, name));
         let mut problems = Vec::new();
         let kind = node(input, "input").map_or(Type::Any, |node| types::read(node, &mut problems));

@@ -275,6 +275,33 @@ fn picked(checked: &Checked, input: &str) -> String {
 }
 
 #[test]
+fn what_is_said_for_all_policies_is_said_once() {
+    let own = "routing: { agents: [{ id: N1, name: BREAK_INGESTION }] }\nprofile: { type: X }\nreviews: { HIL_REVIEW: { question: 'Its own?' } }\n";
+    let more = [
+        ("policies/one.yaml", "about: [break_type]\nreviews: { HIL_REVIEW: { question: 'This?' } }\n"),
+        ("policies/other.yaml", "about: [amount_diff]\nreviews: { ESCALATE: { question: 'Or this?' } }\n"),
+        ("policies/single.yaml", own),
+    ];
+    insta::assert_snapshot!(shown(&Project::read(document(&more), &["std.echo", "std.set"])), @"
+    error[C006]: `about` stands in two files
+     --> policies/other.yaml:1:8
+      |
+    1 | about: [amount_diff]
+      |        ^^^^^^^^^^^^^
+      |
+      = help: the other one is policies/one.yaml; write all of it there
+
+    error[C006]: `reviews` stands in two files
+     --> policies/other.yaml:2:10
+      |
+    2 | reviews: { ESCALATE: { question: 'Or this?' } }
+      |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: the other one is policies/one.yaml; write all of it there
+    ");
+}
+
+#[test]
 fn document_000_loads_as_it_stands_there() {
     let checked = Project::read(document(&[]), &["std.echo", "std.set"]);
     insta::assert_snapshot!(shown(&checked), @"");
