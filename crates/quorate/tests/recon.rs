@@ -908,12 +908,13 @@ fn may_be_resolved(it: &Value, case: &Value) -> bool {
     let (kind, difference, age) = (it["kind"].as_str().unwrap(), number(&it["amount_diff"]).abs(), it["age"].as_u64().unwrap());
     let (a, b) = (it["a"].as_array().unwrap(), it["b"].as_array().unwrap());
     let one_to_one = a.len() == 1 && b.len() == 1 && a[0]["reference"] == b[0]["reference"] && a[0]["currency"] == b[0]["currency"];
-    let clear =
-        it.get("blocked_by").is_none() && !["REGULATORY_DATA", "LIFECYCLE_EVENT"].contains(&it["break_type"].as_str().unwrap_or_default());
+    let never = ["REGULATORY_DATA", "LIFECYCLE_EVENT"].contains(&it["break_type"].as_str().unwrap_or_default());
+    let clear = it.get("blocked_by").is_none() && (!never || it["expected"] == true);
     let right = match case["with"]["resolution"].as_str() {
         Some("write_off") => kind == "AMOUNT_DIFF" && one_to_one && difference > 0.0 && difference <= 0.05,
         Some("adjust") => kind == "AMOUNT_DIFF" && one_to_one && difference / number(&it["amount_a"]).abs() <= 0.0002,
         Some("match") => kind == "DATE_DIFF" && one_to_one && difference == 0.0 && number(&it["exposure"]) <= 5_000.0,
+        Some("wait") if it["expected"] == true => age <= 2,
         Some("wait") => ["MISSING_IN_A", "MISSING_IN_B", "STATUS_DIFF"].contains(&kind) && age <= 2 && number(&it["exposure"]) < 100_000.0,
         _ => false,
     };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use crate::reconcile::{Asked, reconcile};
-use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Settled, bucket};
+use crate::record::{BreakRecord, Due, ItemRecord, Settled, bucket};
 use crate::report::{self, Wanted};
 use crate::signing;
 use crate::words::money;
@@ -328,7 +328,8 @@ fn matching(call: &Call) -> Outcome {
     };
     let told: Vec<String> = candidates.iter().take(MAX_TOLD).map(alike).collect();
     let explanation = match correlation {
-        "NO_MATCH" => format!("nothing that is open across is {threshold} alike or more"),
+        "NO_MATCH" if it.a.is_empty() || it.b.is_empty() => format!("nothing that is open across is {threshold} alike or more"),
+        "NO_MATCH" => format!("its entries are less than {threshold} alike, and nothing else that is open is like one of them"),
         "SINGLE_MATCH" => format!("one entry across is alike: {}", told.join(", ")),
         _ => format!("{} could be it: {}", words::counted(candidates.len(), "other"), told.join(", ")),
     };
@@ -398,6 +399,7 @@ impl Check {
             "QUANTITY" => format!("the quantities lie {apart} apart, and up to {} are let pass", allowed()),
             "TIMING_LAG" => format!("it is {} old, and up to {} are let pass", days(it.age), self.allowed.unwrap_or_default()),
             "PRICE" => "the prices differ".to_owned(),
+            "REFERENCE_MATCH" if it.a.len() > 1 || it.b.len() > 1 => "there is more than one entry on a side".to_owned(),
             "REFERENCE_MATCH" => "the references are not the same one".to_owned(),
             "BOOKED" => "not all of it is booked".to_owned(),
             other => format!("{other} does not hold"),
@@ -540,7 +542,13 @@ fn patterns(world: &dyn World, call: &Call) -> Outcome {
     let it = the_break(call)?;
     let past = world.cases(it.day).map_err(|wrong| Failure::new(FailureClass::Unavailable, wrong))?;
     let counterparty = it.a.iter().chain(&it.b).find_map(|item| item.counterparty.as_deref());
-    let alike = |case: &&Case| case.kind == it.kind.name() && case.account == *it.account && case.counterparty.as_deref() == counterparty;
+    // The same break of an earlier day says nothing about others.
+    let alike = |case: &&Case| {
+        case.break_id != it.break_id
+            && case.kind == it.kind.name()
+            && case.account == *it.account
+            && case.counterparty.as_deref() == counterparty
+    };
     let alike: Vec<&Case> = past.iter().filter(alike).collect();
     let mut causes = causes_of(&it);
     if alike.len() > SEEN_OFTEN {
@@ -608,7 +616,7 @@ fn causes_of(it: &BreakRecord) -> Vec<(&'static str, Decimal)> {
 fn cause_in_words(cause: &str) -> String {
     match cause {
         "timing_lag" => "likely a matter of time: one side has it earlier than the other",
-        "rounding" => "likely a matter of rounding",
+        "rounding" => "likely rounded or averaged otherwise on one side",
         "fee_mismatch" => "likely a fee or a charge that one side does not have",
         "data_entry_error" => "likely typed in wrong on one side",
         "partial_fill" => "likely filled in part only",
@@ -625,7 +633,7 @@ fn cause_in_words(cause: &str) -> String {
 
 fn suggestion(cause: &str, it: &BreakRecord) -> Suggestion {
     let small = it.exposure.is_some_and(|exposure| exposure <= number("100"));
-    if it.a.iter().any(|item| item.at.starts_with(EXPECTED)) {
+    if it.expected {
         let steps = vec!["ask why the ledger has not booked it yet"];
         return Suggestion { action: if it.age > 2 { "chase" } else { "wait" }, auto_resolvable: it.age <= 2, steps };
     }
@@ -633,6 +641,7 @@ fn suggestion(cause: &str, it: &BreakRecord) -> Suggestion {
         "timing_lag" if it.age > 2 && matches!(it.kind, BreakKind::MissingInA | BreakKind::MissingInB) => {
             ("chase", false, &["ask the other side where it is", "give it somebody who looks after it"])
         }
+        "timing_lag" if it.kind == BreakKind::DateDiff => ("match", true, &["compare both dates with the contract, then match them"]),
         "timing_lag" => {
             ("wait", true, &["look again with the next statement", "ask the other side when it is older than two business days"])
         }

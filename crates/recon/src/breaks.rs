@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::Fault;
 use crate::matching::plain;
+use crate::record::EXPECTED;
 use crate::words::{money, sum};
 use crate::{Currency, Item, Match, Matcher, Pass, Reconciled, Side, Standing};
 
@@ -247,7 +248,7 @@ impl<'w> Work<'w> {
             }
             groups.push(group);
         }
-        for group in groups {
+        for mut group in groups {
             let all = |of: fn(&Match) -> &Vec<u32>| {
                 let mut all: Vec<u32> = group.iter().flat_map(|it| of(it)).copied().collect();
                 all.sort_unstable();
@@ -255,6 +256,9 @@ impl<'w> Work<'w> {
                 all
             };
             let (a, b) = (all(|it| &it.a), all(|it| &it.b));
+            // Two passes may suggest the very same.
+            group.sort_by(|one, other| (&one.a, &one.b, one.pass).cmp(&(&other.a, &other.b, other.pass)));
+            group.dedup_by(|other, one| (&one.a, &one.b) == (&other.a, &other.b));
             let kind = match group[..] {
                 [it] if it.pass == Pass::Reference => BreakKind::ReferenceDiff,
                 _ => BreakKind::Ambiguous,
@@ -414,6 +418,9 @@ impl<'w> Work<'w> {
                     (None, side) if acts => {
                         let other = side.other();
                         (BreakKind::CorporateAction, format!("{other} knows nothing of it"))
+                    }
+                    (None, Side::A) if item.place.file.starts_with(EXPECTED) => {
+                        (BreakKind::MissingInB, format!("the ledger has not booked it yet: {}", item.text))
                     }
                     (None, Side::A) => (BreakKind::MissingInB, "the ledger has nothing like it".to_owned()),
                     (None, Side::B) => (BreakKind::MissingInA, "the statement has nothing like it".to_owned()),

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
 use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, NearRecord, Settled, legs};
+use crate::report::WrittenFile;
 use crate::settings::{Books, Feed};
 use crate::world::{Fate, NoFile, World};
 use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact, signing, words};
@@ -56,7 +57,7 @@ pub struct Day {
     /// How the accounts of both sides are left.
     pub left: [Vec<Known>; 2],
     /// The file that lists what was matched.
-    pub matched_file: Option<String>,
+    pub matched_file: Option<WrittenFile>,
 }
 
 /// What the next day has to know of this one.
@@ -300,7 +301,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
             "there are {count} breaks, and more than {most} say that these books do not belong together; `most_breaks` in {settings} is that limit"
         ));
     }
-    let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults };
+    let standing = carrying.standing_faults();
+    let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults, standing: &standing };
     let mut records = work.records(&all);
     carrying.go_on(day, &mut records);
     for record in &mut records {
@@ -479,6 +481,8 @@ struct Work<'w> {
     day: Date,
     sides: [&'w [Item]; 2],
     faults: &'w [(Side, Fault)],
+    /// What did not add up on earlier days and was not closed: by account.
+    standing: &'w [(Arc<str>, Currency, String)],
 }
 
 impl Work<'_> {
@@ -561,6 +565,7 @@ impl Work<'_> {
             age,
             sla_days,
             sla: self.books.due(age, sla_days),
+            expected: a.iter().any(|item| item.place.file.starts_with(EXPECTED)),
             why: it.why.clone(),
             title: String::new(),
             about: Vec::new(),
@@ -589,7 +594,11 @@ impl Work<'_> {
     /// A statement that does not add up stands against everything on its account.
     fn blocked_by(&self, it: &Break) -> Option<String> {
         let against = self.faults.iter().find(|(_, fault)| fault.account == it.account && fault.currency == it.currency);
-        against.map(|(side, fault)| format!("{} of side {side} at {}: {}", fault.kind, fault.place, fault.what))
+        let against = against.map(|(side, fault)| format!("{} of side {side} at {}: {}", fault.kind, fault.place, fault.what));
+        against.or_else(|| {
+            let standing = self.standing.iter().find(|(account, currency, _)| *account == it.account && *currency == it.currency);
+            standing.map(|(_, _, why)| why.clone())
+        })
     }
 
     /// What is at stake: the difference where the items are about the same, else all that is missing; in two currencies the
@@ -719,7 +728,7 @@ impl Work<'_> {
 
     // -- what was matched, one by one
 
-    fn write_matched(&self, world: &dyn World, out: &str, found: &Reconciled) -> Result<String, String> {
+    fn write_matched(&self, world: &dyn World, out: &str, found: &Reconciled) -> Result<WrittenFile, String> {
         let path = format!("{out}/{}/matched.csv", self.day);
         let mut rows = csv::Writer::from_writer(Vec::new());
         let wrong = |wrong: csv::Error| format!("{path} could not be written: {wrong}");
@@ -747,7 +756,7 @@ impl Work<'_> {
         }
         let bytes = rows.into_inner().map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
         world.write(&path, &bytes)?;
-        Ok(path)
+        Ok(WrittenFile::of(path, &bytes))
     }
 }
 
@@ -792,7 +801,7 @@ impl Adjustment {
             price: None,
             status: None,
             reversal: false,
-            text: format!("to be booked: {}", self.why).into(),
+            text: format!("{} ({})", self.why, self.at.join(", ")).into(),
         }
     }
 }
@@ -883,6 +892,23 @@ impl Carrying {
         Ok(carrying)
     }
 
+    /// Statements that do not add up, as long as nobody has closed that by force.
+    fn faulty(&self) -> impl Iterator<Item = (&BreakRecord, Option<&Fate>)> {
+        self.breaks.iter().filter_map(|(record, fate)| {
+            let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
+            let stands = record.kind == BreakKind::StatementError && record.settled(resolution) != Settled::Closed;
+            stands.then_some((record, fate.as_ref()))
+        })
+    }
+
+    fn standing_faults(&self) -> Vec<(Arc<str>, Currency, String)> {
+        let of = |(record, _): (&BreakRecord, Option<&Fate>)| {
+            let why = format!("{}, open since {}", record.why, record.opened);
+            (record.account.clone(), record.currency, why)
+        };
+        self.faulty().map(of).collect()
+    }
+
     fn carry(&mut self, side: usize, item: Item, from: Option<usize>) {
         self.items[side].push(item);
         self.from[side].push(from);
@@ -944,14 +970,9 @@ impl Carrying {
         }
         // What did not add up yesterday is not mended by not being looked at today, nor by somebody saying what is to be done.
         let there: HashSet<String> = records.iter().map(|record| record.break_id.clone()).collect();
-        for (record, fate) in &self.breaks {
-            let resolution = fate.as_ref().and_then(|fate| fate.resolution.as_deref());
-            let is_closed = fate.as_ref().is_some_and(|fate| !fate.open) && record.settled(resolution) == Settled::Closed;
-            if record.kind != BreakKind::StatementError || is_closed || there.contains(&record.break_id) {
-                continue;
-            }
+        for (record, fate) in self.faulty().filter(|(record, _)| !there.contains(&record.break_id)) {
             let mut record = record.clone();
-            if fate.as_ref().is_some_and(|fate| !fate.open) {
+            if fate.is_some_and(|fate| !fate.open) {
                 record.round += 1;
                 (record.key, record.day) = (format!("{}/{}", record.break_id, record.round), day);
             }

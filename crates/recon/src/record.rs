@@ -163,6 +163,9 @@ pub struct BreakRecord {
     /// How that stands.
     #[serde(default)]
     pub sla: Due,
+    /// Whether it is an entry that the ledger is expected to bring, since somebody decided to book it.
+    #[serde(default)]
+    pub expected: bool,
     /// What is wrong, in words.
     pub why: String,
     /// All of it in a line, for people.
@@ -221,13 +224,11 @@ impl BreakRecord {
     /// already, or is not booked on the other side yet, and what belongs together differs in nothing.
     #[must_use]
     pub fn settled(&self, resolution: Option<&str>) -> Settled {
-        let mut items = self.a.iter().chain(&self.b);
-        let pending = items.clone().any(|item| item.status.is_some());
-        let expected = items.any(|item| item.at.starts_with(EXPECTED));
+        let pending = self.a.iter().chain(&self.b).any(|item| item.status.is_some());
         let difference = self.amount_diff.filter(|_| self.statement_at.is_none());
         match (resolution, difference) {
             (Some("force_close"), _) => Settled::Closed,
-            (Some("adjust" | "write_off"), Some(by)) if !by.is_zero() && !pending && !expected => Settled::Booked,
+            (Some("adjust" | "write_off"), Some(by)) if !by.is_zero() && !pending && !self.expected => Settled::Booked,
             (Some("match"), Some(by)) if by.is_zero() && !pending => Settled::Together,
             _ => Settled::Open,
         }

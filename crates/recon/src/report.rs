@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
+use crate::books::FaultKind;
 use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, bucket};
 use crate::words::{counted, money, proved, sum};
 use crate::world::World;
@@ -49,6 +50,7 @@ struct DayIn {
     withdrawn: Vec<WithdrawnIn>,
     closed: Vec<ClosedIn>,
     answers: AnswersIn,
+    matched_file: Option<WrittenFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +84,7 @@ struct FileIn {
 
 #[derive(Debug, Deserialize)]
 struct FaultIn {
+    kind: FaultKind,
     account: Arc<str>,
     currency: Currency,
     at: String,
@@ -188,12 +191,20 @@ pub(crate) struct Written {
 }
 
 /// A file that was written.
-#[derive(Debug, Serialize)]
-pub(crate) struct WrittenFile {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WrittenFile {
     /// Its path in the project.
     pub path: String,
     /// The digest of its bytes.
     pub sha256: String,
+}
+
+impl WrittenFile {
+    /// A file of these bytes.
+    #[must_use]
+    pub fn of(path: String, bytes: &[u8]) -> WrittenFile {
+        WrittenFile { path, sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
 }
 
 /// Writes the report of a day.
@@ -204,7 +215,8 @@ pub(crate) fn write(world: &dyn World, wanted: &Wanted) -> Result<Written, Strin
         return Err(format!("there are {} breaks and {} cases: each break has one", day.breaks.len(), wanted.cases.len()));
     }
     let report = Report { day: &day, cases: &wanted.cases };
-    let mut files = Vec::new();
+    // What was matched was written by whoever matched it.
+    let mut files: Vec<WrittenFile> = day.matched_file.iter().cloned().collect();
     if let Some(out) = &wanted.out {
         let json = format!(
             "{{\"schema\":\"{SCHEMA}\",\"day\":{},\"cases\":{}}}\n",
@@ -214,8 +226,7 @@ pub(crate) fn write(world: &dyn World, wanted: &Wanted) -> Result<Written, Strin
         for (name, bytes) in [("report.html", report.html()), ("breaks.csv", report.csv()?), ("report.json", json)] {
             let path = format!("{out}/{}/{name}", day.day);
             world.write(&path, bytes.as_bytes())?;
-            let digest = Sha256::digest(bytes.as_bytes());
-            files.push(WrittenFile { path, sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect() });
+            files.push(WrittenFile::of(path, bytes.as_bytes()));
         }
     }
     let text = report.text(&files);
@@ -394,7 +405,7 @@ impl Report<'_> {
     }
 
     fn decisions(&self) -> Table {
-        let mut table = Table::new("Decisions", 2, &["decision", "what is done", "breaks", "at stake"]);
+        let mut table = Table::new("Decisions", 2, &["decision", "proposed", "breaks", "at stake"]);
         let mut by: BTreeMap<(&str, &str), (usize, Decimal)> = BTreeMap::new();
         for (it, case, _) in self.all() {
             let done = case.resolution().unwrap_or(if case.asks.is_empty() { "-" } else { "people are asked" });
@@ -444,8 +455,8 @@ impl Report<'_> {
     }
 
     fn accounts(&self) -> Table {
-        let head = ["account", "", "closing A", "closing B", "open A", "open B", "adjusted", "proof"];
-        let mut table = Table::new("Accounts: closing A - closing B - open A + open B - adjusted - closed = proof", 2, &head);
+        let head = ["account", "", "closing A", "closing B", "open A", "open B", "adjusted, closed", "proof"];
+        let mut table = Table::new("Accounts: closing A - closing B - open A + open B - adjusted or closed = proof", 2, &head);
         for it in &self.day.accounts {
             let stated = |amount: Option<Decimal>| amount.map_or_else(|| "not stated".to_owned(), money);
             table.row([
@@ -463,7 +474,11 @@ impl Report<'_> {
     }
 
     fn proof_line(&self) -> String {
-        proved(&self.proof(), self.day.accounts.iter().filter(|account| account.proof.is_none()).count())
+        let not_proved = self.day.accounts.iter().filter(|account| account.proof.is_none());
+        let not_proved: Vec<String> = not_proved.map(|account| format!("{} {}", account.name, account.currency)).collect();
+        let doubtful = self.day.faults.iter().filter(|fault| fault.kind != FaultKind::Duplicate).count();
+        let doubt = if doubtful == 0 { String::new() } else { format!(" It rests on statements with {}.", counted(doubtful, "fault")) };
+        format!("{}{doubt}", proved(&self.proof(), &not_proved))
     }
 
     fn counts(&self) -> String {
@@ -566,7 +581,7 @@ impl Report<'_> {
                 case.agents.join(" "),
                 case.run.clone(),
                 harmless(&it.why),
-                harmless(&places.join(" ")),
+                harmless(&if places.is_empty() { it.at.clone() } else { places.join(" ") }),
             ];
             rows.write_record(&row).map_err(wrong)?;
         }
@@ -650,7 +665,7 @@ impl Report<'_> {
                 page,
                 "<article><h3>{} <small>{}</small> <span class=\"tag {class}\">{}</span></h3><p>{}</p><p class=\"facts\">{} · {} · at stake {} {} · {} business days, {} · {}</p>",
                 it.kind,
-                escaped(&it.break_id),
+                escaped(&format!("{} · run {}", it.break_id, case.run.get(case.run.len().saturating_sub(8)..).unwrap_or_default())),
                 escaped(case.action()),
                 escaped(&it.why),
                 escaped(it.account_name.as_deref().unwrap_or(&it.account)),

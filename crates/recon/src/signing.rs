@@ -120,19 +120,30 @@ pub(crate) struct Standing {
     /// Who has to leave it to others to sign: whoever reconciled the day, or decided what is booked for it.
     not_by: Vec<String>,
     breaks: usize,
-    by_agents: usize,
-    by_people: usize,
-    waited_for: usize,
-    looked_after: usize,
-    unanswered: usize,
-    taken_back: usize,
+    /// How they stand, each with the names of the breaks.
+    stand: Stand,
     proof: BTreeMap<Currency, Value>,
-    not_proved: usize,
+    not_proved: Vec<String>,
     explained: bool,
     bookings: Vec<Booking>,
     /// The files of the report, which are as they were written.
     files: Vec<FileOf>,
     text: String,
+}
+
+/// The breaks of a day, by how they stand.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Stand {
+    settled_by_agents: Vec<String>,
+    settled_by_people: Vec<String>,
+    /// Of those that people settled: what they closed although nothing belongs to it, in words.
+    closed_by_force: Vec<String>,
+    waited_for: Vec<String>,
+    /// Somebody asks for it, or corrects it.
+    looked_after: Vec<String>,
+    unanswered: Vec<String>,
+    /// What the next statement brought, or another reconciliation of the day.
+    withdrawn: Vec<String>,
 }
 
 /// A file, and the digest of its bytes.
@@ -178,6 +189,7 @@ struct AdjustmentIn {
 
 #[derive(Debug, Deserialize)]
 struct AccountIn {
+    name: String,
     currency: Currency,
     #[serde(with = "exact::option")]
     proof: Option<Decimal>,
@@ -219,22 +231,28 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
             Booking { id, reference: it.reference, currency: it.currency, amount: it.amount, legs: it.legs, why: it.why, at, by }
         })
         .collect();
-    let (mut by_agents, mut by_people, mut waited_for, mut looked_after, mut unanswered, mut taken_back) = (0, 0, 0, 0, 0, 0);
+    let mut stand = Stand::default();
     for it in &whole.breaks {
+        let name = it.break_id.clone();
         let Some(fate) = fate_of(world, &it.key)? else {
-            unanswered += 1;
+            stand.unanswered.push(name);
             continue;
         };
         let resolution = fate.resolution.as_deref().filter(|_| !fate.open);
         let settled = it.settled(resolution);
         match (settled, resolution, &fate.by) {
-            _ if fate.withdrawn => taken_back += 1,
-            _ if fate.asks => unanswered += 1,
-            (Settled::Open, None, _) => unanswered += 1,
-            (Settled::Open, Some("wait"), _) => waited_for += 1,
-            (Settled::Open, Some(_), _) => looked_after += 1,
-            (_, _, Some(_)) => by_people += 1,
-            (_, _, None) => by_agents += 1,
+            _ if fate.withdrawn => stand.withdrawn.push(name),
+            _ if fate.asks => stand.unanswered.push(name),
+            (Settled::Open, None, _) => stand.unanswered.push(name),
+            (Settled::Open, Some("wait"), _) => stand.waited_for.push(name),
+            (Settled::Open, Some(_), _) => stand.looked_after.push(name),
+            (_, _, Some(_)) => stand.settled_by_people.push(name),
+            (_, _, None) => stand.settled_by_agents.push(name),
+        }
+        // Whoever had a say in any of it leaves it to others to sign.
+        not_by.extend(fate.by.iter().flat_map(|by| by.split(", ")).map(str::to_owned));
+        if settled == Settled::Closed && !fate.withdrawn {
+            stand.closed_by_force.push(format!("{} by {}: {}", it.break_id, fate.by.as_deref().unwrap_or("nobody"), it.title));
         }
         if settled == Settled::Booked && !fate.withdrawn {
             bookings.push(Booking {
@@ -247,7 +265,6 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
                 at: words::places(it),
                 by: fate.by.clone().unwrap_or_else(|| quorate_core::AUTO_RESOLVE.to_owned()),
             });
-            not_by.extend(fate.by.iter().flat_map(|by| by.split(", ")).map(str::to_owned));
         }
     }
     let before = booked(world, run, POSTS)?;
@@ -261,7 +278,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     for (currency, amount) in whole.accounts.iter().filter_map(|it| Some((it.currency, it.proof?))) {
         *proof.entry(currency).or_default() += amount.abs();
     }
-    let not_proved = whole.accounts.iter().filter(|it| it.proof.is_none()).count();
+    let not_proved = whole.accounts.iter().filter(|it| it.proof.is_none()).map(|it| format!("{} {}", it.name, it.currency));
+    let not_proved: Vec<String> = not_proved.collect();
     let explained = !proof.is_empty() && proof.values().all(Decimal::is_zero);
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
     bookings.iter().for_each(|it| *sums.entry(it.currency).or_default() += it.amount.abs());
@@ -271,26 +289,25 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         1 => format!("One difference is to be booked: {}", sums.join(", ")),
         count => format!("{count} differences are to be booked, in all {}", sums.join(", ")),
     };
-    let also = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+    let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
     let text = format!(
-        "Reconciliation of {day}: of {}, agents settled {by_agents} and people {by_people}{}{}{}, and {unanswered} still wait for an answer. {to_book}. {}",
+        "Reconciliation of {day}: of {}, agents settled {} and people {}{}{}{}{}, and {} still wait for an answer. {to_book}. {}",
         counted(whole.breaks.len(), "break"),
-        also(waited_for, "are waited for"),
-        also(looked_after, "are looked after"),
-        also(taken_back, "were taken back"),
-        proved(&proof, not_proved),
+        stand.settled_by_agents.len(),
+        stand.settled_by_people.len(),
+        also(&stand.closed_by_force, "of them closed by force"),
+        also(&stand.waited_for, "are waited for"),
+        also(&stand.looked_after, "are chased or corrected"),
+        also(&stand.withdrawn, "were withdrawn since"),
+        stand.unanswered.len(),
+        proved(&proof, &not_proved),
     );
     Ok(Standing {
         day: whole.day,
         run: done.run,
         not_by: not_by.into_iter().collect(),
         breaks: whole.breaks.len(),
-        by_agents,
-        by_people,
-        waited_for,
-        looked_after,
-        unanswered,
-        taken_back,
+        stand,
         proof: proof.into_iter().map(|(currency, amount)| (currency, json!(money(amount)))).collect(),
         not_proved,
         explained,
@@ -423,9 +440,8 @@ pub(crate) fn seal(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     let answers: Vec<Value> = signed.answers.iter().map(|answer| json!({ "by": answer.by, "note": answer.note })).collect();
     let sealed = json!({
         "schema": "quorate.recon.signed/1", "day": day.day, "reconciled_in": day.run, "signed_in": run.to_string(), "signed_by": answers,
-        "not_by": day.not_by, "files": all, "bookings": day.bookings.len(), "breaks": day.breaks, "by_agents": day.by_agents,
-        "by_people": day.by_people, "waited_for": day.waited_for, "looked_after": day.looked_after, "unanswered": day.unanswered,
-        "taken_back": day.taken_back, "proof": day.proof, "not_proved": day.not_proved,
+        "not_by": day.not_by, "files": all, "bookings": day.bookings.len(), "breaks": day.breaks, "stand": day.stand,
+        "proof": day.proof, "not_proved": day.not_proved,
     });
     let mut bytes = serde_json::to_vec_pretty(&sealed).map_err(|wrong| wrong.to_string())?;
     bytes.push(b'\n');

@@ -34,16 +34,15 @@ pub(crate) fn sum(amount: Decimal, currency: Currency) -> String {
 }
 
 /// Whether everything is explained, by what is not, currency by currency.
-pub(crate) fn proved(proof: &BTreeMap<Currency, Decimal>, not_proved: usize) -> String {
+pub(crate) fn proved(proof: &BTreeMap<Currency, Decimal>, not_proved: &[String]) -> String {
     if proof.is_empty() {
         return "No account states its balances on both sides: nothing is proved.".to_owned();
     }
     let verdict = if proof.values().all(Decimal::is_zero) { "everything is explained" } else { "this is NOT explained" };
     let proofs: Vec<String> = proof.iter().map(|(currency, amount)| sum(*amount, *currency)).collect();
     let others = match not_proved {
-        0 => String::new(),
-        1 => " One account states no balances, and is not proved.".to_owned(),
-        count => format!(" {count} accounts state no balances, and are not proved."),
+        [] => String::new(),
+        all => format!(" Not proved, since they state no balances: {}.", all.join(", ")),
     };
     format!("Proof amount: {}: {verdict}.{others}", proofs.join(", "))
 }

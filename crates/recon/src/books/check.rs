@@ -12,7 +12,7 @@ use crate::words::money;
 use crate::{Currency, Item, Place};
 
 /// What does not add up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// What there was before and the entries do not come to what there is after.
