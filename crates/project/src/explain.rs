@@ -31,6 +31,9 @@ pub struct Explanation {
     /// What was decided, on what, and what was not; nothing where it is not decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// What people answered who were asked about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<String>,
     /// What would have had to be otherwise for another decision.
     pub nearest: Vec<Flip>,
 }
@@ -85,6 +88,7 @@ impl Explanation {
             pick: run.begun().and_then(|start| start.route.as_ref()?.decode::<Pick>().ok()),
             agents: agents.collect(),
             decision: decision.cloned(),
+            answers: answers(run, entries),
             nearest: Run::nearest(run.id(), run.plan(), entries),
         }
     }
@@ -111,7 +115,7 @@ impl Explanation {
             lines.push(String::new());
         }
         match &self.decision {
-            Some(decision) => lines.extend(decision_lines(plan, decision, &self.nearest)),
+            Some(decision) => lines.extend(decision_lines(plan, decision, &self.answers, &self.nearest)),
             None => lines.push("Nothing is decided yet.".to_owned()),
         }
         lines
@@ -133,7 +137,7 @@ pub fn pick_lines(pick: &Pick) -> Vec<String> {
 
 /// A decision, everything that was looked at for it, why nothing else was taken, and how near that was.
 #[must_use]
-pub fn decision_lines(plan: &Plan, decision: &Decision, nearest: &[Flip]) -> Vec<String> {
+pub fn decision_lines(plan: &Plan, decision: &Decision, answers: &[String], nearest: &[Flip]) -> Vec<String> {
     let words = Words::of(plan);
     let confidence = decision.confidence.map(|confidence| format!(", with a confidence of {confidence}")).unwrap_or_default();
     let mut lines = vec![format!("The decision is {}{confidence}: {}.", decision.action, words.rule(&decision.rule))];
@@ -141,8 +145,9 @@ pub fn decision_lines(plan: &Plan, decision: &Decision, nearest: &[Flip]) -> Vec
         lines.push(format!("  because {reason}"));
     }
     if let Some(with) = &decision.with {
-        lines.push(format!("  with {}", words_of(with)));
+        lines.push(format!("  with {}", with_words(with)));
     }
+    lines.extend(answers.iter().map(|answer| format!("  {answer}")));
     for voice in decision.council.iter().flat_map(|council| &council.voices) {
         lines.push(format!("  {voice}"));
     }
@@ -165,8 +170,23 @@ pub fn decision_lines(plan: &Plan, decision: &Decision, nearest: &[Flip]) -> Vec
     lines
 }
 
+/// What people answered who were asked about a decision, a line each.
+#[must_use]
+pub fn answers(run: &Run, entries: &[Entry]) -> Vec<String> {
+    let reviews: Vec<&str> = run.tasks().filter(|task| task.role() == Role::Review).map(TaskView::id).collect();
+    let told = |entry: &Entry| match &entry.event {
+        Event::Answered { task, answer, .. } if reviews.contains(&task.id()) => {
+            let note = if answer.note.is_empty() { String::new() } else { format!(" (“{}”)", answer.note) };
+            Some(format!("{} was asked, and answered {}{note}", answer.by, answer.choice))
+        }
+        _ => None,
+    };
+    entries.iter().filter_map(told).collect()
+}
+
 /// What goes with a decision: fields and their values, where it is no more than that.
-fn words_of(with: &Payload) -> String {
+#[must_use]
+pub fn with_words(with: &Payload) -> String {
     let told = |value: &Json| match value {
         Json::String(text) => Some(text.clone()),
         Json::Number(_) | Json::Bool(_) => Some(value.to_string()),

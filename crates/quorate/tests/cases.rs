@@ -228,7 +228,8 @@ fn a_review_asks_whom_its_policy_says() {
     assert_snapshot!(house.type_in(&format!("approvals approve {medium} -q --as bob")), @r#"
     {
       "action": "HIL_REVIEW",
-      "because": "nothing else decided"
+      "because": "nothing else decided",
+      "answered": {"choice":"approve","expired":false,"answers":[{"by":"bob","choice":"approve","levels":[0]}]}
     }
     exit 0
     "#);
@@ -246,7 +247,8 @@ fn a_review_asks_whom_its_policy_says() {
     assert_snapshot!(house.type_in(&format!("approvals approve {high} -q --as cid")), @r#"
     {
       "action": "ESCALATE",
-      "because": "nothing else decided"
+      "because": "nothing else decided",
+      "answered": {"choice":"approve","expired":false,"answers":[{"by":"ann","choice":"approve","levels":[0]},{"by":"cid","choice":"approve","levels":[0]}]}
     }
     exit 0
     "#);

@@ -136,6 +136,9 @@ fn what_people_answer_is_what_the_next_day_begins_with() {
     assert!(
         house.type_in(&format!("approvals answer {run} --choice force_close --note 'the bank confirmed it' --as bob")).ends_with("exit 0")
     );
+    // A break is asked for by its name, and its explanation has the last word.
+    let explained = String::from_utf8(house.run(&["policy", "explain", &closed], "").stdout).unwrap();
+    assert!(explained.contains("  bob was asked, and answered force_close (“the bank confirmed it”)"), "{explained}");
     let told: Value = serde_json::from_slice(&house.run(&["policy", "agreement", "--json"], "").stdout).unwrap();
     let sum = |of: &str, name: &str| told[of].as_array().unwrap().iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>();
     assert_eq!((sum("rules", "decided"), sum("rules", "answered"), sum("rules", "agreed")), (first.len() as u64, 2, 1));

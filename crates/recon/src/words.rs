@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use crate::record::{BreakRecord, ItemRecord, NearRecord};
-use crate::{Currency, Side};
+use crate::{BreakKind, Currency, Side};
 
 /// Items of a side that are listed; of the others their number is.
 const MAX_LISTED: usize = 12;
@@ -67,10 +67,18 @@ pub(crate) fn places(it: &BreakRecord) -> String {
 /// A break in a line.
 pub(crate) fn title(it: &BreakRecord) -> String {
     let account = it.account_name.as_deref().unwrap_or(&it.account);
-    let what = match (&it.a[..], &it.b[..]) {
-        ([one], []) | ([], [one]) => format!("{}: ", about(one)),
-        _ => String::new(),
+    let first = it.a.first().or(it.b.first());
+    let tells = matches!(it.kind, BreakKind::AmountDiff | BreakKind::FxRateDiff | BreakKind::CurrencyDiff);
+    let what = match first {
+        // Which of them it is; the reason tells the amounts.
+        Some(one) if tells => {
+            let words: Vec<&str> = [&one.reference, &one.counterparty].into_iter().flatten().map(|word| &**word).collect();
+            words.join(", ")
+        }
+        Some(one) => about(one),
+        None => String::new(),
     };
+    let what = if what.is_empty() { what } else { format!("{what}: ") };
     format!("{} on {account}: {what}{}", it.kind, it.why)
 }
 

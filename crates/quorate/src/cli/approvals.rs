@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use quorate::{Asks, Input, Run, RunId, TaskView};
+use quorate::{Asks, Input, Role, Run, RunId, TaskView};
 use serde_json::json;
 
 use super::context::{Context, Reader, load, person};
@@ -11,7 +11,7 @@ use super::exit::{Exit, Outcome, Problem};
 use super::follow::{Watch, watch};
 use super::screen::{Table, one_line};
 use super::{events, run};
-use quorate::project::{Project, moment};
+use quorate::project::{Project, moment, with_words};
 
 /// The answers to the question whether an attempt took effect.
 const OUTCOMES: [&str; 3] = ["succeeded", "failed", "again"];
@@ -172,12 +172,20 @@ fn list(context: &Context, mine: bool) -> Outcome {
     for (run, task, asks) in &open {
         let until = asks.deadline.map(moment).unwrap_or_else(|| "-".to_owned());
         let id = format!("{}/{}", run.id().short(), task.id());
-        table.row([id.into(), (&**run.plan().name()).into(), until.into(), who(*asks).into(), asks.question.text.as_str().into()]);
+        let proposed = proposal(run, *task).map(|with| format!(" (proposed: {with})")).unwrap_or_default();
+        let question = format!("{}{proposed}", asks.question.text);
+        table.row([id.into(), (&**run.plan().name()).into(), until.into(), who(*asks).into(), question.into()]);
     }
     if !open.is_empty() {
         table.show(&context.screen);
     }
     Ok(Exit::Succeeded)
+}
+
+/// What is proposed, where people are asked about a decision.
+fn proposal(run: &Run, task: TaskView<'_>) -> Option<String> {
+    let decision = run.decision().filter(|_| task.role() == Role::Review)?;
+    decision.with.as_ref().map(with_words)
 }
 
 fn told(run: &Run, task: TaskView<'_>, asks: Asks<'_>) -> serde_json::Value {
@@ -275,6 +283,13 @@ fn show(context: &Context, wanted: &str) -> Outcome {
             screen.out(&one_line(&format!("          not by {}, who had a part in it", asks.question.except.join(", "))));
         }
         screen.out(&format!("until     {}", asks.deadline.map_or_else(|| "any time".to_owned(), moment)));
+        if let Some(decision) = run.decision().filter(|_| task.role() == Role::Review) {
+            let with = proposal(run, task).unwrap_or_else(|| decision.action.to_string());
+            screen.out(&one_line(&format!("proposed  {with}; `approve` is a yes to that")));
+            if let Some(reason) = &decision.reason {
+                screen.out(&one_line(&format!("because   {reason}")));
+            }
+        }
         screen.out(&format!("answers   {}", choices(asks).join(", ")));
         for answer in asks.answers {
             screen.out(&format!("          {} has answered {}", answer.by, answer.choice));

@@ -291,6 +291,14 @@ impl Context {
     }
 
     /// The run that is meant by an id, the beginning or the end of one, or `last`.
+    /// The run that is known by a key, or the newest of those that are numbered behind it.
+    fn keyed(&self, reader: &Reader, key: &str) -> Option<RunId> {
+        let host = self.folder().and_then(|folder| self.read(&folder)).ok()?;
+        let project = host.project().name.clone().unwrap_or_default();
+        let there = |key: &str| Some(RunId::keyed(&project, key)).filter(|run| load(reader, *run).is_ok());
+        there(key).or_else(|| (1..).map_while(|number| there(&format!("{key}/{number}"))).last())
+    }
+
     pub(crate) fn find_run(&self, reader: &Reader, wanted: &str) -> Result<RunId, Problem> {
         if let Ok(run) = wanted.parse::<RunId>() {
             return Ok(run);
@@ -301,6 +309,7 @@ impl Context {
             return last.first().map(|info| info.run).ok_or_else(|| Problem::new(Exit::NotFound, "nothing has run here yet"));
         }
         let known = reader.list(&Wanted::newest(MAX_LOOKED_UP))?;
+        let given = wanted;
         let wanted = wanted.to_ascii_lowercase();
         let fits = |run: &RunId| {
             let id = run.to_string();
@@ -309,7 +318,9 @@ impl Context {
         let found: Vec<RunId> = known.iter().map(|info| info.run).filter(fits).collect();
         match found[..] {
             [run] if !wanted.is_empty() => Ok(run),
-            [] => Err(Problem::new(Exit::NotFound, format!("there is no run `{wanted}`")).hint("`quorate runs list` shows them")),
+            [] => self
+                .keyed(reader, given)
+                .ok_or_else(|| Problem::new(Exit::NotFound, format!("there is no run `{wanted}`")).hint("`quorate runs list` shows them")),
             _ => {
                 let some: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
                 Err(Problem::new(Exit::Usage, format!("`{wanted}` may be any of {} runs", found.len())).hint(some.join("\n      ")))

@@ -8,7 +8,7 @@ use quorate::expr::{Decimal, Type};
 use quorate::host::Host;
 use quorate::intake::Intake;
 use quorate::project::{Comparison, Mode, PROJECT_FILE, Summary, Workflow, standing};
-use quorate::{Decision, Durability, Entry, Order, Payload, Run, RunStatus, TaskStatus};
+use quorate::{Decision, Durability, Entry, Order, Payload, Role, Run, RunStatus, TaskStatus};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -320,7 +320,7 @@ fn tell(context: &Context, run: &Run, entries: &[Entry], jsonl: bool, left: bool
         _ if let Some(comparison) = comparison => compare::show(screen, comparison),
         // Work that came in for a decision is answered with it.
         (Some(decision), _) if run.begun().is_some_and(|start| start.route.is_some()) => {
-            screen.out(&serde_json::to_string_pretty(&Decided::of(decision)).unwrap_or_default());
+            screen.out(&serde_json::to_string_pretty(&Decided::of(run, decision)).unwrap_or_default());
         }
         // What is told in words is read as words.
         (_, Some(output)) => screen.out(&serde_json::from_str::<String>(output.get()).unwrap_or_else(|_| pretty(output.get()))),
@@ -372,11 +372,16 @@ struct Decided<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     with: Option<&'a RawValue>,
+    /// What people made of it, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered: Option<&'a RawValue>,
 }
 
-impl Decided<'_> {
-    fn of(decision: &Decision) -> Decided<'_> {
+impl<'a> Decided<'a> {
+    fn of(run: &'a Run, decision: &'a Decision) -> Decided<'a> {
+        let mut reviews = run.tasks().filter(|task| task.role() == Role::Review);
         Decided {
+            answered: reviews.find_map(|task| task.output()?.decode().ok()),
             action: &decision.action,
             confidence: decision.confidence,
             because: decision.rule.to_string(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use quorate::project::{
-    AgentSpec, Pick, Project, Routed, Summary, decision_lines, millis_between, moment, pick_lines, standing, standing_with,
+    AgentSpec, Pick, Project, Routed, Summary, answers, decision_lines, millis_between, moment, pick_lines, standing, standing_with,
 };
 use quorate::{
     Asker, Durability, Entry, Event, FolderLock, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
@@ -437,7 +437,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     }
     if let Some(decision) = run.decision() {
         screen.out("");
-        for line in decision_lines(run.plan(), decision, &Run::nearest(run.id(), run.plan(), &entries)) {
+        for line in decision_lines(run.plan(), decision, &answers(&run, &entries), &Run::nearest(run.id(), run.plan(), &entries)) {
             screen.out(&one_line(&line));
         }
     }
