@@ -194,9 +194,12 @@ impl Desk {
         };
         let cancelled = match engine.cancel(run, "system", &reason, false).await {
             Ok(()) => true,
-            // One that is over needs no cancelling.
+            // One that is over needs no cancelling, and one may end just now.
             Err(Error::NoRun(_)) => false,
-            Err(wrong) => return Err(failed(&wrong)),
+            Err(wrong) => match engine.load(run).await {
+                Ok(run) if run.has_ended() => false,
+                _ => return Err(failed(&wrong)),
+            },
         };
         let told = Payload::of(&serde_json::json!({ "run": run, "cancelled": cancelled }));
         Ok(Reply::new(told.unwrap_or_else(|_| Payload::null())))

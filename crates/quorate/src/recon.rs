@@ -22,7 +22,7 @@ use crate::host::Host;
 /// Runs among which a reconciliation is looked for.
 const MAX_DAYS: usize = 10_000;
 /// Runs that are looked at behind one that was found: a day may have been reconciled again after others.
-const MAX_LOOKED_AT: usize = 32;
+const MAX_LOOKED_AT: usize = 400;
 /// Cases that are looked at for patterns.
 const MAX_CASES: usize = 1_000;
 /// Largest file of settings.
@@ -96,14 +96,9 @@ impl Books {
     }
 
     /// What reconciliations returned, of those of a workflow, each with its day: the newest first. Once one is found that is `wanted`,
-    /// only so many more are looked at: the journal may hold years.
-    fn past(
-        &self,
-        name: Option<String>,
-        task: &str,
-        counts: &dyn Fn(&Run) -> bool,
-        wanted: &dyn Fn(Date) -> bool,
-    ) -> Result<Vec<(Date, Past)>, String> {
+    /// only so many more are looked at: the journal may hold years. One that failed later has opened its cases all the same; one that
+    /// was cancelled does not count.
+    fn past(&self, name: Option<String>, task: &str, wanted: &dyn Fn(Date) -> bool) -> Result<Vec<(Date, Past)>, String> {
         #[derive(Deserialize)]
         struct Of {
             day: Date,
@@ -117,7 +112,9 @@ impl Books {
             }
             since = since.map(|since| since + 1);
             let Some(run) = self.load(info.run)? else { continue };
-            let Some(output) = run.task(task).and_then(TaskView::output).filter(|_| counts(&run)) else { continue };
+            let Some(output) = run.task(task).and_then(TaskView::output).filter(|_| run.status() != RunStatus::Cancelled) else {
+                continue;
+            };
             let Ok(Of { day }) = output.decode() else { continue };
             if wanted(day) {
                 since = since.or(Some(0));
@@ -195,30 +192,38 @@ impl World for Books {
         std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, real.join(&name))).map_err(told)
     }
 
-    fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String> {
+    fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Past>, String> {
         let Some(name) = self.workflow_of(run)? else { return Ok(None) };
-        // One that failed later has opened its cases all the same; one that was cancelled does not count.
-        let counts = |run: &Run| run.status() != RunStatus::Cancelled;
-        let past = self.past(Some(name), task, &counts, &|of| of < day)?.into_iter().filter(|(of, _)| *of < day);
+        let past = self.past(Some(name), task, &|of| of < day)?;
         // Of several reconciliations of one day the newest counts, and that comes first.
-        let last = past.reduce(|best, other| if other.0 > best.0 { other } else { best });
-        Ok(last.map(|(_, past)| past.output))
+        let earlier = past.iter().filter(|(of, _)| *of < day);
+        let Some((of, last)) = earlier.reduce(|best, other| if other.0 > best.0 { other } else { best }) else { return Ok(None) };
+        goes_on(&past, *of, last)?;
+        Ok(Some(last.clone()))
     }
 
     fn earlier(&self, run: RunId, task: &str, day: Date) -> Result<Vec<Value>, String> {
         let Some(name) = self.workflow_of(run)? else { return Ok(Vec::new()) };
-        let past = self.past(Some(name), task, &|_| true, &|of| of <= day)?.into_iter();
+        let past = self.past(Some(name), task, &|of| of <= day)?.into_iter();
         let others = past.filter(|(of, past)| *of == day && past.run != run.to_string());
         Ok(others.map(|(_, past)| past.output).collect())
     }
 
     fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Past>, String> {
-        let past = self.past(Some(workflow.to_owned()), task, &|run| run.status() == RunStatus::Succeeded, &|of| of == day)?;
-        Ok(past.into_iter().filter(|(of, _)| *of == day).map(|(_, past)| past).collect())
+        let past = self.past(Some(workflow.to_owned()), task, &|of| of <= day)?;
+        let all: Vec<Past> = past.iter().filter(|(of, _)| *of == day).map(|(_, past)| past.clone()).collect();
+        if let Some(newest) = all.first() {
+            let ended_well = newest.run.parse().ok().and_then(|run| self.load(run).transpose()).transpose()?;
+            if ended_well.is_none_or(|run| run.status() != RunStatus::Succeeded) {
+                return Err(format!("the last reconciliation of {day}, run {}, did not end well; reconcile the day again", newest.run));
+            }
+            goes_on(&past, day, newest)?;
+        }
+        Ok(all)
     }
 
     fn last(&self, workflow: &str, task: &str) -> Result<Option<Value>, String> {
-        let past = self.past(Some(workflow.to_owned()), task, &|run| run.status() != RunStatus::Cancelled, &|_| true)?.into_iter();
+        let past = self.past(Some(workflow.to_owned()), task, &|_| true)?.into_iter();
         Ok(past.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, past)| past.output))
     }
 
@@ -285,6 +290,18 @@ impl World for Books {
         let cases = Arc::new(cases);
         *known = Some((before, cases.clone()));
         Ok(cases)
+    }
+}
+
+/// That a reconciliation goes on from what is the newest of the day before it by now.
+fn goes_on(past: &[(Date, Past)], day: Date, of: &Past) -> Result<(), String> {
+    let (Some(before), Some(run)) = (of.output["before"].as_str(), of.output["before_run"].as_str()) else { return Ok(()) };
+    let newest = past.iter().find(|(of, _)| of.to_string() == before);
+    match newest {
+        Some((_, newest)) if newest.run != run => {
+            Err(format!("{before} was reconciled anew since {day} went on from it; reconcile {day} again first"))
+        }
+        _ => Ok(()),
     }
 }
 

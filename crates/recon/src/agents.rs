@@ -391,8 +391,8 @@ impl Check {
             "CURRENCY_MATCH" => "there are two currencies in it, and nothing is subtracted".to_owned(),
             "BOTH_SIDES" => match (it.a.is_empty(), it.b.is_empty()) {
                 (true, true) => "it has no entries".to_owned(),
-                (true, false) => "side A has nothing like it".to_owned(),
-                _ => "side B has nothing like it".to_owned(),
+                (true, false) => "side A has nothing for it".to_owned(),
+                _ => "side B has nothing for it".to_owned(),
             },
             "AMOUNT" | "FX" if self.difference.is_none() => "there is no difference in one currency to compare".to_owned(),
             "AMOUNT" | "FX" => format!("the difference of {apart} is more than the {} that are let pass", allowed()),
@@ -748,6 +748,7 @@ fn decisioning(call: &Call) -> Outcome {
         pattern.as_ref().map(|pattern| limit(&pattern.confidence)).transpose()?,
         matched.as_ref().map(|matched| limit(&matched.confidence)).transpose()?,
     ];
+    let sure_without_pattern = [sure[0], sure[2]];
     let heard: Vec<Decimal> = sure.into_iter().flatten().collect();
     let count = Decimal::from(heard.len());
     let confidence = heard.iter().sum::<Decimal>().checked_div(count).unwrap_or_default().round_dp(2);
@@ -757,6 +758,11 @@ fn decisioning(call: &Call) -> Outcome {
     let risk = risk_score(at_stake, failed, confidence, risky);
     let cause = pattern.as_ref().map_or("unknown", |pattern| pattern.probable_root_cause.as_str());
     let within = rules.as_ref().is_some_and(|rules| rules.within_tolerance);
+    // Who says where it comes from may be a language model: by itself only that is done which the rules would do as well, and as surely.
+    let own = causes_of(&it).remove(0).0;
+    let own = suggestion(own, &it);
+    let others: Vec<Decimal> = sure_without_pattern.into_iter().flatten().collect();
+    let others = others.iter().sum::<Decimal>().checked_div(Decimal::from(others.len())).unwrap_or_default().round_dp(2);
     let (resolution, suggested) = match &pattern {
         Some(HeardPattern { suggestion, .. }) => (suggestion.action.clone(), suggestion.auto_resolvable),
         None => ("chase".to_owned(), false),
@@ -779,8 +785,9 @@ fn decisioning(call: &Call) -> Outcome {
             None => "nobody looked at the rules".to_owned(),
         });
     }
-    if confidence < limit(&given.auto_confidence)? {
-        against.push(format!("those who looked at it are {confidence} sure, and {} is needed", given.auto_confidence));
+    let surely = confidence.min(others);
+    if surely < limit(&given.auto_confidence)? {
+        against.push(format!("those who looked at it are {surely} sure, and {} is needed", given.auto_confidence));
     }
     if at_stake.is_some_and(|amount| amount > limit(&given.auto_amount).unwrap_or_default()) {
         let most = money(limit(&given.auto_amount)?);
@@ -789,7 +796,7 @@ fn decisioning(call: &Call) -> Outcome {
     if risk >= limit(&given.auto_risk)? {
         against.push(format!("its risk is {risk}, and has to be below {}", given.auto_risk));
     }
-    if !suggested {
+    if !suggested || !own.auto_resolvable || own.action != resolution {
         against.push(format!("what is suggested, {resolution}, is for people to do"));
     }
     let (escalate_amount, escalate_risk) = (limit(&given.escalate_amount)?, limit(&given.escalate_risk)?);

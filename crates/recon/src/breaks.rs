@@ -462,6 +462,15 @@ impl<'w> Work<'w> {
                 ([], [one]) => index.near(self.matcher, Side::B, self.item(Side::B, *one)),
                 _ => Vec::new(),
             };
+            if !it.near.is_empty() && matches!(it.kind, BreakKind::MissingInA | BreakKind::MissingInB) {
+                let side = if it.kind == BreakKind::MissingInA { "the statement" } else { "the ledger" };
+                let alike = if it.near.len() == 1 {
+                    "one entry that is alike".to_owned()
+                } else {
+                    format!("{} entries that are alike", it.near.len())
+                };
+                it.why = format!("{side} has nothing that surely belongs to it, and {alike}");
+            }
             breaks.push(it);
         }
         breaks

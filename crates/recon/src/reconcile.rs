@@ -26,6 +26,9 @@ pub struct Day {
     /// The day that it goes on from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Date>,
+    /// The run that reconciled that day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_run: Option<String>,
     /// The currency in which exposures are measured.
     pub base: Currency,
     /// The files that were read.
@@ -271,9 +274,12 @@ pub struct Asked<'a> {
 pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     let Asked { settings, day, out, run, task } = *asked;
     let books = Books::of(world.settings(settings)?).map_err(|wrong| format!("{settings}: {wrong}"))?;
-    let before: Option<Before> = match world.before(run, task, day)? {
-        Some(value) => Some(serde_json::from_value(value).map_err(|wrong| format!("what the day before left cannot be read: {wrong}"))?),
-        None => None,
+    let (before_run, before): (Option<String>, Option<Before>) = match world.before(run, task, day)? {
+        Some(past) => {
+            let read = serde_json::from_value(past.output).map_err(|wrong| format!("what the day before left cannot be read: {wrong}"))?;
+            (Some(past.run), Some(read))
+        }
+        None => (None, None),
     };
     let matcher = books.matcher();
     let (mut statements, files) = read_all(world, &books, day)?;
@@ -312,6 +318,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     let accounts = work.accounts(&statements, &checks, &found, &carrying, &adjustments);
     let (cleared, mut withdrawn) = carrying.gone(&records, &work, &found);
     withdrawn.extend(superseded(world, &world.earlier(run, task, day)?, &records)?);
+    let mut met = HashSet::new();
+    withdrawn.retain(|it| met.insert(it.run.clone()));
     let matched_file = match out {
         Some(out) => Some(work.write_matched(world, out, &found)?),
         None => None,
@@ -320,6 +328,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     Ok(Day {
         day,
         before: carrying.day,
+        before_run,
         base: books.base,
         files,
         faults: faults.iter().map(|(side, fault)| FaultRecord::of(*side, fault)).collect(),
@@ -342,8 +351,11 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
 /// The case of a break is about just this: where there is one by its key that is about something else, since the break had cleared
 /// and is there again, or was reconciled from other files, it gets the next.
 fn next_round(world: &dyn World, record: &mut BreakRecord) -> Result<(), String> {
+    let withdrawn = |key: &str| Ok::<bool, String>(world.fate(key)?.is_some_and(|fate| fate.withdrawn));
     while let Some(known) = world.case(&record.key)? {
-        if serde_json::from_value::<BreakRecord>(known).is_ok_and(|known| known == *record) {
+        // One that was taken back is no case any more.
+        let same = serde_json::from_value::<BreakRecord>(known).is_ok_and(|known| known == *record);
+        if same && !withdrawn(&record.key)? && !withdrawn(&signing::recheck_of(&record.key))? {
             return Ok(());
         }
         record.round += 1;

@@ -1,6 +1,6 @@
 //! What comes after a day: what is waited for wakes up, and what was decided is signed by a second person and booked.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::record::{BreakRecord, Leg, Settled};
+use crate::record::{BreakRecord, Leg, Settled, legs};
 use crate::settings::Books;
 use crate::words::{self, counted, money, proved, sum};
 use crate::world::{Fate, NoFile, World};
@@ -159,9 +159,13 @@ pub(crate) struct Booking {
     /// By what it is known: it is booked once.
     id: String,
     reference: String,
+    account: String,
     currency: Currency,
+    /// What is to be booked, besides what was booked before.
     #[serde(with = "exact")]
     amount: Decimal,
+    #[serde(with = "exact")]
+    before: Decimal,
     legs: Vec<Leg>,
     why: String,
     at: String,
@@ -179,12 +183,12 @@ struct Reconciled {
 #[derive(Debug, Deserialize)]
 struct AdjustmentIn {
     reference: String,
+    account: String,
     currency: Currency,
     #[serde(with = "exact")]
     amount: Decimal,
     why: String,
     at: Vec<String>,
-    legs: Vec<Leg>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,13 +206,50 @@ struct Report {
 
 #[derive(Debug, Deserialize)]
 struct Posted {
-    booked: Vec<String>,
+    booked: Vec<Entry>,
+}
+
+/// An entry that was booked: by what it is known, and how much.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    id: String,
+    #[serde(with = "exact")]
+    amount: Decimal,
 }
 
 /// What other sign-offs have booked.
-fn booked(world: &dyn World, run: RunId, task: &str) -> Result<HashSet<String>, String> {
-    let outputs = world.standing_outputs(run, task)?;
-    Ok(outputs.into_iter().filter_map(|output| serde_json::from_value::<Posted>(output).ok()).flat_map(|posted| posted.booked).collect())
+fn booked(world: &dyn World, run: RunId, task: &str) -> Result<HashMap<String, Decimal>, String> {
+    let mut all: HashMap<String, Decimal> = HashMap::new();
+    let outputs = world.standing_outputs(run, task)?.into_iter().filter_map(|output| serde_json::from_value::<Posted>(output).ok());
+    outputs.flat_map(|posted| posted.booked).for_each(|entry| *all.entry(entry.id).or_default() += entry.amount);
+    Ok(all)
+}
+
+/// Where entries stand, without their lines: the same file may have another line before them tomorrow.
+fn files_of(at: &str) -> String {
+    let files: BTreeSet<&str> = at.split(", ").map(|place| place.rsplit_once(':').map_or(place, |(file, _)| file)).collect();
+    files.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+/// What is still to be booked: entries that are known by one name are one, and what was booked of it is booked.
+fn remaining(bookings: Vec<Booking>, before: &HashMap<String, Decimal>) -> Vec<Booking> {
+    let mut all: BTreeMap<String, Booking> = BTreeMap::new();
+    for it in bookings {
+        match all.get_mut(&it.id) {
+            Some(known) => {
+                known.amount += it.amount;
+                known.at = format!("{}, {}", known.at, it.at);
+            }
+            None => drop(all.insert(it.id.clone(), it)),
+        }
+    }
+    let rest = |mut it: Booking| {
+        it.before = before.get(&it.id).copied().unwrap_or_default();
+        it.amount -= it.before;
+        it.legs = legs(&it.account, it.amount);
+        (!it.amount.is_zero()).then_some(it)
+    };
+    all.into_values().filter_map(rest).collect()
 }
 
 /// The task of a sign-off that books.
@@ -224,11 +265,28 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let done = all.next().ok_or_else(|| format!("{day} has not been reconciled yet; `quorate run {workflow}` does it"))?;
     let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
     let whole: Reconciled = serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
-    let mut bookings: Vec<Booking> = (whole.adjustments.into_iter())
+    // On an account whose statements do not add up nothing is booked that nobody has looked at.
+    let faulty: HashSet<(&str, Currency)> =
+        whole.breaks.iter().filter(|it| it.statement_at.is_some()).map(|it| (&*it.account, it.currency)).collect();
+    let (held, adjustments): (Vec<AdjustmentIn>, Vec<AdjustmentIn>) =
+        whole.adjustments.into_iter().partition(|it| faulty.contains(&(it.account.as_str(), it.currency)));
+    let mut bookings: Vec<Booking> = (adjustments.into_iter())
         .map(|it| {
             let at = it.at.join(", ");
-            let (id, by) = (format!("{day} {} {at}", it.reference), "within tolerance".to_owned());
-            Booking { id, reference: it.reference, currency: it.currency, amount: it.amount, legs: it.legs, why: it.why, at, by }
+            let id = format!("{day} {} {} {} {}", it.reference, it.account, it.currency, files_of(&at));
+            let AdjustmentIn { reference, account, currency, amount, why, .. } = it;
+            Booking {
+                id,
+                reference,
+                account,
+                currency,
+                amount,
+                before: Decimal::ZERO,
+                legs: Vec::new(),
+                why,
+                at,
+                by: "within tolerance".to_owned(),
+            }
         })
         .collect();
     let mut stand = Stand::default();
@@ -255,20 +313,22 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
             stand.closed_by_force.push(format!("{} by {}: {}", it.break_id, fate.by.as_deref().unwrap_or("nobody"), it.title));
         }
         if settled == Settled::Booked && !fate.withdrawn {
+            let at = words::places(it);
             bookings.push(Booking {
-                id: it.key.clone(),
+                id: format!("{} {} {}", it.opened, it.break_id, files_of(&at)),
                 reference: format!("ADJ-{}", it.break_id),
+                account: it.account.to_string(),
                 currency: it.currency,
                 amount: it.amount_diff.unwrap_or_default(),
-                legs: it.booking.clone(),
+                before: Decimal::ZERO,
+                legs: Vec::new(),
                 why: it.why.clone(),
-                at: words::places(it),
+                at,
                 by: fate.by.clone().unwrap_or_else(|| quorate_core::AUTO_RESOLVE.to_owned()),
             });
         }
     }
-    let before = booked(world, run, POSTS)?;
-    bookings.retain(|it| !before.contains(&it.id));
+    let bookings = remaining(bookings, &booked(world, run, POSTS)?);
     let files: Report = world
         .output(&done.run, &named(&wanted.report, "report"))?
         .and_then(|output| serde_json::from_value(output).ok())
@@ -288,6 +348,10 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         0 => "Nothing is to be booked".to_owned(),
         1 => format!("One difference is to be booked: {}", sums.join(", ")),
         count => format!("{count} differences are to be booked, in all {}", sums.join(", ")),
+    };
+    let to_book = match held.len() {
+        0 => to_book,
+        held => format!("{to_book}; {} held back, since a statement of the account does not add up", counted(held, "difference")),
     };
     let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
     let text = format!(
@@ -395,20 +459,24 @@ pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
         return Err(format!("both sides of {} do not come to nothing: it is not booked", unbalanced.reference));
     }
     let before = booked(world, run, POSTS)?;
-    if let Some(twice) = day.bookings.iter().find(|it| before.contains(&it.id)) {
+    if let Some(twice) = day.bookings.iter().find(|it| before.get(&it.id).copied().unwrap_or_default() != it.before) {
         return Err(format!("{} was booked by another sign-off meanwhile; bring the day to be signed once more", twice.reference));
     }
     let path = format!("{folder}/bookings.csv");
     let bytes = table(&day.bookings, Decimal::ONE, &by.join(", ")).map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
     world.write(&path, &bytes)?;
-    let ids: Vec<&str> = day.bookings.iter().map(|it| it.id.as_str()).collect();
-    let explanation = format!("{} in {path}", counted(ids.len(), "booking"));
-    Ok(json!({ "file": { "path": path, "sha256": hex(&bytes) }, "booked": ids, "explanation": explanation }))
+    let entries: Vec<Entry> = day.bookings.iter().map(|it| Entry { id: it.id.clone(), amount: it.amount }).collect();
+    let explanation = format!("{} in {path}", counted(entries.len(), "booking"));
+    Ok(json!({ "file": { "path": path, "sha256": hex(&bytes) }, "booked": entries, "explanation": explanation }))
 }
 
 /// The opposite of all that this sign-off booked, so that nothing of it stays.
 pub(crate) fn take_back(world: &dyn World, run: RunId, wanted: &PostParams) -> Result<Value, String> {
     let (day, _, folder) = wanted.parts(run)?;
+    // What was refused before it was written has booked nothing.
+    if let Err(NoFile::Missing) = world.open(&format!("{folder}/bookings.csv")) {
+        return Ok(json!({ "file": null }));
+    }
     let path = format!("{folder}/bookings-taken-back.csv");
     let bytes =
         table(&day.bookings, Decimal::NEGATIVE_ONE, "taken back").map_err(|wrong| format!("{path} could not be written: {wrong}"))?;

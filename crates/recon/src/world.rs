@@ -30,7 +30,7 @@ pub trait World: Send + Sync {
     ///
     /// # Errors
     /// Why that cannot be said.
-    fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Value>, String>;
+    fn before(&self, run: RunId, task: &str, day: Date) -> Result<Option<Past>, String>;
 
     /// What earlier reconciliations of the same day returned: of the same workflow as a run, and of the same of its tasks, whatever
     /// became of the rest of them.

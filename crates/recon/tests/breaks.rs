@@ -116,10 +116,10 @@ fn what_may_belong_to_it_is_shown_beside_it() {
         1000.00 USD 12 ORDER-77X
         900.00 EUR 12 OTHER
     "), @"
-    MISSING_IN_A b1: the statement has nothing like it [near: a1 0.50 (amount, counterparty)]
-    MISSING_IN_A b2: the statement has nothing like it [near: a1 0.91 (value date)]
+    MISSING_IN_A b1: the statement has nothing that surely belongs to it, and one entry that is alike [near: a1 0.50 (amount, counterparty)]
+    MISSING_IN_A b2: the statement has nothing that surely belongs to it, and one entry that is alike [near: a1 0.91 (value date)]
     MISSING_IN_A b4: the statement has nothing like it
-    MISSING_IN_B a1: the ledger has nothing like it [near: b2 0.91 (value date); b1 0.50 (amount, counterparty)]
+    MISSING_IN_B a1: the ledger has nothing that surely belongs to it, and 2 entries that are alike [near: b2 0.91 (value date); b1 0.50 (amount, counterparty)]
     MISSING_IN_A b3: the statement has nothing like it
     ");
 }

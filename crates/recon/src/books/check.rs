@@ -126,7 +126,10 @@ impl Checks {
                 (None, true) => Some("it is a statement that was reconciled the last time".to_owned()),
                 (None, false) => None,
             };
-            if let Some(again) = again {
+            // A day without entries and dates looks like any other such day.
+            let tells =
+                !statement.items.is_empty() || statement.opening.iter().chain(&statement.closing).any(|balance| balance.date.is_some());
+            if let Some(again) = again.filter(|_| tells) {
                 let what = format!("{again}; its {} entries do not count", statement.entries);
                 self.fault(FaultKind::Duplicate, &statement, &statement.place, Decimal::ZERO, what);
                 self.set_aside.push(statement);
