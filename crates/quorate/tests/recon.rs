@@ -382,6 +382,8 @@ fn a_line_more_in_a_file_books_nothing_twice_and_takes_no_question_away() {
         assert_eq!(rechecks(&house).iter().filter(|(_, status)| status == "waiting").count(), waited_for(&all));
         let id = bring(&house, FIRST, "gus");
         assert!(house.type_in(&format!("approvals show {id}")).contains("Nothing is to be booked."));
+        house.type_in(&format!("approvals reject {id} -q --note no --as fay"));
+        assert!(to_be_signed(&house).is_empty());
     }
 }
 
