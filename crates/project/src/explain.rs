@@ -275,6 +275,9 @@ impl<'p> Words<'p> {
         }
         match description {
             Some(description) => {
+                // That something is not there is what the words say.
+                let there: Vec<Operand> = operands.iter().filter(|operand| operand.value != MISSING).cloned().collect();
+                let seen = self.operands(checkpoint, &there);
                 let outcome = match outcome {
                     Outcome::Holds => "yes",
                     Outcome::Fails => "no",
@@ -345,6 +348,8 @@ impl<'p> Words<'p> {
     }
 }
 
+/// What is said of a value that is not there.
+const MISSING: &str = "is missing";
 /// The condition that holds wherever it is looked at.
 const ALWAYS: &str = "always";
 

@@ -861,7 +861,7 @@ fn ten_cases_read_well_to_an_analyst() {
         let (policy, whole) = (said(&["policy", "explain", run]), said(&["runs", "explain", run]));
         // What the run tells before its course is the same, and the course tells each agent's own words.
         let (before, course) = whole.split_once("How it came there:").unwrap();
-        for (name, text) in [("policy explain", policy.as_str()), ("runs explain", before)] {
+        for (name, text) in [("policy explain", policy.as_str()), ("runs explain", before), ("runs explain", course)] {
             let lower = text.to_lowercase();
             let found = JARGON.iter().find(|word| lower.contains(**word));
             assert!(found.is_none(), "{name} of {kind} says {found:?}:\n{text}");

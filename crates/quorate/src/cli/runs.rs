@@ -10,7 +10,7 @@ use quorate::project::{
     AgentSpec, Pick, Project, Routed, Summary, answers, decision_lines, millis_between, moment, pick_lines, standing, standing_with,
 };
 use quorate::{
-    Asker, Durability, Entry, Event, FolderLock, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
+    Asker, Durability, Entry, Event, FolderLock, Grower, Input, Order, Run, RunStatus, Signal, Stands, TaskStatus, Timestamp, Wanted, Work,
 };
 use serde_json::json;
 
@@ -443,6 +443,7 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
     }
     screen.out("");
     screen.out("How it came there:");
+    let drafted = run.plan().draft().checkpoints;
     let begun = entries.first().map_or_else(now, |entry| entry.at);
     if let (Some(first), Some(start)) = (entries.first(), run.begun()) {
         let routed = start.route.as_ref().and_then(|route| route.decode::<Routed>().ok());
@@ -468,6 +469,12 @@ fn explain(context: &Context, wanted: &str) -> Outcome {
             (Event::TaskAdmitted { task, .. }, [_, ..]) => {
                 let seen: Vec<String> = operands.iter().map(ToString::to_string).collect();
                 Some(format!("{} may run, as {}", task.id(), seen.join(", ")))
+            }
+            (Event::Grew { by: Grower::Checkpoint { id, .. }, tasks }, _) => {
+                let found = drafted.iter().find(|checkpoint| checkpoint.id == **id);
+                let words = found.and_then(|checkpoint| checkpoint.description.clone());
+                let asked = tasks.iter().map(|task| &**task).collect::<Vec<_>>().join(", ");
+                words.map(|words| format!("{words}: {asked} as well")).or_else(|| events::whole_line(&entry.event))
             }
             (event, _) => events::whole_line(event),
         };
