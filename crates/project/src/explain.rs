@@ -275,8 +275,9 @@ impl<'p> Words<'p> {
         }
         match description {
             Some(description) => {
-                // That something is not there is what the words say.
-                let there: Vec<Operand> = operands.iter().filter(|operand| operand.value != MISSING).cloned().collect();
+                // That something is not there is what the words say, unless it is why nobody knows.
+                let told = |operand: &&Operand| operand.value != MISSING || *outcome == Outcome::Unknown;
+                let there: Vec<Operand> = operands.iter().filter(told).cloned().collect();
                 let seen = self.operands(checkpoint, &there);
                 let outcome = match outcome {
                     Outcome::Holds => "yes",

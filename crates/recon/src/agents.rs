@@ -748,7 +748,7 @@ fn decisioning(call: &Call) -> Outcome {
         pattern.as_ref().map(|pattern| limit(&pattern.confidence)).transpose()?,
         matched.as_ref().map(|matched| limit(&matched.confidence)).transpose()?,
     ];
-    let sure_without_pattern = [sure[0], sure[2]];
+    let [rules_sure, _, matched_sure] = sure;
     let heard: Vec<Decimal> = sure.into_iter().flatten().collect();
     let count = Decimal::from(heard.len());
     let confidence = heard.iter().sum::<Decimal>().checked_div(count).unwrap_or_default().round_dp(2);
@@ -761,7 +761,7 @@ fn decisioning(call: &Call) -> Outcome {
     // Who says where it comes from may be a language model: by itself only that is done which the rules would do as well, and as surely.
     let own = causes_of(&it).remove(0).0;
     let own = suggestion(own, &it);
-    let others: Vec<Decimal> = sure_without_pattern.into_iter().flatten().collect();
+    let others: Vec<Decimal> = [rules_sure, matched_sure].into_iter().flatten().collect();
     let others = others.iter().sum::<Decimal>().checked_div(Decimal::from(others.len())).unwrap_or_default().round_dp(2);
     let (resolution, suggested) = match &pattern {
         Some(HeardPattern { suggestion, .. }) => (suggestion.action.clone(), suggestion.auto_resolvable),
