@@ -320,7 +320,7 @@ impl Context {
             [run] if !wanted.is_empty() => Ok(run),
             [] => self
                 .keyed(reader, given)
-                .ok_or_else(|| Problem::new(Exit::NotFound, format!("there is no run `{wanted}`")).hint("`quorate runs list` shows them")),
+                .ok_or_else(|| Problem::new(Exit::NotFound, format!("there is no run `{given}`")).hint("`quorate runs list` shows them")),
             _ => {
                 let some: Vec<String> = found.iter().take(5).map(ToString::to_string).collect();
                 Err(Problem::new(Exit::Usage, format!("`{wanted}` may be any of {} runs", found.len())).hint(some.join("\n      ")))
