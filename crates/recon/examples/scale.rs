@@ -1,4 +1,5 @@
-//! How long it takes to match so many items a side, and how much memory: `cargo run --release --example scale -- 100000`.
+//! How long it takes to match so many items a side, in so many accounts, and how much memory:
+//! `cargo run --release -p quorate-recon --example scale -- 100000 50`.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::time::Instant;
@@ -14,7 +15,7 @@ fn chance(seed: u64) -> u64 {
 }
 
 /// Both books: of a thousand items about 930 are the same, and the others differ in one way or another.
-fn books(count: u64) -> [Vec<Item>; 2] {
+fn books(count: u64, accounts: u64) -> [Vec<Item>; 2] {
     let currencies: Vec<Currency> = ["EUR", "USD", "GBP"].iter().filter_map(|name| name.parse().ok()).collect();
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for number in 0..count {
@@ -22,7 +23,7 @@ fn books(count: u64) -> [Vec<Item>; 2] {
         let day = Date::constant(2026, 3, 2).saturating_add(jiff::Span::new().days(i64::try_from(draw % 20).unwrap_or(0)));
         let item = Item {
             place: Place { file: "a".into(), line: u32::try_from(number).unwrap_or(0) },
-            account: format!("ACCOUNT-{}", draw % 50).into(),
+            account: format!("ACCOUNT-{}", draw % accounts).into(),
             currency: currencies[usize::try_from(draw % 3).unwrap_or(0)],
             amount: Decimal::new(i64::try_from(chance(draw) % 5_000_000).unwrap_or(0) + 1, 2),
             value_date: day,
@@ -63,9 +64,13 @@ fn books(count: u64) -> [Vec<Item>; 2] {
     [a, b]
 }
 
-fn main() {
-    let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(100_000);
-    let [a, b] = books(count);
+fn main() -> Result<(), String> {
+    let number = |at: usize, otherwise: u64| match std::env::args().nth(at) {
+        Some(number) => number.parse().map_err(|wrong| format!("{number:?} is not a number: {wrong}")),
+        None => Ok(otherwise),
+    };
+    let (count, accounts) = (number(1, 100_000)?, number(2, 50)?.max(1));
+    let [a, b] = books(count, accounts);
     let begun = Instant::now();
     let matcher = Matcher::default();
     let found = matcher.reconcile(&a, &b);
@@ -74,8 +79,12 @@ fn main() {
     let took = begun.elapsed();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map_or("?", str::trim);
-    println!("{count} items a side: matched in {matched:.2?}, {} breaks after {took:.2?}, at most {peak}", broken.len());
+    println!(
+        "{count} items a side in {accounts} accounts: matched in {matched:.2?}, {} breaks after {took:.2?}, at most {peak}",
+        broken.len()
+    );
     for (pass, matches) in found.by_pass() {
         println!("  {pass}: {matches}");
     }
+    Ok(())
 }

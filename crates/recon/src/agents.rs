@@ -10,13 +10,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use crate::breaks::{Told, likeness};
 use crate::reconcile::{Asked, reconcile};
 use crate::record::{BreakRecord, Due, ItemRecord, Settled, bucket};
 use crate::report::{self, Wanted};
 use crate::signing;
 use crate::words::money;
 use crate::world::{Case, World};
-use crate::{BreakKind, Currency, Matcher, Settings, Side, breaks, exact, words};
+use crate::{BreakKind, Currency, Matcher, Settings, Side, exact, words};
 
 /// The names by which agents `use` these.
 pub const FUNCTIONS: [&str; 15] = [
@@ -283,8 +284,8 @@ fn matching(call: &Call) -> Outcome {
     if let Some(one) = it.a.first() {
         let one = one.item(&it.account);
         for other in &it.b {
-            let (likeness, same) = if one.currency == other.currency {
-                breaks::likeness(&matcher, &one, &other.item(&it.account))
+            let (similarity, same) = if one.currency == other.currency {
+                likeness(&matcher, &Told::new(&matcher, &one), &Told::new(&matcher, &other.item(&it.account)))
             } else {
                 // What is in another currency is only known by its reference.
                 (if one.reference == other.reference { number("0.7") } else { Decimal::ZERO }, vec!["reference"])
@@ -293,7 +294,7 @@ fn matching(call: &Call) -> Outcome {
                 candidate_id: &other.at,
                 source: Side::B,
                 match_type: "PAIRED",
-                similarity_score: likeness,
+                similarity_score: similarity,
                 matched_fields: same.into_iter().map(str::to_owned).collect(),
                 amount: other.amount,
             });

@@ -441,7 +441,7 @@ impl<'w> Work<'w> {
     // -- names, and what is near
 
     fn done(mut self, found: &Reconciled) -> Vec<Break> {
-        let index = Index::new(self.sides, found);
+        let index = Index::new(self.matcher, self.sides, found);
         let mut breaks = std::mem::take(&mut self.found);
         let mut keyed: Vec<(String, Break)> = breaks.drain(..).map(|it| (self.tracking(&it), it)).collect();
         keyed.sort_by(|(one, this), (other, that)| {
@@ -458,8 +458,8 @@ impl<'w> Work<'w> {
             *number += 1;
             it.id = if *number == 1 { id } else { format!("{id}-{number}") };
             it.near = match (&it.a[..], &it.b[..]) {
-                ([one], []) => index.near(self.matcher, Side::A, self.item(Side::A, *one)),
-                ([], [one]) => index.near(self.matcher, Side::B, self.item(Side::B, *one)),
+                ([one], []) => index.near(Side::A, self.item(Side::A, *one)),
+                ([], [one]) => index.near(Side::B, self.item(Side::B, *one)),
                 _ => Vec::new(),
             };
             if !it.near.is_empty() && matches!(it.kind, BreakKind::MissingInA | BreakKind::MissingInB) {
@@ -520,50 +520,58 @@ fn identity(it: &Break, tracking: &str) -> String {
     format!("BRK-{digits}")
 }
 
-/// The items of an account, by their amounts.
-type ByAmount<'i> = HashMap<(&'i str, Currency), Vec<(Decimal, u32)>>;
+/// An item, and what its reference has in common with others that mean the same.
+pub(crate) struct Told<'i> {
+    item: &'i Item,
+    reference: Option<String>,
+}
+
+impl<'i> Told<'i> {
+    pub(crate) fn new(matcher: &Matcher, item: &'i Item) -> Told<'i> {
+        Told { item, reference: item.reference.as_ref().map(|reference| plain(reference, &matcher.settings.prefixes)) }
+    }
+}
+
+/// The open items of an account, by their amounts.
+type ByAmount<'i> = HashMap<(&'i str, Currency), Vec<(Told<'i>, u32)>>;
 
 /// The open items of both sides, by account and amount.
 struct Index<'i> {
-    sides: [&'i [Item]; 2],
+    matcher: &'i Matcher,
     by_amount: [ByAmount<'i>; 2],
 }
 
 impl<'i> Index<'i> {
-    fn new(sides: [&'i [Item]; 2], found: &Reconciled) -> Index<'i> {
+    fn new(matcher: &'i Matcher, sides: [&'i [Item]; 2], found: &Reconciled) -> Index<'i> {
         let of = |items: &'i [Item], open: &[u32]| {
             let mut by: ByAmount<'i> = HashMap::new();
             for place in open {
                 let item = &items[*place as usize];
-                by.entry((&item.account, item.currency)).or_default().push((item.amount, *place));
+                by.entry((&item.account, item.currency)).or_default().push((Told::new(matcher, item), *place));
             }
-            let place = |place: u32| &items[place as usize];
             for all in by.values_mut() {
-                all.sort_by(|one, other| {
-                    one.0
-                        .cmp(&other.0)
-                        .then_with(|| place(one.1).cmp_content(place(other.1)))
-                        .then_with(|| place(one.1).place.cmp(&place(other.1).place))
+                all.sort_by(|(Told { item: one, .. }, _), (Told { item: other, .. }, _)| {
+                    let contents = one.amount.cmp(&other.amount).then_with(|| one.cmp_content(other));
+                    contents.then_with(|| one.place.cmp(&other.place))
                 });
             }
             by
         };
-        Index { sides, by_amount: [of(sides[0], &found.open_a), of(sides[1], &found.open_b)] }
+        Index { matcher, by_amount: [of(sides[0], &found.open_a), of(sides[1], &found.open_b)] }
     }
 
     /// What lies across, and is most like an item.
-    fn near(&self, matcher: &Matcher, side: Side, item: &Item) -> Vec<Near> {
-        let other = side.other();
-        let Some(all) = self.by_amount[other as usize].get(&(&*item.account, item.currency)) else { return Vec::new() };
-        let at = all.partition_point(|(amount, _)| *amount < item.amount);
+    fn near(&self, side: Side, item: &Item) -> Vec<Near> {
+        let side = side.other();
+        let Some(all) = self.by_amount[side as usize].get(&(&*item.account, item.currency)) else { return Vec::new() };
+        let at = all.partition_point(|(other, _)| other.item.amount < item.amount);
         let around = &all[at.saturating_sub(MAX_LOOKED_AT)..(at + MAX_LOOKED_AT).min(all.len())];
+        let this = Told::new(self.matcher, item);
         let mut near: Vec<Near> = around
             .iter()
-            .map(|(_, place)| {
-                let (likeness, same) = likeness(matcher, item, &self.sides[other as usize][*place as usize]);
-                Near { side: other, item: *place, likeness, same }
-            })
-            .filter(|near| near.likeness >= LIKE_ENOUGH)
+            .map(|(other, place)| (likeness(self.matcher, &this, other), *place))
+            .filter(|((likeness, _), _)| *likeness >= LIKE_ENOUGH)
+            .map(|((likeness, same), item)| Near { side, item, likeness, same })
             .collect();
         near.sort_by_key(|near| std::cmp::Reverse(near.likeness));
         near.truncate(MAX_NEAR);
@@ -573,7 +581,8 @@ impl<'i> Index<'i> {
 
 /// How alike two items are, and in what: amounts count most, then references, days and who it is with. What one of them does not
 /// say counts for nothing.
-pub(crate) fn likeness(matcher: &Matcher, one: &Item, other: &Item) -> (Decimal, Vec<&'static str>) {
+pub(crate) fn likeness(matcher: &Matcher, this: &Told<'_>, that: &Told<'_>) -> (Decimal, Vec<&'static str>) {
+    let (one, other) = (this.item, that.item);
     let tenths = |tenths: i64| Decimal::new(tenths, 1);
     let larger = one.amount.abs().max(other.amount.abs());
     let apart = (one.amount - other.amount).abs().checked_div(larger).unwrap_or_default();
@@ -592,9 +601,8 @@ pub(crate) fn likeness(matcher: &Matcher, one: &Item, other: &Item) -> (Decimal,
         _ => Decimal::ZERO,
     };
     let mut parts = vec![("amount", 4, amount), ("value date", 2, dates)];
-    let prefixes = &matcher.settings.prefixes;
-    if let (Some(one), Some(other)) = (&one.reference, &other.reference) {
-        let alike = strsim::normalized_levenshtein(&plain(one, prefixes), &plain(other, prefixes));
+    if let (Some(one), Some(other)) = (&this.reference, &that.reference) {
+        let alike = strsim::normalized_levenshtein(one, other);
         let alike = Decimal::try_from(alike).unwrap_or_default().round_dp(2);
         parts.push(("reference", 3, alike));
     }

@@ -152,9 +152,9 @@ impl Item {
     /// nothing depends on which of them is which.
     pub(crate) fn cmp_content(&self, other: &Item) -> Ordering {
         let key = |item: &Item| (item.currency, item.value_date, item.amount, item.booked, item.reversal);
-        self.account
-            .cmp(&other.account)
-            .then_with(|| key(self).cmp(&key(other)))
+        key(self)
+            .cmp(&key(other))
+            .then_with(|| self.account.cmp(&other.account))
             .then_with(|| self.reference.cmp(&other.reference))
             .then_with(|| self.bank_reference.cmp(&other.bank_reference))
             .then_with(|| self.batch.cmp(&other.batch))

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 mod typed;
 
@@ -235,6 +236,62 @@ fn what_differs_in_quantity_or_standing_is_no_match() {
     "), @"
     a3 ~ b3: exact: amount and reference are the same
     open: a1 a2 ~ b1 b2
+    ");
+}
+
+/// Books that are made to be hard: of one account, and alike in whatever a pass looks at.
+#[test]
+fn ten_thousand_items_of_one_account_are_no_trouble_however_alike_they_are() {
+    const COUNT: usize = 10_000;
+    /// A few seconds of a slow build: what grows with the square of the items takes minutes.
+    const ENOUGH: Duration = Duration::from_secs(30);
+    let lines = |line: &dyn Fn(usize) -> String| book(&(0..COUNT).map(line).collect::<Vec<_>>().join("\n"));
+    let day = |number: usize| 1 + number % 28;
+    let back = |number: usize| if number.is_multiple_of(2) { ("-", "reversal") } else { ("", "") };
+    let hard = [
+        ("nothing fits", lines(&|n| format!("{n}.01 EUR 2 INV-{n}A")), lines(&|n| format!("{n}.57 EUR 2 PAY{n}B"))),
+        ("no references", lines(&|n| format!("{n}.01 EUR 2 party=ACME")), lines(&|n| format!("{n}.01 EUR 2 party=ACME"))),
+        ("one amount", lines(&|n| format!("100 EUR {} A{n}", day(n))), lines(&|n| format!("100 EUR {} B{n}", day(n)))),
+        (
+            "one amount, and references that are nearly the same",
+            lines(&|n| format!("100 EUR {} LONGREFERENCE{n}A", day(n))),
+            lines(&|n| format!("100 EUR {} LONGREFERENCE{n}B", day(n))),
+        ),
+        ("one reference", lines(&|n| format!("{n}.01 EUR {} SALARY", day(n))), lines(&|n| format!("{n}.02 EUR {} SALARY", day(n + 1)))),
+        (
+            "copies, not as many of them on each day",
+            lines(&|n| format!("100 EUR {} SALARY", day(n))),
+            lines(&|n| format!("100 EUR {} SALARY", day(n / 2))),
+        ),
+        (
+            "one party and one batch",
+            lines(&|n| format!("{}.10 EUR 2 A{n} party=ACME batch=7", n + 1)),
+            lines(&|n| format!("{}.20 EUR 2 B{n} party=ACME batch=7", n + 1)),
+        ),
+        ("all taken back", lines(&|n| format!("{}{} EUR {} A{} {}", back(n).0, 100 + n / 2, day(n), n / 2, back(n).1)), Vec::new()),
+        ("all taken back, and all alike", lines(&|n| format!("{}100 EUR {} SALARY {}", back(n).0, day(n), back(n).1)), Vec::new()),
+    ];
+    let matcher = Matcher::default();
+    let mut told = Vec::new();
+    for (what, a, b) in hard {
+        let begun = Instant::now();
+        let found = matcher.reconcile(&a, &b);
+        let broken = quorate_recon::breaks(&matcher, &found, &a, &b, &[]);
+        let took = begun.elapsed();
+        assert!(took < ENOUGH, "{what}: {took:?}");
+        let (matches, ambiguous) = (found.matches.len(), found.ambiguous.len());
+        told.push(format!("{what}: {matches} matches, {ambiguous} ambiguous, {} breaks", broken.len()));
+    }
+    assert_snapshot!(told.join("\n"), @"
+    nothing fits: 0 matches, 0 ambiguous, 20000 breaks
+    no references: 1 matches, 0 ambiguous, 1 breaks
+    one amount: 0 matches, 0 ambiguous, 20000 breaks
+    one amount, and references that are nearly the same: 0 matches, 0 ambiguous, 20000 breaks
+    one reference: 0 matches, 1 ambiguous, 1 breaks
+    copies, not as many of them on each day: 9989 matches, 1 ambiguous, 19 breaks
+    one party and one batch: 28 matches, 0 ambiguous, 19944 breaks
+    all taken back: 5000 matches, 0 ambiguous, 0 breaks
+    all taken back, and all alike: 0 matches, 1 ambiguous, 1 breaks
     ");
 }
 

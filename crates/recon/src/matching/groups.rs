@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::{Common, Ix, Matcher, Pass, Settings, Standing, Work, common};
+use super::{Ix, Matcher, Pass, Settings, Standing, Work};
 use crate::words::money;
 use crate::{Item, Side};
 
@@ -13,6 +13,24 @@ use crate::{Item, Side};
 const MAX_PARTS: usize = 30;
 /// Most sums that are tried for one item.
 const MAX_SUMS: usize = 200_000;
+
+/// What items share that may be parts of one whole.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Bond<'i> {
+    /// Nothing but the account.
+    None,
+    Party(&'i str),
+    Batch(&'i str),
+}
+
+/// What is free on a side and counts from one day, in the order of amounts, and what those before each of them come to.
+#[derive(Default)]
+struct Free {
+    all: Vec<Ix>,
+    sums: Vec<Decimal>,
+}
+
+type Across<'i> = BTreeMap<(Bond<'i>, Date), Free>;
 
 /// Items across that one item is the sum of.
 struct Group {
@@ -67,45 +85,58 @@ impl Work<'_, '_> {
         }
     }
 
-    /// What is free on a side, by account, currency and value date.
-    fn across(&self, side: Side) -> BTreeMap<(Common<'_>, Date), Vec<Ix>> {
-        let mut across: BTreeMap<_, Vec<Ix>> = BTreeMap::new();
+    /// What is free on a side, by what it shares with others, and by value date.
+    fn across(&self, side: Side) -> Across<'_> {
+        let mut across = Across::new();
         for ix in self.book(side).all_free() {
-            let item = self.book(side).item(ix);
-            across.entry((common(item), item.value_date)).or_default().push(ix);
+            let item = self.item(side, ix);
+            let bonds = [Some(Bond::None), item.counterparty.as_deref().map(Bond::Party), item.batch.as_deref().map(Bond::Batch)];
+            for bond in bonds.into_iter().flatten() {
+                let free = across.entry((bond, item.value_date)).or_default();
+                free.all.push(ix);
+                free.sums.push(item.amount + free.sums.last().copied().unwrap_or_default());
+            }
         }
         across
     }
 
     /// What an item is the sum of.
-    fn group(&self, side: Side, whole: Ix, across: &BTreeMap<(Common<'_>, Date), Vec<Ix>>) -> Option<Group> {
-        let one = self.item(side, whole);
+    fn group<'b>(&'b self, side: Side, whole: Ix, across: &'b Across<'b>) -> Option<Group> {
+        let (one, other) = (self.item(side, whole), side.other());
         let days = i64::from(self.matcher.settings.group_days) + 4;
         let (from, to) = (around(one.value_date, -days), around(one.value_date, days));
-        let smaller = |item: &Item| {
-            item.amount.is_sign_negative() == one.amount.is_sign_negative()
-                && !item.amount.is_zero()
-                && item.amount.abs() < one.amount.abs()
+        let near = |day: Date| self.matcher.calendar.between(one.currency, one.value_date, day) <= self.matcher.settings.group_days;
+        let parts = |bond: Bond<'b>| {
+            let days = across.range((bond, from)..=(bond, to)).filter(|((_, day), _)| near(*day));
+            days.map(|(_, free)| (free, self.smaller(other, &free.all, one.amount)))
         };
-        let near = |item: &Item| self.days(one, item) <= self.matcher.settings.group_days;
-        let found = across.range((common(one), from)..=(common(one), to)).flat_map(|(_, all)| all.iter().copied());
-        let parts: Vec<Ix> = found.filter(|ix| smaller(self.item(side.other(), *ix)) && near(self.item(side.other(), *ix))).collect();
         let group = |parts, because, doubt| Some(Group { side, whole, parts, because, doubt });
         // A batch is known by its name: all of it, or nothing.
-        if let Some(name) = one.batch.as_ref().or(one.reference.as_ref()) {
-            let batch: Vec<Ix> = parts.iter().copied().filter(|ix| self.item(side.other(), *ix).batch.as_ref() == Some(name)).collect();
-            if batch.len() > 1 && self.sum(side.other(), &batch) == one.amount {
+        if let Some(name) = one.batch.as_deref().or(one.reference.as_deref()) {
+            let until = |free: &Free, at: usize| at.checked_sub(1).map_or(Decimal::ZERO, |before| free.sums[before]);
+            let sum: Decimal = parts(Bond::Batch(name)).map(|(free, at)| until(free, at.end) - until(free, at.start)).sum();
+            let count: usize = parts(Bond::Batch(name)).map(|(_, at)| at.len()).sum();
+            if count > 1 && sum == one.amount {
+                let batch = parts(Bond::Batch(name)).flat_map(|(free, at)| &free.all[at]).copied().collect();
                 return group(batch, Some("they are one batch"), None);
             }
         }
-        let same_party = |ix: &Ix| one.counterparty.is_some() && self.item(side.other(), *ix).counterparty == one.counterparty;
-        let party: Vec<Ix> = parts.iter().copied().filter(same_party).collect();
-        for (parts, because) in [(&party, Some("the counterparty is the same")), (&parts, None)] {
-            if let Some((parts, doubt)) = self.summands(side.other(), one.amount, parts) {
+        let party = one.counterparty.as_deref().map(|party| (Bond::Party(party), Some("the counterparty is the same")));
+        for (bond, because) in party.into_iter().chain([(Bond::None, None)]) {
+            let among: Vec<Ix> = parts(bond).flat_map(|(free, at)| &free.all[at]).take(MAX_PARTS + 1).copied().collect();
+            if let Some((parts, doubt)) = self.summands(other, one.amount, &among) {
                 return group(parts, because, doubt);
             }
         }
         None
+    }
+
+    /// Where those stand that can be a part of an amount: they lie between nothing and it. `all` stand in the order of amounts.
+    fn smaller(&self, side: Side, all: &[Ix], whole: Decimal) -> std::ops::Range<usize> {
+        let (least, most) = (whole.min(Decimal::ZERO), whole.max(Decimal::ZERO));
+        let from = all.partition_point(|ix| self.item(side, *ix).amount <= least);
+        let to = all.partition_point(|ix| self.item(side, *ix).amount < most);
+        from.min(to)..to
     }
 
     /// Which of some items come to an amount, and what makes that doubtful.
@@ -145,16 +176,16 @@ impl Work<'_, '_> {
 
     /// Suggests what comes to the same sum on both sides, with one counterparty and for one day.
     pub(super) fn netting(&mut self) {
-        let mut days: BTreeMap<(Common<'_>, &str, Date), [Vec<Ix>; 2]> = BTreeMap::new();
+        let mut days: BTreeMap<(&str, Date), [Vec<Ix>; 2]> = BTreeMap::new();
         for side in [Side::A, Side::B] {
             for ix in self.book(side).all_free() {
                 let item = self.item(side, ix);
                 if let Some(party) = item.counterparty.as_deref() {
-                    days.entry((common(item), party, item.value_date)).or_default()[side as usize].push(ix);
+                    days.entry((party, item.value_date)).or_default()[side as usize].push(ix);
                 }
             }
         }
-        for ((_, party, day), [a, b]) in days {
+        for ((party, day), [a, b]) in days {
             if !a.is_empty() && !b.is_empty() && self.sum(Side::A, &a) == self.sum(Side::B, &b) {
                 let why =
                     format!("with {party}, all that is open for {day} comes to {} on both sides", money(self.sum(Side::A, &a).normalize()));

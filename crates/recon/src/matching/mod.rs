@@ -7,9 +7,10 @@ mod reference;
 
 pub(crate) use reference::plain;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::{Calendar, Currency, Item, Side};
@@ -115,6 +116,23 @@ impl Reconciled {
         }
         found
     }
+
+    /// Adds what was found among some of the items, whose places are `places`.
+    fn add(&mut self, found: Reconciled, places: &[Vec<u32>; 2]) {
+        let came_in = |side: Side, all: &mut Vec<u32>| all.iter_mut().for_each(|at| *at = places[side as usize][*at as usize]);
+        let both = |a: &mut Vec<u32>, b: &mut Vec<u32>| {
+            came_in(Side::A, a);
+            came_in(Side::B, b);
+        };
+        let Reconciled { mut matches, mut ambiguous, mut open_a, mut open_b } = found;
+        matches.iter_mut().for_each(|matched| both(&mut matched.a, &mut matched.b));
+        ambiguous.iter_mut().for_each(|ambiguous| both(&mut ambiguous.a, &mut ambiguous.b));
+        both(&mut open_a, &mut open_b);
+        self.matches.append(&mut matches);
+        self.ambiguous.append(&mut ambiguous);
+        self.open_a.append(&mut open_a);
+        self.open_b.append(&mut open_b);
+    }
 }
 
 /// What is let pass.
@@ -190,16 +208,42 @@ impl Matcher {
     /// Where a side has more than [`u32::MAX`] items.
     #[must_use]
     pub fn reconcile(&self, a: &[Item], b: &[Item]) -> Reconciled {
-        let mut work = Work::new(self, [a, b].map(|side| side.iter().collect()));
-        work.pairs(Pass::Exact);
-        work.pairs(Pass::Dated);
-        work.pairs(Pass::Reference);
-        work.pairs(Pass::Tolerance);
-        work.groups();
-        work.netting();
-        work.reversals();
-        work.done()
+        let mut all = Reconciled::default();
+        for sides in apart([a, b]) {
+            let items =
+                [(a, &sides[0]), (b, &sides[1])].map(|(items, places)| places.iter().map(|place| &items[*place as usize]).collect());
+            let mut work = Work::new(self, items);
+            work.pairs(Pass::Exact);
+            work.pairs(Pass::Dated);
+            work.pairs(Pass::Reference);
+            work.pairs(Pass::Tolerance);
+            work.groups();
+            work.netting();
+            work.reversals();
+            all.add(work.done(), &sides);
+        }
+        all.matches.sort_by_key(|matched| matched.pass);
+        all.ambiguous.sort_by_key(|ambiguous| ambiguous.pass);
+        all.open_a.sort_unstable();
+        all.open_b.sort_unstable();
+        all
     }
+}
+
+/// The places of items that could have to do with each other: those of one account, one currency and one status. Nothing else
+/// ever belongs together, so each of these is a reconciliation of its own, and is small enough to stay at hand.
+fn apart(sides: [&[Item]; 2]) -> Vec<[Vec<u32>; 2]> {
+    type Common<'i> = (&'i str, Currency, Option<&'i str>);
+    let mut all: HashMap<Common<'_>, [Vec<u32>; 2]> = HashMap::new();
+    for (side, items) in sides.into_iter().enumerate() {
+        u32::try_from(items.len()).expect("a side has no more than u32::MAX items");
+        for (place, item) in (0..).zip(items) {
+            all.entry((&item.account, item.currency, item.status.as_deref())).or_default()[side].push(place);
+        }
+    }
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.sort_unstable_by_key(|(common, _)| *common);
+    all.into_iter().map(|(_, sides)| sides).collect()
 }
 
 /// An item in the order of contents: nothing depends on the order in which items came in.
@@ -222,16 +266,27 @@ struct Book<'i> {
 
 impl<'i> Book<'i> {
     fn new(items: &[&'i Item]) -> Book<'i> {
-        let mut places: Vec<u32> = (0..u32::try_from(items.len()).expect("a side has no more than u32::MAX items")).collect();
+        // What nearly always decides lies side by side; the rest of an item is looked at only where it does not.
+        let mut order: Vec<(Date, Decimal, u32)> = (0..).zip(items).map(|(place, item)| (item.value_date, item.amount, place)).collect();
         let at = |place: u32| items[place as usize];
-        places.sort_by(|one, other| at(*one).cmp_content(at(*other)).then_with(|| at(*one).place.cmp(&at(*other).place)));
-        let mut kinds = Vec::with_capacity(places.len());
-        for (ix, place) in places.iter().enumerate() {
-            let same = ix > 0 && at(places[ix - 1]).cmp_content(at(*place)).is_eq();
-            kinds.push(if same { kinds[ix - 1] } else { u32::try_from(ix).expect("it is the place of an item") });
+        order.sort_unstable_by(|one, other| {
+            let (this, that) = (at(one.2), at(other.2));
+            (one.0, one.1).cmp(&(other.0, other.1)).then_with(|| this.cmp_content(that)).then_with(|| this.place.cmp(&that.place))
+        });
+        let places: Vec<u32> = order.iter().map(|(_, _, place)| *place).collect();
+        let mut kinds: Vec<u32> = Vec::with_capacity(places.len());
+        for (ix, place) in (0_u32..).zip(&places) {
+            let before = ix.checked_sub(1).map(|before| before as usize);
+            let same = before.filter(|before| at(places[*before]).cmp_content(at(*place)).is_eq());
+            kinds.push(same.map_or(ix, |before| kinds[before]));
         }
-        let count = places.len();
-        Book { items: places.iter().map(|place| at(*place)).collect(), places, kinds, free: vec![true; count], open: vec![true; count] }
+        Book {
+            items: places.iter().map(|place| at(*place)).collect(),
+            kinds,
+            free: vec![true; places.len()],
+            open: vec![true; places.len()],
+            places,
+        }
     }
 
     fn item(&self, ix: Ix) -> &'i Item {
@@ -320,11 +375,4 @@ impl<'m, 'i> Work<'m, 'i> {
         self.found.matches.retain(|it| it.standing == Standing::Matched || (is_open(&it.a, &open_a) && is_open(&it.b, &open_b)));
         Reconciled { open_a, open_b, ..self.found }
     }
-}
-
-/// What items have to have in common before anything else is looked at.
-type Common<'i> = (&'i str, Currency, Option<&'i str>);
-
-fn common(item: &Item) -> Common<'_> {
-    (&item.account, item.currency, item.status.as_deref())
 }

@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::assign::{Candidates, Sure};
 use super::reference::{numbers, plain};
-use super::{Common, Ix, Pass, Standing, Work, common};
+use super::{Ix, Pass, Standing, Work};
 use crate::words::money;
 use crate::{Item, Side};
 
@@ -20,7 +20,6 @@ const WHOLE: u32 = 1_000;
 /// What two items must have in common to be looked at together. What a pass does not ask for is nothing on both sides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'i> {
-    common: Common<'i>,
     amount: Option<Decimal>,
     reference: Option<&'i str>,
     date: Option<Date>,
@@ -43,9 +42,9 @@ struct Component {
 }
 
 impl Pass {
-    fn key<'i>(self, item: &'i Item) -> Option<Key<'i>> {
+    fn key(self, item: &Item) -> Option<Key<'_>> {
         let reference = Some(item.reference.as_deref()?);
-        let key = Key { common: common(item), amount: Some(item.amount), reference, date: Some(item.value_date) };
+        let key = Key { amount: Some(item.amount), reference, date: Some(item.value_date) };
         match self {
             Pass::Exact => Some(key),
             Pass::Dated => Some(Key { date: None, ..key }),
