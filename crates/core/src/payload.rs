@@ -185,8 +185,11 @@ impl Payload {
         self.check_as("output", kind)
     }
 
-    /// The same for something else than an output.
-    pub(crate) fn check_as(&self, what: &str, kind: &Type) -> Result<(), String> {
+    /// The same for something else than an output: an input, say.
+    ///
+    /// # Errors
+    /// What does not fit, and where.
+    pub fn check_as(&self, what: &str, kind: &Type) -> Result<(), String> {
         fits(self.json(), kind, what)
     }
 }

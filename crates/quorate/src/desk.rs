@@ -134,10 +134,8 @@ impl Desk {
         let intake = self.intake.as_ref().ok_or_else(none)?;
         let Decide { key } = params(&call)?.unwrap_or_default();
         let id = self.run_of(key, &call)?;
-        call.request
-            .input
-            .check(intake.input())
-            .map_err(|wrong| Failure::new(FailureClass::Invalid, wrong.replacen("output", "input", 1)))?;
+        let fits = call.request.input.check_as("input", intake.input());
+        fits.map_err(|wrong| Failure::new(FailureClass::Invalid, wrong))?;
         let by = starter(&engine, &call).await?;
         let order = intake.order(call.request.input, &by);
         let (decided, told_to_stop) = (pin!(decided(&engine, order.id(id))), pin!(call.cancel.raised()));
@@ -171,7 +169,7 @@ impl Desk {
             }
         };
         let id = self.run_of(key, &call)?;
-        call.request.input.check(order.plan.input()).map_err(|wrong| invalid(wrong.replacen("output", "input", 1)))?;
+        call.request.input.check_as("input", order.plan.input()).map_err(invalid)?;
         let by = starter(&engine, &call).await?;
         // Whoever starts it again finds the run that is there, or was.
         let started = match engine.load(id).await {

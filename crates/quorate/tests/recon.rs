@@ -145,7 +145,7 @@ fn what_people_answer_is_what_the_next_day_begins_with() {
     let deciding = told["agents"].as_array().unwrap().iter().find(|row| row["agent"] == "DECISIONING 1").unwrap();
     assert_eq!((&deciding["answered"], &deciding["agreed"]), (&2.into(), &1.into()));
     let shown = report(&house, SECOND);
-    assert!(shown.contains("People answered on 2 cases from before, and agreed 1 times with what was proposed."), "{shown}");
+    assert!(shown.contains("People answered on 2 cases from before, and agreed once with what was proposed."), "{shown}");
     assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");
     let day = written(&house, SECOND);
     let second = breaks(&day);
@@ -829,6 +829,31 @@ fn what_becomes_of_a_break_is_what_people_expect() {
     one share more: HIL_REVIEW instead of AUTO_RESOLVE
     a price two basis points off: HIL_REVIEW instead of AUTO_RESOLVE
     holdings valued four basis points apart: HIL_REVIEW instead of AUTO_RESOLVE
+    ");
+}
+
+#[test]
+fn whoever_looks_at_a_break_compares_references_as_the_books_say() {
+    let cents = serde_json::json!({
+        "account": "DE02120300000000202051",
+        "a": [{ "amount": 100.04, "reference": "KDNR-77" }], "b": [{ "amount": 100.00, "reference": "77" }],
+    });
+    let said = |prefixes: &str| {
+        let house = house_of(std::slice::from_ref(&cents));
+        let books = std::fs::read_to_string(house.path().join("books.yaml")).unwrap();
+        house.write("books.yaml", &books.replacen("\"matching\":{", &format!("\"matching\":{{{prefixes}"), 1));
+        report(&house, FIRST);
+        let written = written(&house, FIRST);
+        let told = |(it, case): (&Value, &Value)| {
+            [&it["kind"], &case["action"], &case["with"]["resolution"]].map(|text| text.as_str().unwrap_or("-")).join(" ")
+        };
+        let (all, cases) = (written["day"]["breaks"].as_array().unwrap(), written["cases"].as_array().unwrap());
+        all.iter().zip(cases).map(told).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(said("\"prefixes\":[\"KDNR\"],"), @"AMOUNT_DIFF AUTO_RESOLVE write_off");
+    assert_snapshot!(said(""), @"
+    MISSING_IN_A AUTO_RESOLVE wait
+    MISSING_IN_B AUTO_RESOLVE wait
     ");
 }
 

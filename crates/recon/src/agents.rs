@@ -10,14 +10,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::breaks::{Told, likeness};
 use crate::reconcile::{Asked, reconcile};
 use crate::record::{BreakRecord, Due, ItemRecord, Settled, bucket};
 use crate::report::{self, Wanted};
 use crate::signing;
 use crate::words::money;
 use crate::world::{Case, World};
-use crate::{BreakKind, Currency, Matcher, Settings, Side, exact, words};
+use crate::{BreakKind, Currency, Side, exact, words};
 
 /// The names by which agents `use` these.
 pub const FUNCTIONS: [&str; 15] = [
@@ -279,36 +278,23 @@ struct Matched<'a> {
 fn matching(call: &Call) -> Outcome {
     let it = the_break(call)?;
     let threshold = exact::decimal(&params::<MatchingParams>(call)?.threshold).map_err(invalid)?;
-    let matcher = Matcher::default();
-    let mut candidates: Vec<Candidate<'_>> = Vec::new();
-    if let Some(one) = it.a.first() {
-        let one = one.item(&it.account);
-        for other in &it.b {
-            let (similarity, same) = if one.currency == other.currency {
-                likeness(&matcher, &Told::new(&matcher, &one), &Told::new(&matcher, &other.item(&it.account)))
-            } else {
-                // What is in another currency is only known by its reference.
-                (if one.reference == other.reference { number("0.7") } else { Decimal::ZERO }, vec!["reference"])
-            };
-            candidates.push(Candidate {
-                candidate_id: &other.at,
-                source: Side::B,
-                match_type: "PAIRED",
-                similarity_score: similarity,
-                matched_fields: same.into_iter().map(str::to_owned).collect(),
-                amount: other.amount,
-            });
-        }
-    }
-    candidates.extend(it.near.iter().map(|near| Candidate {
+    let paired = it.b.iter().zip(&it.paired).map(|(other, alike)| Candidate {
+        candidate_id: &other.at,
+        source: Side::B,
+        match_type: "PAIRED",
+        similarity_score: alike.likeness,
+        matched_fields: alike.same.clone(),
+        amount: other.amount,
+    });
+    let near = it.near.iter().map(|near| Candidate {
         candidate_id: &near.item.at,
         source: near.side,
         match_type: "NEAR",
         similarity_score: near.likeness,
         matched_fields: near.same.clone(),
         amount: near.item.amount,
-    }));
-    candidates.retain(|candidate| candidate.similarity_score >= threshold);
+    });
+    let candidates: Vec<Candidate<'_>> = paired.chain(near).filter(|candidate| candidate.similarity_score >= threshold).collect();
     let several = it.kind == BreakKind::Ambiguous || candidates.len() > 1;
     let correlation = match candidates.len() {
         0 => "NO_MATCH",
@@ -452,10 +438,7 @@ fn rules(call: &Call) -> Outcome {
         one.zip(other).map(|(one, other)| one == other)
     };
     if both {
-        let plain =
-            |item: &ItemRecord| item.reference.as_deref().map(|reference| crate::matching::plain(reference, &Settings::default().prefixes));
-        let references: std::collections::BTreeSet<Option<String>> = it.a.iter().chain(&it.b).map(plain).collect();
-        checks.push(simple("REFERENCE_MATCH", references.len() == 1 && it.a.len() == 1 && it.b.len() == 1));
+        checks.push(simple("REFERENCE_MATCH", it.one_reference && it.a.len() == 1 && it.b.len() == 1));
         checks.push(simple("BOOKED", it.a.iter().chain(&it.b).all(|item| item.status.is_none())));
         checks.extend(says_the_same(|item| item.price).map(|same| simple("PRICE", same)));
     }

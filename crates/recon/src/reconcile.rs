@@ -12,11 +12,12 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
-use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, NearRecord, Settled, legs};
+use crate::breaks::{self, Told, breaks};
+use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, Likeness, NearRecord, Settled, legs};
 use crate::report::WrittenFile;
 use crate::settings::{Books, Feed};
 use crate::world::{Fate, NoFile, World};
-use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, breaks, exact, signing, words};
+use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, exact, signing, words};
 
 /// What came of a day.
 #[derive(Clone, Debug, Serialize)]
@@ -427,8 +428,7 @@ fn read_one(world: &dyn World, feed: &Feed, side: Side, day: Date) -> Result<Opt
         books::read(&file, &format, feed.encoding, BufReader::with_capacity(1 << 16, &mut hashing)).map_err(|wrong| wrong.to_string())?;
     // Whatever stands behind the end of what was read is a part of the file as well.
     std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|wrong| format!("{file} could not be read: {wrong}"))?;
-    let digest = hashing.hasher.finalize();
-    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = words::hex(&hashing.hasher.finalize());
     let items = found.iter().map(|statement| statement.items.len()).sum();
     Ok(Some((FileRecord { side, file, sha256, statements: found.len(), items }, found)))
 }
@@ -500,7 +500,7 @@ struct Work<'w> {
 impl Work<'_> {
     fn items(&self, side: Side, places: &[u32]) -> impl Iterator<Item = &Item> {
         let all = self.sides[side as usize];
-        places.iter().map(|place| &all[*place as usize]).collect::<Vec<_>>().into_iter()
+        places.iter().map(|place| &all[*place as usize])
     }
 
     fn places(&self, it: &Match) -> Vec<String> {
@@ -588,6 +588,8 @@ impl Work<'_> {
             alike_exposure: None,
             booking: Vec::new(),
             message: None,
+            one_reference: self.matcher.one_reference(a.iter().chain(&b).copied()),
+            paired: a.first().map(|one| b.iter().map(|other| self.likeness(one, other)).collect()).unwrap_or_default(),
             a: a.iter().map(|item| ItemRecord::of(item)).collect(),
             b: b.iter().map(|item| ItemRecord::of(item)).collect(),
             near: it
@@ -601,6 +603,18 @@ impl Work<'_> {
                 })
                 .collect(),
         }
+    }
+
+    fn likeness(&self, one: &Item, other: &Item) -> Likeness {
+        let (likeness, same) = if one.currency == other.currency {
+            breaks::likeness(self.matcher, &Told::new(self.matcher, one), &Told::new(self.matcher, other))
+        } else if self.matcher.one_reference([one, other]) {
+            // What is in another currency is only known by its reference.
+            (Decimal::new(7, 1), vec!["reference"])
+        } else {
+            (Decimal::ZERO, Vec::new())
+        };
+        Likeness { likeness, same: same.into_iter().map(str::to_owned).collect() }
     }
 
     /// A statement that does not add up stands against everything on its account.
@@ -995,7 +1009,9 @@ impl Carrying {
     /// What was open and is not any more, and the cases that need no answer any more.
     fn gone(&self, records: &[BreakRecord], work: &Work<'_>, found: &Reconciled) -> (Vec<Cleared>, Vec<Withdrawn>) {
         let there: HashMap<&str, &BreakRecord> = records.iter().map(|record| (record.break_id.as_str(), record)).collect();
-        let matched = found.matches.iter().filter(|it| it.standing == Standing::Matched);
+        let carried =
+            |it: &Match| [&it.a, &it.b].iter().zip(&self.from).any(|(all, from)| all.iter().any(|at| (*at as usize) < from.len()));
+        let matched = found.matches.iter().filter(|it| it.standing == Standing::Matched && carried(it));
         let by_place: HashMap<String, &Match> = matched.flat_map(|it| work.places(it).into_iter().map(move |place| (place, it))).collect();
         let (mut cleared, mut withdrawn) = (Vec::new(), Vec::new());
         for ((earlier, fate), recheck) in self.breaks.iter().zip(&self.rechecks) {

@@ -192,6 +192,12 @@ pub struct BreakRecord {
     pub a: Vec<ItemRecord>,
     /// Those of side B.
     pub b: Vec<ItemRecord>,
+    /// Whether all of them have one reference, as the settings of the books compare references.
+    #[serde(default)]
+    pub one_reference: bool,
+    /// How alike each of side B is to the first of side A.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paired: Vec<Likeness>,
     /// Open items that it may belong to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near: Vec<NearRecord>,
@@ -249,6 +255,16 @@ pub struct Leg {
 #[must_use]
 pub fn legs(account: &str, amount: Decimal) -> Vec<Leg> {
     vec![Leg { account: account.to_owned(), amount }, Leg { account: "differences".to_owned(), amount: -amount }]
+}
+
+/// How alike two items are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Likeness {
+    /// From 0 to 1.
+    #[serde(with = "exact")]
+    pub likeness: Decimal,
+    /// In what they are the same.
+    pub same: Vec<String>,
 }
 
 /// An open item that a break may belong to.

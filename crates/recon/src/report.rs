@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::FaultKind;
 use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, bucket};
-use crate::words::{counted, money, proved, sum};
+use crate::words::{counted, hex, money, proved, sum};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
 
@@ -191,7 +191,7 @@ pub(crate) struct Written {
 }
 
 /// A file that was written.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenFile {
     /// Its path in the project.
     pub path: String,
@@ -203,7 +203,7 @@ impl WrittenFile {
     /// A file of these bytes.
     #[must_use]
     pub fn of(path: String, bytes: &[u8]) -> WrittenFile {
-        WrittenFile { path, sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect() }
+        WrittenFile { path, sha256: hex(&Sha256::digest(bytes)) }
     }
 }
 
@@ -450,8 +450,14 @@ impl Report<'_> {
     /// How people answered since the day before, where they did.
     fn answers(&self) -> Option<String> {
         let AnswersIn { answered, agreed } = self.day.answers;
-        let (cases, all) = (counted(answered, "case"), if agreed == answered { "always".to_owned() } else { format!("{agreed} times") });
-        (answered > 0).then(|| format!("People answered on {cases} from before, and agreed {all} with what was proposed."))
+        let agreed = match agreed {
+            all if all == answered => "always".to_owned(),
+            0 => "never".to_owned(),
+            1 => "once".to_owned(),
+            several => format!("{several} times"),
+        };
+        let cases = counted(answered, "case");
+        (answered > 0).then(|| format!("People answered on {cases} from before, and agreed {agreed} with what was proposed."))
     }
 
     fn accounts(&self) -> Table {
@@ -519,7 +525,8 @@ impl Report<'_> {
             text += &format!("{answers}\n");
         }
         if !day.adjustments.is_empty() {
-            text += &format!("{} within tolerance are to be booked.\n", counted(day.adjustments.len(), "difference"));
+            let are = if day.adjustments.len() == 1 { "is" } else { "are" };
+            text += &format!("{} within tolerance {are} to be booked.\n", counted(day.adjustments.len(), "difference"));
         }
         text += &format!("{}\n{}\n{}\n", self.agents(), self.waiting(), self.proof_line());
         for file in files {

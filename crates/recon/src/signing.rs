@@ -11,9 +11,9 @@ use quorate_core::RunId;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::record::{BreakRecord, Leg, Settled, legs};
+use crate::report::WrittenFile;
 use crate::settings::Books;
 use crate::words::{self, counted, money, proved, sum};
 use crate::world::{Fate, NoFile, World};
@@ -127,7 +127,7 @@ pub(crate) struct Standing {
     explained: bool,
     bookings: Vec<Booking>,
     /// The files of the report, which are as they were written.
-    files: Vec<FileOf>,
+    files: Vec<WrittenFile>,
     text: String,
 }
 
@@ -144,13 +144,6 @@ struct Stand {
     unanswered: Vec<String>,
     /// What the next statement brought, or another reconciliation of the day.
     withdrawn: Vec<String>,
-}
-
-/// A file, and the digest of its bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct FileOf {
-    path: String,
-    sha256: String,
 }
 
 /// Something that is to be booked, and who decided so.
@@ -201,7 +194,7 @@ struct AccountIn {
 
 #[derive(Debug, Deserialize)]
 struct Report {
-    files: Vec<FileOf>,
+    files: Vec<WrittenFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -382,27 +375,24 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
 }
 
 /// The files of a report are those that its run wrote.
-fn unchanged(world: &dyn World, files: &[FileOf]) -> Result<(), String> {
-    for FileOf { path, sha256 } in files {
-        if digest_of(world, path)? != *sha256 {
+fn unchanged(world: &dyn World, files: &[WrittenFile]) -> Result<(), String> {
+    for file in files {
+        let path = &file.path;
+        if there(world, path)? != *file {
             return Err(format!("{path} is not what was written any more: reconcile the day again, and look at it before it is signed"));
         }
     }
     Ok(())
 }
 
-fn digest_of(world: &dyn World, path: &str) -> Result<String, String> {
+fn there(world: &dyn World, path: &str) -> Result<WrittenFile, String> {
     let mut bytes = Vec::new();
     let mut from = world.open(path).map_err(|wrong| match wrong {
         NoFile::Missing => format!("there is no {path}: what is signed has to be there"),
         NoFile::Other(why) => format!("{path} could not be read: {why}"),
     })?;
     from.read_to_end(&mut bytes).map_err(|wrong| format!("{path} could not be read: {wrong}"))?;
-    Ok(hex(&bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(WrittenFile::of(path.to_owned(), &bytes))
 }
 
 // -- signed, booked, taken back
@@ -432,7 +422,7 @@ struct SignedBy {
 
 #[derive(Debug, Deserialize)]
 struct PostedAs {
-    file: FileOf,
+    file: WrittenFile,
 }
 
 impl PostParams {
@@ -467,7 +457,7 @@ pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     world.write(&path, &bytes)?;
     let entries: Vec<Entry> = day.bookings.iter().map(|it| Entry { id: it.id.clone(), amount: it.amount }).collect();
     let explanation = format!("{} in {path}", counted(entries.len(), "booking"));
-    Ok(json!({ "file": { "path": path, "sha256": hex(&bytes) }, "booked": entries, "explanation": explanation }))
+    Ok(json!({ "file": WrittenFile::of(path, &bytes), "booked": entries, "explanation": explanation }))
 }
 
 /// The opposite of all that this sign-off booked, so that nothing of it stays.
@@ -481,7 +471,7 @@ pub(crate) fn take_back(world: &dyn World, run: RunId, wanted: &PostParams) -> R
     let bytes =
         table(&day.bookings, Decimal::NEGATIVE_ONE, "taken back").map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
     world.write(&path, &bytes)?;
-    Ok(json!({ "file": { "path": path, "sha256": hex(&bytes) } }))
+    Ok(json!({ "file": WrittenFile::of(path, &bytes) }))
 }
 
 fn table(bookings: &[Booking], sign: Decimal, signed_by: &str) -> Result<Vec<u8>, csv::Error> {
@@ -502,7 +492,7 @@ fn table(bookings: &[Booking], sign: Decimal, signed_by: &str) -> Result<Vec<u8>
 pub(crate) fn seal(world: &dyn World, run: RunId, wanted: &PostParams) -> Result<Value, String> {
     let (day, signed, folder) = wanted.parts(run)?;
     let posted = wanted.posted.as_ref().ok_or("`params.posted` is what was booked")?;
-    let all: Vec<FileOf> = day.files.iter().chain([&posted.file]).cloned().collect();
+    let all: Vec<WrittenFile> = day.files.iter().chain([&posted.file]).cloned().collect();
     unchanged(world, &all)?;
     let path = format!("{folder}/signed.json");
     let answers: Vec<Value> = signed.answers.iter().map(|answer| json!({ "by": answer.by, "note": answer.note })).collect();

@@ -53,6 +53,11 @@ pub(crate) fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("one {thing}") } else { format!("{count} {thing}s") }
 }
 
+/// Bytes, as people hold them against each other.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Where the items of a break stand, or its statement.
 pub(crate) fn places(it: &BreakRecord) -> String {
     if let Some(at) = &it.statement_at {
@@ -96,8 +101,10 @@ pub(crate) fn lines(it: &BreakRecord) -> Vec<String> {
             lines.push(format!("{name:width$}  nothing"));
         }
         lines.extend(items.iter().take(MAX_LISTED).map(|item| format!("{name:width$}  {}  {}", item.at, about(item))));
-        if let Some(more) = items.len().checked_sub(MAX_LISTED + 1) {
-            lines.push(format!("{name:width$}  and {}", counted(more + 1, "other entry").replace("entrys", "entries")));
+        match items.len().saturating_sub(MAX_LISTED) {
+            0 => {}
+            1 => lines.push(format!("{name:width$}  and one other entry")),
+            more => lines.push(format!("{name:width$}  and {more} other entries")),
         }
     }
     for NearRecord { side, likeness, same, item } in &it.near {

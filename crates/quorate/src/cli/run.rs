@@ -213,7 +213,7 @@ fn find_target<'a>(host: &'a Host, wanted: Option<&str>) -> Result<Target<'a>, P
 /// Whether what comes in looks like work.
 pub(crate) fn intake_fits(intake: &Intake, input: &Payload) -> Result<(), Problem> {
     let hint = "`input` in the folder `policies` says what work looks like";
-    input.check(intake.input()).map_err(|wrong| Problem::new(Exit::Invalid, wrong.replacen("output", "input", 1)).hint(hint))
+    input.check_as("input", intake.input()).map_err(|wrong| Problem::new(Exit::Invalid, wrong).hint(hint))
 }
 
 pub(crate) fn no_policies() -> Problem {

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
 use super::{Statement, Totalled};
-use crate::words::money;
+use crate::words::{hex, money};
 use crate::{Currency, Item, Place};
 
 /// What does not add up.
@@ -249,6 +249,5 @@ fn mark(statement: &Statement) -> String {
     let mut hasher = Sha256::new();
     hasher.update(format!("{:?} {:?}", balance(&statement.opening), balance(&statement.closing)));
     entries.iter().for_each(|entry| hasher.update(entry));
-    let digest = hasher.finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize()[..8])
 }

@@ -201,6 +201,12 @@ pub struct Matcher {
 }
 
 impl Matcher {
+    /// Whether all of some items have the same reference, leaving aside what means nothing in one. None at all is the same as none.
+    pub(crate) fn one_reference<'i>(&self, items: impl IntoIterator<Item = &'i Item>) -> bool {
+        let mut plain = items.into_iter().map(|item| item.reference.as_ref().map(|reference| plain(reference, &self.settings.prefixes)));
+        plain.next().is_none_or(|first| plain.all(|other| other == first))
+    }
+
     /// Holds two books against each other. `a` and `b` may hold any items in any order; what is said of them later names them
     /// by their places in these.
     ///
