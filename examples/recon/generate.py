@@ -2,6 +2,7 @@
 
     python3 generate.py            writes data/ beside this file
     python3 generate.py --into DIR
+    python3 generate.py --times 100   a hundred times as many entries that are the same on both sides
 
 Most entries of the statements (side A) have their counterpart in the ledger (side B). What is otherwise is made otherwise on
 purpose, one kind after another: see `first_day`. Amounts are whole cents.
@@ -319,7 +320,10 @@ def ledger(path, day, entries, opening):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--into", type=Path, default=Path(__file__).parent / "data")
-    into = arguments.parse_args().into
+    arguments.add_argument("--times", type=int, default=1)
+    given = arguments.parse_args()
+    into = given.into
+    SAME.update({account: count * given.times for account, count in SAME.items()})
     first = first_day()
     opening = {"a": dict(OPENING), "b": dict(OPENING)}
     for books, twice in [(first, [CUSTODY]), (second_day(first), [])]:
