@@ -451,6 +451,15 @@ impl<'a> TaskView<'a> {
         self.task().agent.as_deref()
     }
 
+    /// The agent that its plan names; nothing where one is chosen by what it can, or where it is no task for an agent.
+    #[must_use]
+    pub fn named_agent(self) -> Option<&'a str> {
+        match &self.run.node(self.ix).work {
+            Work::Agent { id, .. } => id.as_deref(),
+            Work::Approval(_) | Work::Wait { .. } | Work::Workflow { .. } => None,
+        }
+    }
+
     /// When its first attempt, question or wait began.
     #[must_use]
     pub fn started(self) -> Option<Timestamp> {

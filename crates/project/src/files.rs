@@ -708,6 +708,7 @@ pub(crate) static POLICY: Object = Object {
             .or(&["decision_checkpoint", "checkpoints"]),
         field("deciding_agent", Shape::Text, "The agent that decides where a checkpoint asks it."),
         field("finally", Shape::List(&MEMBERS), "Agents that run when it is decided, however."),
+        field("after_review", Shape::List(&MEMBERS), "Agents that run when people have answered what a decision asked them."),
         field(
             "reviews",
             Shape::Map(&Shape::Object(&APPROVAL)),

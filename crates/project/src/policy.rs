@@ -80,6 +80,8 @@ struct Member<'a> {
     depends_on: Vec<String>,
     role: Role,
     optional: bool,
+    /// Whether it waits for people to answer.
+    after_review: bool,
 }
 
 /// A policy on its way to a draft.
@@ -144,6 +146,7 @@ pub(crate) fn policy(
     lowering.follow_at_last();
     lowering.ask_others();
     lowering.finally();
+    lowering.after_review();
     let draft = lowering.draft(id);
     let compiled = Plan::compile(&draft);
     let found: Vec<Diagnostic> = match &compiled {
@@ -206,6 +209,7 @@ impl<'a> Lowering<'a, '_> {
             depends_on: field("depends_on").map(texts).unwrap_or_default(),
             role: Role::Main,
             optional: field("optional").and_then(truth).unwrap_or(false),
+            after_review: false,
         });
         self.members.last_mut()
     }
@@ -431,6 +435,26 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
+    /// Agents that run when people have answered. One that ran before runs once more, so it is another task.
+    fn after_review(&mut self) {
+        let Some(node) = self.get("after_review") else { return };
+        let reviews: Vec<String> = self.reviews.keys().map(|action| self.review_of(action)).collect();
+        if reviews.is_empty() {
+            let problem = Diagnostic::error("D008", "nobody is asked about a decision of this policy, so nothing follows an answer");
+            self.problems.push(problem.at(node.span).help("`reviews` says how people are asked"));
+            return;
+        }
+        for node in node.items() {
+            let taken: BTreeSet<String> = self.members.iter().map(|member| member.id.clone()).collect();
+            let Some(member) = self.member(node, &MEMBER) else { continue };
+            if taken.contains(&member.id) {
+                member.id.push_str("_after_review");
+            }
+            (member.role, member.optional) = (Role::Finally, true);
+            (member.depends_on, member.after_review) = (reviews.clone(), true);
+        }
+    }
+
     // -- what decides
 
     fn push(&mut self, id: &str, after: Vec<String>, condition: &str, then: ThenDraft, node: Option<&'a Node>) {
@@ -533,6 +557,7 @@ impl<'a> Lowering<'a, '_> {
                     depends_on: self.with_all_before(&after),
                     role: Role::Catalogue,
                     optional: false,
+                    after_review: false,
                 });
                 self.members.len() - 1
             }
@@ -607,6 +632,7 @@ impl<'a> Lowering<'a, '_> {
         let may_be_skipped = |other: &Member<'_>| other.when.is_some() || other.skip_when.is_some() || other.role == Role::Catalogue;
         // One that is not needed holds nobody up, and one that may fail neither.
         let needs = match () {
+            () if member.after_review => Some(Needs::Any),
             () if before().any(|other| other.optional) => Some(Needs::Settled),
             () if before().any(may_be_skipped) => Some(Needs::NoneFailed),
             () => None,

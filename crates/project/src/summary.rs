@@ -36,7 +36,7 @@ pub struct Summary<'a> {
     pub tasks: Vec<TaskSummary<'a>>,
     /// The stages in which tasks ran; tasks of one stage stand side by side.
     pub execution_path: String,
-    /// Tasks of the plan that an agent worked on, however often.
+    /// Tasks of the plan that an agent worked on, however often; of a policy, the agents that worked.
     pub agents_invoked: usize,
     /// Tasks that the plan has for agents.
     pub agents_planned: usize,
@@ -133,7 +133,11 @@ impl<'a> Summary<'a> {
             output_error,
             decision: run.decision().map(|decision| &**decision),
             execution_path: path.join(" -> "),
-            agents_invoked: run.tasks().filter(|task| task.agent().is_some()).map(TaskView::plan_id).collect::<BTreeSet<_>>().len(),
+            agents_invoked: run
+                .tasks()
+                .filter_map(|task| task.agent().map(|agent| if pick.is_some() { &*agent.id } else { task.plan_id() }))
+                .collect::<BTreeSet<_>>()
+                .len(),
             agents_planned: run.plan().agent_tasks(),
             agents_known: pick.map(|pick| pick.agents),
             usage: run.used(),

@@ -3,7 +3,7 @@
 //! A case outlives the run that it came up in: people may answer next week. So it is no part of that run, and it is not started
 //! twice: whoever brings the same key again finds the run that is there, however it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
@@ -237,7 +237,7 @@ async fn rested(engine: &Engine, order: Order) -> Result<Run, Error> {
         }
     }
     let mut following = engine.follow_run(id, run.as_ref().map_or(0, Run::seq));
-    while run.as_ref().is_none_or(|run| !run.has_ended() && run.status() != RunStatus::Waiting) {
+    while run.as_ref().is_none_or(|run| !rests(run)) {
         let Some(entry) = following.next().await? else { break };
         match &mut run {
             Some(run) => run.apply(&entry)?,
@@ -247,15 +247,27 @@ async fn rested(engine: &Engine, order: Order) -> Result<Run, Error> {
     run.ok_or(Error::NoRun(id))
 }
 
+/// Whether nothing more happens until people answer, or time goes by: what follows a decision in any case has been done.
+fn rests(run: &Run) -> bool {
+    let needs_nothing = |id: &str| run.plan().tasks().any(|(task, mut deps)| task == id && deps.next().is_none());
+    let mut follows = run.tasks().filter(|task| task.role() == Role::Finally && needs_nothing(task.plan_id()));
+    run.has_ended() || (run.status() == RunStatus::Waiting && follows.all(|task| task.ended().is_some()))
+}
+
+/// The agent of a task, or the task where its plan names none.
+fn agent_of(task: TaskView<'_>) -> &str {
+    task.agent().map(|agent| &*agent.id).or(task.named_agent()).unwrap_or(task.plan_id())
+}
+
 impl Case<'_> {
     fn of(run: &Run) -> Case<'_> {
         let decision = run.decision().map(|decision| &**decision);
         let pick = run.begun().and_then(|start| start.route.as_ref()?.decode::<Pick>().ok());
-        let worked = |task: &TaskView<'_>| task.role() == Role::Main || task.role() == Role::Catalogue;
-        let (mut agents, mut spared) = (Vec::new(), Vec::new());
-        for task in run.tasks().filter(worked) {
-            if task.attempts() > 0 { agents.push(task.id()) } else { spared.push(task.id()) }
-        }
+        let of_an_agent = |task: &TaskView<'_>| !matches!(task.role(), Role::Review | Role::Compensation);
+        let (worked, not): (Vec<_>, Vec<_>) = run.tasks().filter(of_an_agent).partition(|task| task.attempts() > 0);
+        let agents: BTreeSet<&str> = worked.into_iter().map(agent_of).collect();
+        let not: BTreeSet<&str> = not.into_iter().map(agent_of).collect();
+        let spared = not.difference(&agents).copied().collect();
         Case {
             run: run.id().to_string(),
             status: run.status(),
@@ -266,7 +278,7 @@ impl Case<'_> {
             because: decision.map(|decision| decision.rule.to_string()),
             reason: decision.and_then(|decision| decision.reason.as_deref()),
             with: decision.and_then(|decision| decision.with.as_ref()?.decode().ok()),
-            agents,
+            agents: agents.into_iter().collect(),
             spared,
             asks: run.tasks().filter(|task| task.status() == TaskStatus::Asking).map(TaskView::id).collect(),
         }

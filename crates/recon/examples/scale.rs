@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use quorate_recon::{Currency, Date, Decimal, Item, Matcher, Place, breaks};
+use quorate_recon::{Besides, Currency, Date, Decimal, Item, Matcher, Place, breaks};
 
 /// A number that looks like chance, and is the same every time.
 fn chance(seed: u64) -> u64 {
@@ -75,7 +75,7 @@ fn main() -> Result<(), String> {
     let matcher = Matcher::default();
     let found = matcher.reconcile(&a, &b);
     let matched = begun.elapsed();
-    let broken = breaks(&matcher, &found, &a, &b, &[]);
+    let broken = breaks(&matcher, &found, &a, &b, &Besides::default());
     let took = begun.elapsed();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map_or("?", str::trim);

@@ -335,8 +335,12 @@ struct RulesParams {
     quantity: Number,
     /// What is a matter of rounding.
     rounding: Number,
+    /// The same in the base currency: a cent of everything is not worth the same.
+    rounding_worth: Number,
     /// How many business days something may be late.
     timing_days: u32,
+    /// How many business days may lie between two value dates.
+    days_apart: u32,
 }
 
 impl Default for RulesParams {
@@ -348,7 +352,9 @@ impl Default for RulesParams {
             fx_bps: of("2"),
             quantity: of("0.01"),
             rounding: of("0.05"),
+            rounding_worth: of("1"),
             timing_days: 2,
+            days_apart: 10,
         }
     }
 }
@@ -385,6 +391,11 @@ impl Check {
             "AMOUNT" | "FX" => format!("the difference of {apart} is more than the {} that are let pass", allowed()),
             "QUANTITY" => format!("the quantities lie {apart} apart, and up to {} are let pass", allowed()),
             "TIMING_LAG" => format!("it is {} old, and up to {} are let pass", days(it.age), self.allowed.unwrap_or_default()),
+            "VALUE_DATE" => {
+                let apart = it.days_apart.unwrap_or_default();
+                format!("the value dates lie {} apart, and up to {} are let pass", days(apart), self.allowed.unwrap_or_default())
+            }
+            "NOT_EXPECTED" => "it is an entry that the ledger was to bring".to_owned(),
             "PRICE" => "the prices differ".to_owned(),
             "REFERENCE_MATCH" if it.a.len() > 1 || it.b.len() > 1 => "there is more than one entry on a side".to_owned(),
             "REFERENCE_MATCH" => "the references are not the same one".to_owned(),
@@ -412,6 +423,7 @@ fn rules(call: &Call) -> Outcome {
     let given: RulesParams = params(call)?;
     let limit = |number: &Number| exact::decimal(number).map_err(invalid);
     let (quantity, rounding, timing) = (limit(&given.quantity)?, limit(&given.rounding)?, given.timing_days);
+    let rounding_worth = limit(&given.rounding_worth)?;
     let mut checks = Vec::new();
     let simple = |rule, passed| Check { rule, passed, difference: None, difference_bps: None, allowed: None };
     let currencies: std::collections::BTreeSet<Currency> = it.a.iter().chain(&it.b).map(|item| item.currency).collect();
@@ -439,6 +451,15 @@ fn rules(call: &Call) -> Outcome {
     };
     if both {
         checks.push(simple("REFERENCE_MATCH", it.one_reference && it.a.len() == 1 && it.b.len() == 1));
+        // What was decided to be booked is booked as it was decided.
+        checks.extend(it.expected.then(|| simple("NOT_EXPECTED", false)));
+        checks.extend(it.days_apart.map(|apart| Check {
+            rule: "VALUE_DATE",
+            passed: apart <= given.days_apart,
+            difference: Some(apart.into()),
+            difference_bps: None,
+            allowed: Some(given.days_apart.into()),
+        }));
         checks.push(simple("BOOKED", it.a.iter().chain(&it.b).all(|item| item.status.is_none())));
         checks.extend(says_the_same(|item| item.price).map(|same| simple("PRICE", same)));
     }
@@ -461,7 +482,9 @@ fn rules(call: &Call) -> Outcome {
     let doubtful = |check: &Check| !check.passed && !matches!(check.rule, "AMOUNT" | "FX" | "TIMING_LAG");
     let clear = sound && both && !checks.iter().any(doubtful);
     let within_tolerance = clear && (passed("AMOUNT") || passed("FX"));
-    let within_rounding = clear && difference.is_some_and(|difference| !difference.is_zero() && difference <= rounding);
+    let within_rounding = clear
+        && it.exposure.is_some_and(|worth| worth <= rounding_worth)
+        && difference.is_some_and(|difference| !difference.is_zero() && difference <= rounding);
     let failed_rules: Vec<&str> = checks.iter().filter(|check| !check.passed).map(|check| check.rule).collect();
     let passed_rules: Vec<&str> = checks.iter().filter(|check| check.passed).map(|check| check.rule).collect();
     let share = Decimal::from(passed_rules.len()) / Decimal::from(checks.len());
@@ -788,9 +811,12 @@ fn decisioning(call: &Call) -> Outcome {
     if risk >= escalate_risk {
         upwards.push(format!("its risk is {risk}, and from {escalate_risk} on two people decide"));
     }
-    if at_stake.is_some_and(|amount| amount > escalate_amount) {
-        let (amount, most) = (money(at_stake.unwrap_or_default()), money(escalate_amount));
-        upwards.push(format!("{amount} are at stake, and over {most} two people decide"));
+    match at_stake {
+        None => upwards.push("nobody knows how much is at stake, and two people decide".to_owned()),
+        Some(amount) if amount > escalate_amount => {
+            upwards.push(format!("{} are at stake, and over {} two people decide", money(amount), money(escalate_amount)));
+        }
+        Some(_) => {}
     }
     let causes_from = limit(&given.escalate_causes_from)?;
     if given.escalate_causes.iter().any(|known| known == cause) && at_stake.is_none_or(|amount| amount >= causes_from) {

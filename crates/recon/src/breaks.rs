@@ -10,9 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::Fault;
 use crate::matching::plain;
-use crate::record::EXPECTED;
 use crate::words::{money, sum};
-use crate::{Currency, Item, Match, Matcher, Pass, Reconciled, Side, Standing};
+use crate::{Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -142,16 +141,29 @@ const MAX_LOOKED_AT: usize = 16;
 /// How alike an item has to be.
 const LIKE_ENOUGH: Decimal = Decimal::from_parts(5, 0, 0, false, 1);
 
+/// What is known besides the items of two books.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Besides<'b> {
+    /// What does not add up in their files.
+    pub faults: &'b [(Side, Fault)],
+    /// Items of which an earlier day had another one that was matched, and where that stands.
+    pub matched_before: &'b [Repeated],
+}
+
+/// An item that is there once more: its side, its place in what came in, and where the one stands that was matched.
+pub type Repeated = (Side, u32, Place);
+
 /// Finds what is wrong with whatever is open. Every open item is in one break.
 #[must_use]
-pub fn breaks(matcher: &Matcher, found: &Reconciled, a: &[Item], b: &[Item], faults: &[(Side, Fault)]) -> Vec<Break> {
+pub fn breaks(matcher: &Matcher, found: &Reconciled, a: &[Item], b: &[Item], besides: &Besides<'_>) -> Vec<Break> {
     let mut work = Work { matcher, sides: [a, b], open: [open(&found.open_a, a.len()), open(&found.open_b, b.len())], found: Vec::new() };
     work.ambiguous(found);
     work.suggested(&found.matches);
+    work.matched_before(besides.matched_before);
     work.duplicates();
     work.pairs();
     work.alone();
-    for (side, fault) in faults {
+    for (side, fault) in besides.faults {
         work.faulty(*side, fault);
     }
     work.done(found)
@@ -273,6 +285,15 @@ impl<'w> Work<'w> {
         }
     }
 
+    /// An open item that was there before and was matched then: its sender has sent it once more.
+    fn matched_before(&mut self, all: &[Repeated]) {
+        for (side, item, place) in all {
+            let why = format!("it is the same as {place}, which was matched before");
+            let (a, b): (&[u32], &[u32]) = if *side == Side::A { (&[*item], &[]) } else { (&[], &[*item]) };
+            self.record(BreakKind::Duplicate, a, b, why);
+        }
+    }
+
     /// An open item of which there is another one on its side, which is matched: it is there once too often. Of several that are
     /// all open, none is.
     fn duplicates(&mut self) {
@@ -329,6 +350,8 @@ impl<'w> Work<'w> {
         for [a, b] in named.into_values() {
             match (&a[..], &b[..]) {
                 ([], _) | (_, []) => {}
+                // Two documents, that look like one when all marks between their numbers are left out.
+                ([one], [other]) if !self.matcher.one_reference([self.item(Side::A, *one), self.item(Side::B, *other)]) => {}
                 ([one], [other]) => {
                     let (kind, why) = self.differ(self.item(Side::A, *one), self.item(Side::B, *other));
                     self.record(kind, &a, &b, why);
@@ -344,11 +367,7 @@ impl<'w> Work<'w> {
     /// What differs between two items that are about the same.
     fn differ(&self, one: &Item, other: &Item) -> (BreakKind, String) {
         let settings = &self.matcher.settings;
-        let has_code = |item: &Item, codes: &[String]| {
-            let code = item.code.as_deref().unwrap_or_default();
-            code.split('/').any(|part| codes.iter().any(|known| known == part))
-        };
-        let failed = |item: &Item| item.status.as_ref().is_some_and(|status| settings.failed.iter().any(|known| **known == **status));
+        let failed = |item: &Item| self.matcher.has_failed(item);
         if failed(one) || failed(other) {
             let status = if failed(one) { &one.status } else { &other.status };
             return (BreakKind::SettlementFail, format!("it was not settled: {}", status.as_deref().unwrap_or_default()));
@@ -361,7 +380,7 @@ impl<'w> Work<'w> {
             );
             return (BreakKind::CurrencyDiff, why);
         }
-        if has_code(one, &settings.corporate_actions) || has_code(other, &settings.corporate_actions) {
+        if one.has_code(&settings.corporate_actions) || other.has_code(&settings.corporate_actions) {
             return (
                 BreakKind::CorporateAction,
                 format!("the reference is the same, and {} stand against {}", money(one.amount), money(other.amount)),
@@ -376,7 +395,7 @@ impl<'w> Work<'w> {
         }
         if one.amount != other.amount {
             let difference = one.amount - other.amount;
-            let kind = if has_code(one, &settings.fx_codes) || has_code(other, &settings.fx_codes) {
+            let kind = if one.has_code(&settings.fx_codes) || other.has_code(&settings.fx_codes) {
                 BreakKind::FxRateDiff
             } else {
                 BreakKind::AmountDiff
@@ -409,17 +428,15 @@ impl<'w> Work<'w> {
         for side in [Side::A, Side::B] {
             for place in self.all_open(side) {
                 let item = self.item(side, place);
-                let settings = &self.matcher.settings;
-                let failed = item.status.as_ref().filter(|status| settings.failed.iter().any(|known| **known == ***status));
-                let code = item.code.as_deref().unwrap_or_default();
-                let acts = code.split('/').any(|part| settings.corporate_actions.iter().any(|known| known == part));
+                let failed = item.status.as_ref().filter(|_| self.matcher.has_failed(item));
+                let acts = item.has_code(&self.matcher.settings.corporate_actions);
                 let (kind, why) = match (failed, side) {
                     (Some(status), _) => (BreakKind::SettlementFail, format!("it was not settled: {status}")),
                     (None, side) if acts => {
                         let other = side.other();
                         (BreakKind::CorporateAction, format!("{other} knows nothing of it"))
                     }
-                    (None, Side::A) if item.place.file.starts_with(EXPECTED) => {
+                    (None, Side::A) if item.is_expected() => {
                         (BreakKind::MissingInB, format!("the ledger has not booked it yet: {}", item.text))
                     }
                     (None, Side::A) => (BreakKind::MissingInB, "the ledger has nothing like it".to_owned()),
@@ -493,7 +510,7 @@ impl<'w> Work<'w> {
     /// By what a break is known tomorrow: its reference, or what else its items say that stays.
     fn tracking(&self, it: &Break) -> String {
         if let Some(fault) = &it.fault {
-            return format!("{} {:?} {}", it.id, fault.kind, fault.by.normalize());
+            return format!("{} {:?} {} {}", it.id, fault.kind, fault.by.normalize(), fault.place.file);
         }
         let items =
             it.a.iter().map(|at| (Side::A, self.item(Side::A, *at))).chain(it.b.iter().map(|at| (Side::B, self.item(Side::B, *at))));

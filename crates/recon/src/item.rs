@@ -8,6 +8,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
+use crate::record::EXPECTED;
+
 /// Which of the two books an item is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Side {
@@ -89,12 +91,21 @@ impl fmt::Debug for Currency {
 }
 
 /// Where an item stands: what every figure that is shown goes back to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The file.
     pub file: Arc<str>,
     /// The line in it, from 1.
     pub line: u32,
+}
+
+impl Place {
+    /// A place as it is written.
+    #[must_use]
+    pub fn of(text: &str) -> Place {
+        let (file, line) = text.rsplit_once(':').unwrap_or((text, ""));
+        Place { file: file.into(), line: line.parse().unwrap_or(0) }
+    }
 }
 
 impl fmt::Display for Place {
@@ -146,6 +157,16 @@ impl Item {
     pub(crate) fn agrees_with(&self, other: &Item) -> bool {
         let same = |one: Option<Decimal>, other: Option<Decimal>| one.is_none() || other.is_none() || one == other;
         same(self.quantity, other.quantity) && same(self.price, other.price)
+    }
+
+    /// Whether its code, or a part of it as in `PMNT/ICDT/ESCT`, is one of these.
+    pub(crate) fn has_code(&self, codes: &[String]) -> bool {
+        self.code.as_deref().is_some_and(|code| code.split('/').any(|part| codes.iter().any(|known| known == part)))
+    }
+
+    /// Whether it is an entry that the ledger is expected to bring: it stands in no file.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.place.line == 0 && self.place.file.starts_with(EXPECTED)
     }
 
     /// What tells it from others of its side, apart from where it stands. Items that are the same in all of it are copies:

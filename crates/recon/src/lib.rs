@@ -26,7 +26,7 @@ mod signing;
 mod words;
 pub mod world;
 
-pub use breaks::{Break, BreakKind, Near, breaks};
+pub use breaks::{Besides, Break, BreakKind, Near, Repeated, breaks};
 pub use calendar::Calendar;
 pub use item::{Currency, Item, Place, Side};
 pub use jiff::civil::Date;

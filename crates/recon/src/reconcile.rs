@@ -12,12 +12,15 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
-use crate::breaks::{self, Told, breaks};
+use crate::breaks::{self, Besides, Repeated, Told, breaks};
 use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, Likeness, NearRecord, Settled, legs};
 use crate::report::WrittenFile;
-use crate::settings::{Books, Feed};
+use crate::settings::{Books, Feed, Rate};
 use crate::world::{Fate, NoFile, World};
 use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, exact, signing, words};
+
+/// Days on which an entry may have been matched already that comes once more.
+pub const MAX_DAYS_BACK: usize = 5;
 
 /// What came of a day.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +41,8 @@ pub struct Day {
     pub faults: Vec<FaultRecord>,
     /// How many statements were checked.
     pub statements: usize,
+    /// How many of them state what there was before and after.
+    pub stated: usize,
     /// What each pass matched.
     pub passes: Vec<PassRecord>,
     /// Differences within tolerance that are to be booked.
@@ -62,6 +67,10 @@ pub struct Day {
     pub left: [Vec<Known>; 2],
     /// The file that lists what was matched.
     pub matched_file: Option<WrittenFile>,
+    /// Those of the days before it, the newest last.
+    pub matched_before: Vec<WrittenFile>,
+    /// Those of them in which nothing was looked up, since they are not what was written.
+    pub not_seen: Vec<String>,
 }
 
 /// What the next day has to know of this one.
@@ -72,6 +81,17 @@ struct Before {
     adjustments: Vec<Adjustment>,
     closed: Vec<Closed>,
     left: [Vec<Known>; 2],
+    matched_file: Option<WrittenFile>,
+    #[serde(default)]
+    matched_before: Vec<WrittenFile>,
+}
+
+impl Before {
+    /// The files that list what was matched, until that day: the newest last.
+    fn matched(&self) -> Vec<WrittenFile> {
+        let all: Vec<WrittenFile> = self.matched_before.iter().chain(&self.matched_file).cloned().collect();
+        all[all.len().saturating_sub(MAX_DAYS_BACK)..].to_vec()
+    }
 }
 
 /// A file that was read.
@@ -292,7 +312,9 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         .zip(&checks)
         .flat_map(|(side, checks)| checks.faults.iter().map(move |fault| (side, fault.clone())))
         .collect();
+    let matched_before: Vec<WrittenFile> = before.as_ref().map(Before::matched).unwrap_or_default();
     let mut carrying = Carrying::of(world, before)?;
+    carrying.replace(&statements);
     let sides = [0, 1].map(|side: usize| {
         let today = statements[side].iter_mut().flat_map(|statement| std::mem::take(&mut statement.items));
         std::mem::take(&mut carrying.items[side]).into_iter().chain(today).collect::<Vec<Item>>()
@@ -300,8 +322,9 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     let [a, b] = &sides;
     let found = matcher.reconcile(a, b);
     conserved(&found, a, b)?;
-    let mut all = breaks(&matcher, &found, a, b, &faults);
-    carrying.keep_names(&mut all);
+    let (seen, not_seen) = matched_earlier(world, &matched_before, &found, [a, b], carrying.from.each_ref().map(Vec::len));
+    let mut all = breaks(&matcher, &found, a, b, &Besides { faults: &faults, matched_before: &seen });
+    carrying.keep_names(&mut all, [a, b]);
     if all.len() > books.most_breaks {
         let (count, most) = (all.len(), books.most_breaks);
         return Err(format!(
@@ -309,7 +332,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         ));
     }
     let standing = carrying.standing_faults();
-    let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults, standing: &standing };
+    let opened = carrying.breaks.iter().map(|(record, _)| (record.break_id.clone(), record.opened)).collect();
+    let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults, standing: &standing, opened };
     let mut records = work.records(&all);
     carrying.go_on(day, &mut records);
     for record in &mut records {
@@ -325,7 +349,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         Some(out) => Some(work.write_matched(world, out, &found)?),
         None => None,
     };
-    let ages: Vec<u32> = records.iter().map(|it| work.age(it.currency, it.value_date)).collect();
+    let all_statements = || statements.iter().flatten().chain(checks.iter().flat_map(|checks| &checks.set_aside));
+    let ages: Vec<u32> = records.iter().map(|it| work.age(it.currency, it.value_date, it.opened)).collect();
     Ok(Day {
         day,
         before: carrying.day,
@@ -333,7 +358,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         base: books.base,
         files,
         faults: faults.iter().map(|(side, fault)| FaultRecord::of(*side, fault)).collect(),
-        statements: statements.iter().map(Vec::len).sum::<usize>() + checks.iter().map(|checks| checks.set_aside.len()).sum::<usize>(),
+        stated: all_statements().filter(|statement| statement.opening.is_some() && statement.closing.is_some()).count(),
+        statements: all_statements().count(),
         passes: passes(&found),
         adjustments,
         accounts,
@@ -346,6 +372,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         closed: carrying.closed,
         left: checks.map(|checks| checks.left),
         matched_file,
+        matched_before,
+        not_seen,
     })
 }
 
@@ -454,6 +482,62 @@ impl FaultRecord {
     }
 }
 
+// -- what was there before
+
+/// What tells an entry from others on its side, in the list of what was matched.
+type Named = (Side, String, String);
+
+/// Items of the day that are open, and of which an earlier day had another one that was matched: the same account, reference,
+/// currency, amount and value date. And the files that could not be looked at.
+fn matched_earlier(
+    world: &dyn World,
+    files: &[WrittenFile],
+    found: &Reconciled,
+    sides: [&[Item]; 2],
+    carried: [usize; 2],
+) -> (Vec<Repeated>, Vec<String>) {
+    let mut wanted: HashMap<Named, Vec<u32>> = HashMap::new();
+    for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
+        for at in open.iter().filter(|at| **at as usize >= carried[side as usize]) {
+            let Item { account, reference, .. } = &sides[side as usize][*at as usize];
+            if let Some(reference) = reference {
+                wanted.entry((side, account.to_string(), crate::report::harmless(reference))).or_default().push(*at);
+            }
+        }
+    }
+    let (mut seen, mut not_seen) = (BTreeMap::new(), Vec::new());
+    for file in files.iter().filter(|_| !wanted.is_empty()) {
+        let Ok(from) = world.open(&file.path) else {
+            not_seen.push(file.path.clone());
+            continue;
+        };
+        let mut hashing = Hashing { from, hasher: Sha256::new() };
+        let mut rows = csv::Reader::from_reader(BufReader::with_capacity(1 << 16, &mut hashing));
+        let mut known = Vec::new();
+        let read: Result<(), csv::Error> = rows.records().try_for_each(|row| {
+            let row = row?;
+            let cell = |column: usize| row.get(column).unwrap_or_default();
+            let side = if cell(2) == "A" { Side::A } else { Side::B };
+            let name = (side, cell(4).to_owned(), cell(8).to_owned());
+            for at in wanted.get(&name).into_iter().flatten() {
+                let Item { currency, amount, value_date, .. } = &sides[side as usize][*at as usize];
+                let amount_is = |text: &str| text.parse().is_ok_and(|read: Decimal| read == *amount);
+                let date_is = |text: &str| text.parse().is_ok_and(|read: Date| read == *value_date);
+                let same = cell(5) == currency.as_str() && amount_is(cell(6)) && date_is(cell(7));
+                known.extend(same.then(|| ((side, *at), Place::of(cell(3)))));
+            }
+            Ok(())
+        });
+        drop(rows);
+        if read.is_ok() && words::hex(&hashing.hasher.finalize()) == file.sha256 {
+            seen.extend(known);
+        } else {
+            not_seen.push(file.path.clone());
+        }
+    }
+    (seen.into_iter().map(|((side, at), place)| (side, at, place)).collect(), not_seen)
+}
+
 // -- what came in is what is matched and what is open
 
 /// What was promised: every item is matched once or open, in count and in amount.
@@ -494,7 +578,9 @@ struct Work<'w> {
     sides: [&'w [Item]; 2],
     faults: &'w [(Side, Fault)],
     /// What did not add up on earlier days and was not closed: by account.
-    standing: &'w [(Arc<str>, Currency, String)],
+    standing: &'w [(Arc<str>, String)],
+    /// On which day breaks were met that were there before, by their names.
+    opened: HashMap<String, Date>,
 }
 
 impl Work<'_> {
@@ -532,16 +618,19 @@ impl Work<'_> {
         records
     }
 
-    /// How many business days there are from a day until this one; none, where it is still to come.
-    fn age(&self, currency: Currency, from: Option<Date>) -> u32 {
-        from.filter(|from| *from < self.day).map_or(0, |from| self.matcher.calendar.between(currency, from, self.day))
+    /// How many business days there are since the value date, or since the day on which it was met, whichever was earlier: what is of a
+    /// day to come gets older as well.
+    fn age(&self, currency: Currency, value_date: Option<Date>, opened: Date) -> u32 {
+        let from = value_date.map_or(opened, |value_date| value_date.min(opened));
+        if from < self.day { self.matcher.calendar.between(currency, from, self.day) } else { 0 }
     }
 
     fn record(&self, it: &Break) -> BreakRecord {
         let (a, b): (Vec<&Item>, Vec<&Item>) = (self.items(Side::A, &it.a).collect(), self.items(Side::B, &it.b).collect());
         let known = self.books.accounts.get(&it.account).filter(|_| self.books.knows(&it.account, it.currency));
         let value_date = a.iter().chain(&b).map(|item| item.value_date).min();
-        let age = self.age(it.currency, value_date);
+        let opened = self.opened.get(&it.id).copied().unwrap_or(self.day);
+        let age = self.age(it.currency, value_date, opened);
         let sum = |items: &[&Item]| (!items.is_empty()).then(|| items.iter().map(|item| item.amount).sum::<Decimal>());
         let one_currency = a.iter().chain(&b).all(|item| item.currency == it.currency);
         let (amount_a, amount_b) = (sum(&a), sum(&b));
@@ -572,12 +661,12 @@ impl Work<'_> {
             exposure,
             rate,
             value_date,
-            opened: self.day,
+            opened,
             day: self.day,
             age,
             sla_days,
             sla: self.books.due(age, sla_days),
-            expected: a.iter().any(|item| item.place.file.starts_with(EXPECTED)),
+            expected: a.iter().any(|item| item.is_expected()),
             why: it.why.clone(),
             title: String::new(),
             about: Vec::new(),
@@ -588,6 +677,7 @@ impl Work<'_> {
             alike_exposure: None,
             booking: Vec::new(),
             message: None,
+            days_apart: a.first().zip(b.first()).map(|(one, other)| self.days_apart(one, other)),
             one_reference: self.matcher.one_reference(a.iter().chain(&b).copied()),
             paired: a.first().map(|one| b.iter().map(|other| self.likeness(one, other)).collect()).unwrap_or_default(),
             a: a.iter().map(|item| ItemRecord::of(item)).collect(),
@@ -619,11 +709,11 @@ impl Work<'_> {
 
     /// A statement that does not add up stands against everything on its account.
     fn blocked_by(&self, it: &Break) -> Option<String> {
-        let against = self.faults.iter().find(|(_, fault)| fault.account == it.account && fault.currency == it.currency);
+        let against = self.faults.iter().find(|(_, fault)| fault.account == it.account);
         let against = against.map(|(side, fault)| format!("{} of side {side} at {}: {}", fault.kind, fault.place, fault.what));
         against.or_else(|| {
-            let standing = self.standing.iter().find(|(account, currency, _)| *account == it.account && *currency == it.currency);
-            standing.map(|(_, _, why)| why.clone())
+            let standing = self.standing.iter().find(|(account, _)| *account == it.account);
+            standing.map(|(_, why)| why.clone())
         })
     }
 
@@ -634,34 +724,61 @@ impl Work<'_> {
             let rate = self.books.rate(currency, self.day)?;
             Some((amount.abs().checked_mul(rate.rate)?.round_dp(2), rate))
         };
-        let told = |currency: Currency, rate: &crate::settings::Rate| {
+        let told = |currency: Currency, rate: &Rate| {
             let Books { base, rates, .. } = self.books;
             (currency != *base).then(|| format!("1 {currency} = {} {base} on {} ({})", rate.rate, rate.day, rates.source))
         };
-        // Of what could belong together either way, all that is on the larger side is at stake, whatever it nets to.
-        let gross = |items: &[&Item]| items.iter().map(|item| item.amount.abs()).sum::<Decimal>();
-        let amount = match it.kind {
-            BreakKind::Ambiguous | BreakKind::ReferenceDiff | BreakKind::DateDiff | BreakKind::StatusDiff => Some(gross(a).max(gross(b))),
-            BreakKind::QuantityDiff | BreakKind::PriceDiff | BreakKind::SettlementFail | BreakKind::CorporateAction
-                if difference.is_some_and(|it| it.is_zero()) =>
-            {
-                Some(gross(a).max(gross(b)))
-            }
-            _ => difference,
-        };
-        if let Some(amount) = amount {
+        let items = || a.iter().chain(b);
+        if items().all(|item| item.currency == it.currency) {
+            let gross = |items: &[&Item]| items.iter().map(|item| item.amount.abs()).sum::<Decimal>();
+            let gross = gross(a).max(gross(b));
+            let amount = match (difference, &it.kind) {
+                (None, _) | (_, BreakKind::StatementError) => difference,
+                // Of what could belong together either way, all that is on the larger side is at stake, whatever it nets to.
+                (_, BreakKind::Ambiguous | BreakKind::ReferenceDiff | BreakKind::DateDiff | BreakKind::StatusDiff) => Some(gross),
+                (Some(difference), _) => Some(self.apart(a, b, gross).max(difference.abs())),
+            };
+            let Some(amount) = amount else { return (None, None) };
             return match worth(amount, it.currency) {
                 Some((worth, rate)) => (Some(worth), told(it.currency, &rate)),
                 None => (None, Some(format!("there is no rate of {} until {}", it.currency, self.day))),
             };
         }
-        let all: Option<Vec<_>> =
-            a.iter().chain(b).map(|item| worth(item.amount, item.currency).map(|(worth, rate)| (worth, item.currency, rate))).collect();
-        let Some(all) = all else { return (None, Some(format!("one of the currencies has no rate until {}", self.day))) };
-        let mut rates: Vec<String> = all.iter().filter_map(|(_, currency, rate)| told(*currency, rate)).collect();
+        // In several currencies the larger side counts, each entry by its own rate.
+        let worths = |items: &[&Item]| -> Option<Vec<_>> {
+            items.iter().map(|item| worth(item.amount, item.currency).map(|(worth, rate)| (worth, item.currency, rate))).collect()
+        };
+        let Some((a, b)) = worths(a).zip(worths(b)) else {
+            return (None, Some(format!("one of the currencies has no rate until {}", self.day)));
+        };
+        let mut rates: Vec<String> = a.iter().chain(&b).filter_map(|(_, currency, rate)| told(*currency, rate)).collect();
         rates.sort_unstable();
         rates.dedup();
-        (all.iter().map(|(worth, _, _)| *worth).max(), (!rates.is_empty()).then(|| rates.join("; ")))
+        let sum = |all: &[(Decimal, Currency, Rate)]| all.iter().map(|(worth, ..)| *worth).sum::<Decimal>();
+        (Some(sum(&a).max(sum(&b))), (!rates.is_empty()).then(|| rates.join("; ")))
+    }
+
+    /// What is at stake of a pair besides the difference of its amounts: all of it where one of both is not booked or they lie far apart,
+    /// and a part of it where their quantities or prices differ.
+    fn apart(&self, a: &[&Item], b: &[&Item], gross: Decimal) -> Decimal {
+        let ([one], [other]) = (a, b) else { return Decimal::ZERO };
+        if one.status.is_some() || other.status.is_some() || self.days_apart(one, other) > self.matcher.settings.days {
+            return gross;
+        }
+        let share = |of: fn(&Item) -> Option<Decimal>| {
+            let (one, other) = of(one).zip(of(other))?;
+            (one - other).abs().checked_div(one.abs().max(other.abs()))
+        };
+        let shares = [share(|item| item.quantity), share(|item| item.price)];
+        match shares.into_iter().flatten().max().filter(|share| !share.is_zero()) {
+            Some(share) => gross * share,
+            None if one.amount == other.amount => gross,
+            None => Decimal::ZERO,
+        }
+    }
+
+    fn days_apart(&self, one: &Item, other: &Item) -> u32 {
+        self.matcher.calendar.between(one.currency, one.value_date, other.value_date)
     }
 
     // -- what is to be booked
@@ -671,6 +788,10 @@ impl Work<'_> {
             return None;
         }
         let first = self.items(Side::A, &it.a).chain(self.items(Side::B, &it.b)).next()?;
+        // What is not booked yet is in no balance: its difference is booked when it is.
+        if first.status.is_some() {
+            return None;
+        }
         let name = first.reference.as_deref().map_or_else(|| first.place.to_string(), str::to_owned);
         Some(Adjustment::new(
             format!("ADJ-{name}"),
@@ -842,6 +963,8 @@ struct Carrying {
     items: [Vec<Item>; 2],
     /// For each of them the break that it was in.
     from: [Vec<Option<usize>>; 2],
+    /// Where those stand by now that were not booked yet.
+    replaced: HashMap<Place, Place>,
     /// The breaks, and what became of their cases.
     breaks: Vec<(BreakRecord, Option<Fate>)>,
     /// For each of them the run that wakes up for it, as long as that is open.
@@ -918,6 +1041,38 @@ impl Carrying {
         Ok(carrying)
     }
 
+    /// What was not booked yet and stands in the files of today again, booked or not, is what these say now, and no entry besides.
+    fn replace(&mut self, statements: &[Vec<Statement>; 2]) {
+        type Named<'i> = (&'i str, Currency, Decimal, &'i str);
+        fn named(item: &Item) -> Option<Named<'_>> {
+            let Item { account, currency, amount, reference, bank_reference, .. } = item;
+            Some((account, *currency, *amount, reference.as_deref().or(bank_reference.as_deref())?))
+        }
+        for (side, statements) in statements.iter().enumerate() {
+            if self.items[side].iter().all(|item| item.status.is_none()) {
+                continue;
+            }
+            let mut today: HashMap<Named<'_>, Vec<&Place>> = HashMap::new();
+            for item in statements.iter().flat_map(|statement| &statement.items) {
+                if let Some(named) = named(item) {
+                    today.entry(named).or_default().push(&item.place);
+                }
+            }
+            let mut now: Vec<Option<Place>> = Vec::new();
+            for item in &self.items[side] {
+                let pending = item.status.is_some().then(|| named(item)).flatten();
+                now.push(pending.and_then(|named| today.get_mut(&named)?.pop()).cloned());
+            }
+            let (items, from) = (std::mem::take(&mut self.items[side]), std::mem::take(&mut self.from[side]));
+            for ((item, from), now) in items.into_iter().zip(from).zip(now) {
+                match now {
+                    Some(now) => drop(self.replaced.insert(item.place, now)),
+                    None => self.carry(side, item, from),
+                }
+            }
+        }
+    }
+
     /// Statements that do not add up, as long as nobody has closed that by force.
     fn faulty(&self) -> impl Iterator<Item = (&BreakRecord, Option<&Fate>)> {
         self.breaks.iter().filter_map(|(record, fate)| {
@@ -927,11 +1082,9 @@ impl Carrying {
         })
     }
 
-    fn standing_faults(&self) -> Vec<(Arc<str>, Currency, String)> {
-        let of = |(record, _): (&BreakRecord, Option<&Fate>)| {
-            let why = format!("{}, open since {}", record.why, record.opened);
-            (record.account.clone(), record.currency, why)
-        };
+    fn standing_faults(&self) -> Vec<(Arc<str>, String)> {
+        let of =
+            |(record, _): (&BreakRecord, Option<&Fate>)| (record.account.clone(), format!("{}, open since {}", record.why, record.opened));
         self.faulty().map(of).collect()
     }
 
@@ -941,8 +1094,8 @@ impl Carrying {
     }
 
     /// A break of the very same items is the same break, whatever else it would look like today: that there was another one like
-    /// it, say, is not seen any more.
-    fn keep_names(&self, all: &mut [Break]) {
+    /// it, say, is not seen any more. And one that has nothing of what was there before has a name of its own, also where it looks the same.
+    fn keep_names(&self, all: &mut [Break], sides: [&[Item]; 2]) {
         let of = |it: &Break| -> Option<&BreakRecord> {
             let places =
                 [Side::A, Side::B].into_iter().zip([&it.a, &it.b]).flat_map(|(side, all)| all.iter().map(move |place| (side, *place)));
@@ -954,6 +1107,13 @@ impl Carrying {
         };
         let kept: Vec<Option<&BreakRecord>> = all.iter().map(of).collect();
         let mut names: HashSet<String> = kept.iter().flatten().map(|record| record.break_id.clone()).collect();
+        let before: HashMap<&str, &BreakRecord> = self.breaks.iter().map(|(record, _)| (record.break_id.as_str(), record)).collect();
+        let is_another = |it: &Break| {
+            let Some(record) = before.get(it.id.as_str()).filter(|_| it.fault.is_none()) else { return false };
+            let there: HashSet<Place> = record.a.iter().chain(&record.b).map(|item| self.now(item)).collect();
+            let places = |side: Side, all: &'_ [u32]| all.iter().any(|at| there.contains(&sides[side as usize][*at as usize].place));
+            !places(Side::A, &it.a) && !places(Side::B, &it.b)
+        };
         for (it, record) in all.iter_mut().zip(kept) {
             if let Some(record) = record {
                 (it.id, it.kind, it.why) = (record.break_id.clone(), record.kind, record.why.clone());
@@ -961,11 +1121,17 @@ impl Carrying {
             }
             let plain = it.id.clone();
             let mut number = 1;
-            while !names.insert(it.id.clone()) {
+            while is_another(it) || !names.insert(it.id.clone()) {
                 number += 1;
                 it.id = format!("{plain}-{number}");
             }
         }
+    }
+
+    /// Where an entry stands by now.
+    fn now(&self, item: &ItemRecord) -> Place {
+        let place = item.place();
+        self.replaced.get(&place).cloned().unwrap_or(place)
     }
 
     fn answers(&self) -> Answers {
@@ -980,7 +1146,6 @@ impl Carrying {
             self.breaks.iter().map(|(record, fate)| (record.break_id.as_str(), (record, fate.as_ref()))).collect();
         for record in &mut *records {
             let Some((earlier, fate)) = known.get(record.break_id.as_str()) else { continue };
-            record.opened = earlier.opened;
             let is_open = fate.is_none_or(|fate| fate.open);
             if is_open
                 && earlier.a == record.a
@@ -1009,10 +1174,13 @@ impl Carrying {
     /// What was open and is not any more, and the cases that need no answer any more.
     fn gone(&self, records: &[BreakRecord], work: &Work<'_>, found: &Reconciled) -> (Vec<Cleared>, Vec<Withdrawn>) {
         let there: HashMap<&str, &BreakRecord> = records.iter().map(|record| (record.break_id.as_str(), record)).collect();
-        let carried =
-            |it: &Match| [&it.a, &it.b].iter().zip(&self.from).any(|(all, from)| all.iter().any(|at| (*at as usize) < from.len()));
-        let matched = found.matches.iter().filter(|it| it.standing == Standing::Matched && carried(it));
-        let by_place: HashMap<String, &Match> = matched.flat_map(|it| work.places(it).into_iter().map(move |place| (place, it))).collect();
+        let now = |item: &ItemRecord| self.now(item);
+        let wanted: HashSet<Place> = self.breaks.iter().flat_map(|(earlier, _)| earlier.a.iter().chain(&earlier.b)).map(now).collect();
+        let mut by_place: HashMap<&Place, &Match> = HashMap::new();
+        for it in found.matches.iter().filter(|it| it.standing == Standing::Matched) {
+            let items = work.items(Side::A, &it.a).chain(work.items(Side::B, &it.b));
+            by_place.extend(items.filter(|item| wanted.contains(&item.place)).map(|item| (&item.place, it)));
+        }
         let (mut cleared, mut withdrawn) = (Vec::new(), Vec::new());
         for ((earlier, fate), recheck) in self.breaks.iter().zip(&self.rechecks) {
             let open = fate.as_ref().filter(|fate| fate.open || fate.withdrawn);
@@ -1020,11 +1188,12 @@ impl Carrying {
                 Some(now) if now.key == earlier.key => continue,
                 Some(_) => "something else is known of it now".to_owned(),
                 None => {
-                    let found = earlier.a.iter().chain(&earlier.b).find_map(|item| Some((item, by_place.get(&item.at)?)));
+                    let found = earlier.a.iter().chain(&earlier.b).map(now).find_map(|place| Some((by_place.get(&place)?, place)));
                     let why = match found {
-                        Some((item, it)) => {
-                            let others = work.places(it).into_iter().filter(|place| *place != item.at).collect::<Vec<_>>().join(", ");
-                            format!("{} is matched with {others}: {}", item.at, it.why)
+                        Some((it, place)) => {
+                            let place = place.to_string();
+                            let others = work.places(it).into_iter().filter(|other| *other != place).collect::<Vec<_>>().join(", ");
+                            format!("{place} is matched with {others}: {}", it.why)
                         }
                         None => match fate.as_ref().and_then(|fate| fate.resolution.as_deref()) {
                             done @ Some(how) if earlier.settled(done) != Settled::Open => format!("it was settled: {how}"),

@@ -78,12 +78,17 @@ impl ItemRecord {
         }
     }
 
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(&self.at)
+    }
+
     /// The item that was written down.
     #[must_use]
     pub fn item(&self, account: &Arc<str>) -> Item {
-        let (file, line) = self.at.rsplit_once(':').unwrap_or((&self.at, ""));
         Item {
-            place: Place { file: file.into(), line: line.parse().unwrap_or(0) },
+            place: self.place(),
             account: account.clone(),
             currency: self.currency,
             amount: self.amount,
@@ -192,6 +197,9 @@ pub struct BreakRecord {
     pub a: Vec<ItemRecord>,
     /// Those of side B.
     pub b: Vec<ItemRecord>,
+    /// How many business days lie between the value dates of the first ones of both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days_apart: Option<u32>,
     /// Whether all of them have one reference, as the settings of the books compare references.
     #[serde(default)]
     pub one_reference: bool,

@@ -40,6 +40,8 @@ struct DayIn {
     files: Vec<FileIn>,
     faults: Vec<FaultIn>,
     statements: usize,
+    stated: usize,
+    not_seen: Vec<String>,
     passes: Vec<PassIn>,
     adjustments: Vec<Value>,
     accounts: Vec<AccountIn>,
@@ -346,12 +348,21 @@ impl Report<'_> {
     }
 
     fn checks(&self) -> String {
-        let statements = self.day.statements;
-        match self.day.faults.len() {
-            0 if statements == 1 => "File checks: the statement adds up.".to_owned(),
-            0 => format!("File checks: all {statements} statements add up, and each begins with what the one before ended with."),
-            count => format!("File checks: {} in {}.", counted(count, "fault"), counted(statements, "statement")),
-        }
+        let DayIn { statements, stated, .. } = *self.day;
+        let said = match self.day.faults.len() {
+            0 if stated == 0 => "no statement says what there was before and after, so nobody knows whether they add up".to_owned(),
+            0 if statements == 1 => "the statement adds up".to_owned(),
+            0 if stated == statements => {
+                format!("all {statements} statements add up, and each begins with what the one before ended with")
+            }
+            0 => format!("{stated} of {statements} statements say what there was before and after, and add up; of the others nobody knows"),
+            count => format!("{} in {}", counted(count, "fault"), counted(statements, "statement")),
+        };
+        let not_seen = match &self.day.not_seen[..] {
+            [] => String::new(),
+            all => format!(" What was matched before was not looked up in {}: not what was written.", all.join(", ")),
+        };
+        format!("File checks: {said}.{not_seen}")
     }
 
     fn passes(&self) -> Table {

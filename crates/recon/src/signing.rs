@@ -259,10 +259,9 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
     let whole: Reconciled = serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
     // On an account whose statements do not add up nothing is booked that nobody has looked at.
-    let faulty: HashSet<(&str, Currency)> =
-        whole.breaks.iter().filter(|it| it.statement_at.is_some()).map(|it| (&*it.account, it.currency)).collect();
+    let faulty: HashSet<&str> = whole.breaks.iter().filter(|it| it.statement_at.is_some()).map(|it| &*it.account).collect();
     let (held, adjustments): (Vec<AdjustmentIn>, Vec<AdjustmentIn>) =
-        whole.adjustments.into_iter().partition(|it| faulty.contains(&(it.account.as_str(), it.currency)));
+        whole.adjustments.into_iter().partition(|it| faulty.contains(it.account.as_str()));
     let mut bookings: Vec<Booking> = (adjustments.into_iter())
         .map(|it| {
             let at = it.at.join(", ");

@@ -101,7 +101,7 @@ E;EUR;1,00;C;;;A;;
 ").as_bytes()), @r#"file could not be read: line 2: `1,2,3` is not an amount such as 1.250,00; line 3: "euro" is not a currency: it is three capital letters, as in EUR; line 4: `H` in column `D/C` does not say in which direction it goes; line 5: `30.02.2026` is not a date as in 31.03.2026; line 6: `123456789012345678901234567890,00` has 30 digits before the decimal mark and 2 behind it; up to 15 and 6 are read exactly, and nothing is rounded; line 7: this row has 5 columns, and the table 9; line 8: `X` in column `Kind` is no kind of row that the mapping knows; line 9: the row has no amount; line 10: the row has no date"#);
     assert_snapshot!(told(&mapping(MAPPING), b"Kind;Currency;Amount;Value\n"), @"file could not be read: line 1: there is no column `Booked`; there are: Kind, Currency, Amount, Value; line 1: there is no column `D/C`; there are: Kind, Currency, Amount, Value; line 1: there is no column `Reference`; there are: Kind, Currency, Amount, Value; line 1: there is no column `Text`; there are: Kind, Currency, Amount, Value; line 1: there is no column `Who`; there are: Kind, Currency, Amount, Value");
     assert_snapshot!(told(&mapping(MAPPING), b""), @"file could not be read: line 1: it is empty: there is no line that names its columns");
-    assert_snapshot!(told(&mapping(MAPPING), [header.as_bytes(), b"E;EUR;1,00;C;02.03.2026;;A;M\xfcller;\n"].concat().as_slice()), @"file could not be read: line 2: byte 2 of the line is no UTF-8; if it was written by an older system, `encoding: latin1` may be meant");
+    assert_snapshot!(told(&mapping(MAPPING), [header.as_bytes(), b"E;EUR;1,00;C;02.03.2026;;A;M\xfcller;\n"].concat().as_slice()), @"file could not be read: line 2: behind `M` stands no UTF-8; if it was written by an older system, `encoding: latin1` may be meant");
     assert_snapshot!(told(&mapping(MAPPING), format!("{header}E;EUR;1,00;C;02.03.2026;;A;;\"open\nE;EUR;1,00;C;02.03.2026;;A;;\n").as_bytes()), @"file could not be read: line 2: a quote opens here and is never closed");
 }
 
@@ -195,7 +195,7 @@ fn what_a_statement_of_iso_20022_may_not_be() {
     assert_snapshot!(read(&CAMT.replace("<Ccy>EUR</Ccy>", "<Ccy>USD</Ccy>")), @"file could not be read: line 9: the opening balance is in EUR, and the account in USD; line 10: the closing balance is in EUR, and the account in USD");
     assert_snapshot!(read(&CAMT.replace("encoding=\"UTF-8\"", "encoding=\"ISO-8859-1\"")), @"file could not be read: line 1: it says that it is written in iso-8859-1; statements are read in UTF-8");
     assert_snapshot!(told(&format, &CAMT.replace("ACME", "M\u{fc}").bytes().filter(|byte| *byte != 0xc3).collect::<Vec<_>>()), @"file could not be read: line 29: a letter here is no UTF-8, in which camt.053 is written");
-    assert_snapshot!(told(&format, b"\xff\xfe<\x00"), @"file could not be read: line 1: it is written in UTF-16; statements are read in UTF-8");
+    assert_snapshot!(told(&format, b"\xff\xfe<\x00"), @"file could not be read: line 1: it is written in UTF-16; camt.053 is read in UTF-8");
     assert_snapshot!(read(&CAMT.replace("ACME", "&lol;")), @"file could not be read: line 29: nobody knows what `&lol;` stands for");
     let bomb =
         CAMT.replace("?>\n", "?>\n<!DOCTYPE lolz [<!ENTITY lol \"lol\"><!ENTITY lol2 \"&lol;&lol;&lol;\">]>\n").replace("ACME", "&lol2;");
@@ -249,7 +249,7 @@ fn what_a_statement_of_swift_may_not_be() {
     assert_snapshot!(read(&MT940.replace("DR250,00", "X250,00").replace("260302RC", "260230RC").replace("C95,", "C95.00")), @"file could not be read: line 6: `2603020302X250,00NTRFE2E-1//BANK-1`: neither C nor D says in which direction it goes; an entry begins as in 2603310401D1250,00NTRF; line 8: `2512310102C95.00N051NONREF`: no kind of transaction such as NTRF stands behind the amount 95; an entry begins as in 2603310401D1250,00NTRF; line 11: `260230` is not a day as in 260331");
     assert_snapshot!(read(&MT940.replace(":60F:C260227EUR", ":60F:C260227eur").replace(":25:12030000/0000202051\n", "")), @r#"file could not be read: line 4: "eur" is not a currency: it is three capital letters, as in EUR; line 2: this statement has no field :25:, and so no account; line 14: this statement has no field :25:, and so no account"#);
     assert_snapshot!(read("nothing of the kind"), @"file could not be read: line 1: it holds no field :20: and no :25:: it is no MT940 statement");
-    assert_snapshot!(told(&Format::Mt940, &MT940.replace("ACME", "M\u{fc}").bytes().filter(|byte| *byte != 0xc3).collect::<Vec<_>>()), @"file could not be read: line 7: byte 72 of the line is no UTF-8; if it was written by an older system, `encoding: latin1` may be meant");
+    assert_snapshot!(told(&Format::Mt940, &MT940.replace("ACME", "M\u{fc}").bytes().filter(|byte| *byte != 0xc3).collect::<Vec<_>>()), @"file could not be read: line 7: behind `ce 1?22 of March?32M` stands no UTF-8; if it was written by an older system, `encoding: latin1` may be meant");
     assert_snapshot!(read(&format!(":20:X\n:86:{}", "a\n".repeat(100))), @"file could not be read: line 66: field :86: has more than 64 lines");
     assert_snapshot!(read(&format!(":20:X\n:86:{}", "a".repeat(2_000_000))), @"file could not be read: line 2: the line has more than the 1048576 bytes that a line may have");
     // The second page is missing, and one that belongs to something else stands in its place.
@@ -287,11 +287,11 @@ fn statements_are_chained_by_their_balances_and_what_was_there_before_does_not_c
     ");
     assert_snapshot!(checked(&[&*first, &second, &first].concat(), &[]).0, @"
     A B
-    file:13: duplicate: it is the statement at file:1 once more; its 1 entries do not count
+    file:13: duplicate: it is the statement at file:1 once more; its entry does not count
     ");
     assert_snapshot!(checked(&[third.as_str(), &day("17,", "1,", "18,", "D")].concat(), &left).0, @"
     D
-    file:1: duplicate: it is a statement that was reconciled the last time; its 1 entries do not count
+    file:1: duplicate: it is a statement that was reconciled before; its entry does not count
     ");
     assert_snapshot!(checked(&first.replace(":25:1", ":25:2"), &left).0, @"
     A

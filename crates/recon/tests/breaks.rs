@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use quorate_recon::{Break, BreakKind, Item, Matcher, Side, breaks};
+use quorate_recon::{Besides, Break, BreakKind, Item, Matcher, Side, breaks};
 use typed::{any_book, book, shuffled};
 
 fn found(a: &[Item], b: &[Item]) -> Vec<Break> {
     let matcher = Matcher::default();
-    breaks(&matcher, &matcher.reconcile(a, b), a, b, &[])
+    breaks(&matcher, &matcher.reconcile(a, b), a, b, &Besides::default())
 }
 
 fn told(a: &str, b: &str) -> String {
@@ -165,7 +165,7 @@ proptest! {
     fn every_open_item_is_in_one_break_and_every_break_has_a_name(a in any_book(), b in any_book()) {
         let matcher = Matcher::default();
         let reconciled = matcher.reconcile(&a, &b);
-        let found = breaks(&matcher, &reconciled, &a, &b, &[]);
+        let found = breaks(&matcher, &reconciled, &a, &b, &Besides::default());
         for (side, open) in [(Side::A, &reconciled.open_a), (Side::B, &reconciled.open_b)] {
             let mut all: Vec<u32> = found.iter().flat_map(|it| if side == Side::A { &it.a } else { &it.b }).copied().collect();
             all.sort_unstable();

@@ -8,7 +8,7 @@ mod typed;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use quorate_recon::{Currency, Decimal, Item, Match, Matcher, Place, Reconciled, Standing};
+use quorate_recon::{Besides, Currency, Decimal, Item, Match, Matcher, Place, Reconciled, Standing, breaks};
 use typed::{any_book, book, shuffled};
 
 /// What is found between two books, a line each.
@@ -276,7 +276,7 @@ fn ten_thousand_items_of_one_account_are_no_trouble_however_alike_they_are() {
     for (what, a, b) in hard {
         let begun = Instant::now();
         let found = matcher.reconcile(&a, &b);
-        let broken = quorate_recon::breaks(&matcher, &found, &a, &b, &[]);
+        let broken = breaks(&matcher, &found, &a, &b, &Besides::default());
         let took = begun.elapsed();
         assert!(took < ENOUGH, "{what}: {took:?}");
         let (matches, ambiguous) = (found.matches.len(), found.ambiguous.len());

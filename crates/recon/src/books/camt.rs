@@ -13,7 +13,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use rust_decimal::Decimal;
 
 use super::amount::{amount, iso_date};
-use super::lines::Counted;
+use super::lines::{Counted, is_utf16};
 use super::{Balance, GivenUp, MAX_LINE_BYTES, Reading, Statement, Total, Totalled, kept, reference};
 use crate::{Currency, Item};
 
@@ -74,6 +74,8 @@ struct Stmt {
     currency: Option<Currency>,
     opening: Option<(Balance, Currency)>,
     closing: Option<(Balance, Currency)>,
+    /// What there is where one page ends and the next begins.
+    interim: Vec<(Balance, Currency)>,
     balance: Bal,
     count: Option<(u64, u64)>,
     totals: Vec<Total>,
@@ -81,6 +83,20 @@ struct Stmt {
     entry: Entry,
     items: Vec<Item>,
     entries: u64,
+}
+
+impl Stmt {
+    /// A page begins and ends with what there is in between, where it is not the first one or the last one.
+    fn bound(&mut self) {
+        // One alone is the end of a page that says how it begins, and the beginning of one that says how it ends.
+        let mut interim = std::mem::take(&mut self.interim).into_iter();
+        if self.opening.is_none() && (self.closing.is_some() || interim.len() > 1) {
+            self.opening = interim.next();
+        }
+        if self.closing.is_none() && self.opening.is_some() {
+            self.closing = interim.next_back();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -126,10 +142,8 @@ struct Entry {
 impl Document<'_> {
     fn read(&mut self, from: impl BufRead) -> Result<(), GivenUp> {
         let mut counted = Counted::new(from);
-        if let Ok(start) = counted.fill_buf()
-            && (start.starts_with(&[0xfe, 0xff]) || start.starts_with(&[0xff, 0xfe]))
-        {
-            return Err(self.reading.give_up(1, "it is written in UTF-16; statements are read in UTF-8"));
+        if counted.fill_buf().is_ok_and(is_utf16) {
+            return Err(self.reading.give_up(1, "it is written in UTF-16; camt.053 is read in UTF-8"));
         }
         let mut xml = quick_xml::Reader::from_reader(counted);
         xml.config_mut().expand_empty_elements = true;
@@ -305,20 +319,18 @@ impl Document<'_> {
             ["Dt", "Dt" | "DtTm"] => balance.date = self.reading.or_told(line, iso_date(text))?,
             [] => {
                 let balance = std::mem::take(&mut statement.balance);
-                // Of several pages, the first opening and the last closing balance count.
-                let is_opening = matches!(balance.kind.as_str(), "OPBD" | "PRCD");
-                let is_closing = balance.kind == "CLBD";
-                if !is_opening && !is_closing {
+                if !matches!(balance.kind.as_str(), "OPBD" | "PRCD" | "CLBD" | "ITBD") {
                     return Ok(());
                 }
                 let place = self.reading.place(line);
                 match (balance.money.signed(), balance.money.amount.and_then(|(_, currency)| currency)) {
                     (Some(amount), Some(currency)) => {
-                        let stated = Some((Balance { amount, date: balance.date, place }, currency));
-                        if is_closing {
-                            statement.closing = stated;
-                        } else if statement.opening.is_none() || balance.kind == "OPBD" {
-                            statement.opening = stated;
+                        let stated = (Balance { amount, date: balance.date, place }, currency);
+                        match balance.kind.as_str() {
+                            "ITBD" => statement.interim.push(stated),
+                            "CLBD" => statement.closing = Some(stated),
+                            "PRCD" if statement.opening.is_some() => {}
+                            _ => statement.opening = Some(stated),
                         }
                     }
                     _ => self.reading.mistake(line, "this balance lacks its amount, its currency or its direction")?,
@@ -381,7 +393,7 @@ impl Document<'_> {
             }
             ["NtryDtls", "Btch", "PmtInfId"] => entry.batch = kept(text),
             ["NtryDtls", "Btch", "MsgId"] if entry.batch.is_none() => entry.batch = kept(text),
-            ["Sts"] | ["Sts", "Cd"] if !text.is_empty() => entry.status = kept(text).filter(|status| &**status != "BOOK"),
+            ["Sts"] | ["Sts", "Cd" | "Prtry"] if !text.is_empty() => entry.status = kept(text).filter(|status| &**status != "BOOK"),
             ["RvslInd"] => entry.reversal = matches!(text, "true" | "1"),
             ["BookgDt", "Dt" | "DtTm"] => entry.booked = self.reading.or_told(line, iso_date(text))?,
             ["ValDt", "Dt" | "DtTm"] => entry.value = self.reading.or_told(line, iso_date(text))?,
@@ -389,6 +401,8 @@ impl Document<'_> {
             ["NtryRef"] => entry.part.end_to_end = reference(text),
             ["AddtlNtryInf"] => add(&mut entry.part.text, text),
             [] => return self.entry_ends(line),
+            // What an entry was before it was exchanged, or a fee taken off, is not what was booked.
+            ["AmtDtls", ..] => {}
             _ => return Self::of_part(self.reading, &mut entry.part, self.currency, below, text, line),
         }
         Ok(())
@@ -477,8 +491,9 @@ impl Document<'_> {
         Ok(())
     }
 
-    fn close(&mut self, statement: Stmt) -> Result<(), GivenUp> {
+    fn close(&mut self, mut statement: Stmt) -> Result<(), GivenUp> {
         let line = statement.line;
+        statement.bound();
         let Some(account) = statement.account else {
             return self.reading.mistake(line, "this statement names no account: neither <IBAN> nor <Othr><Id>");
         };

@@ -11,6 +11,9 @@ use super::{Statement, Totalled};
 use crate::words::{hex, money};
 use crate::{Currency, Item, Place};
 
+/// Statements of an account that are still known when one of them comes again.
+pub const MAX_MARKS: usize = 10;
+
 /// What does not add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,7 +71,7 @@ pub struct Known {
     pub currency: Currency,
     /// What there was in the end, if that was said.
     pub closing: Option<Decimal>,
-    /// What tells the last statements from others.
+    /// What tells its last statements from others, the newest last.
     pub marks: Vec<String>,
 }
 
@@ -118,33 +121,38 @@ impl Checks {
         }
         let mut met: BTreeMap<String, Place> = BTreeMap::new();
         let earlier: BTreeSet<&String> = known.marks.iter().collect();
-        let mut fresh = Vec::new();
+        let (mut fresh, mut marks) = (Vec::new(), known.marks.clone());
         for statement in all {
             let mark = mark(&statement);
             let again = match (met.get(&mark), earlier.contains(&mark)) {
                 (Some(place), _) => Some(format!("it is the statement at {place} once more")),
-                (None, true) => Some("it is a statement that was reconciled the last time".to_owned()),
+                (None, true) => Some("it is a statement that was reconciled before".to_owned()),
                 (None, false) => None,
             };
             // A day without entries and dates looks like any other such day.
             let tells =
                 !statement.items.is_empty() || statement.opening.iter().chain(&statement.closing).any(|balance| balance.date.is_some());
             if let Some(again) = again.filter(|_| tells) {
-                let what = format!("{again}; its {} entries do not count", statement.entries);
+                let what = match statement.entries {
+                    1 => format!("{again}; its entry does not count"),
+                    entries => format!("{again}; its {entries} entries do not count"),
+                };
                 self.fault(FaultKind::Duplicate, &statement, &statement.place, Decimal::ZERO, what);
                 self.set_aside.push(statement);
                 continue;
             }
+            marks.push(mark.clone());
             met.insert(mark, statement.place.clone());
             fresh.push(statement);
         }
-        let marks = if met.is_empty() { known.marks.clone() } else { met.into_keys().collect() };
+        marks.drain(..marks.len().saturating_sub(MAX_MARKS));
         let ordered = in_order(fresh, known.closing);
         let mut closing = known.closing;
         for statement in &ordered {
             self.continuity(statement, closing);
             self.within(statement);
-            closing = statement.closing.as_ref().map(|balance| balance.amount).or(closing);
+            // Behind entries of which nobody says what they led to, it is not known any more.
+            closing = statement.closing.as_ref().map(|balance| balance.amount).or(closing.filter(|_| statement.items.is_empty()));
         }
         (ordered, Known { closing, marks, ..known })
     }
@@ -164,13 +172,14 @@ impl Checks {
     }
 
     fn within(&mut self, statement: &Statement) {
-        let booked = || statement.items.iter().filter(|item| item.status.is_none());
+        // What is not booked yet is in no balance, but in what is counted; what is in another currency is in neither.
+        let own = || statement.items.iter().filter(|item| item.currency == statement.currency);
         for item in statement.items.iter().filter(|item| item.currency != statement.currency) {
             let what = format!("this entry is in {}, and the account in {}", item.currency, statement.currency);
             self.fault(FaultKind::Currency, statement, &item.place, Decimal::ZERO, what);
         }
-        // What is not booked yet is in no balance, but in what is counted.
-        let (sum, all): (Decimal, _) = (booked().map(|item| item.amount).sum(), || statement.items.iter().map(|item| item.amount));
+        let sum: Decimal = own().filter(|item| item.status.is_none()).map(|item| item.amount).sum();
+        let all = || own().map(|item| item.amount);
         if let (Some(opening), Some(closing)) = (&statement.opening, &statement.closing) {
             let by = closing.amount - opening.amount - sum;
             if !by.is_zero() {
@@ -241,8 +250,10 @@ fn in_order(mut left: Vec<Statement>, mut before: Option<Decimal>) -> Vec<Statem
 fn mark(statement: &Statement) -> String {
     let balance = |balance: &Option<super::Balance>| balance.as_ref().map(|it| format!("{} {:?}", it.amount.normalize(), it.date));
     let entry = |item: &Item| {
-        let Item { amount, value_date, reference, bank_reference, text, .. } = item;
-        format!("{} {value_date} {reference:?} {bank_reference:?} {text:?}", amount.normalize())
+        let Item { amount, value_date, reference, bank_reference, counterparty, code, quantity, text, status, .. } = item;
+        let quantity = quantity.map(|quantity| quantity.normalize());
+        let names = [reference, bank_reference, counterparty, code, status];
+        format!("{} {value_date} {names:?} {quantity:?} {text:?}", amount.normalize())
     };
     let mut entries: Vec<String> = statement.items.iter().map(entry).collect();
     entries.sort_unstable();

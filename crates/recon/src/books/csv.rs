@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::amount::{amount, date};
-use super::lines::{Quotes, text_of};
+use super::lines::{Quotes, UTF16, is_utf16, text_of};
 use super::{Balance, Encoding, GivenUp, Reading, Statement, Total, Totalled, kept, reference};
 use crate::{Currency, Item, Place};
 
@@ -196,6 +196,10 @@ enum Row {
 
 impl Table<'_> {
     fn read(&mut self, mut from: impl BufRead) -> Result<(), GivenUp> {
+        // What cannot be read at all is met again, and told then.
+        if from.fill_buf().is_ok_and(is_utf16) {
+            return Err(self.reading.give_up(1, UTF16));
+        }
         let mut skipped = Vec::new();
         for line in 1..=u64::from(self.mapping.skip) {
             super::lines::next_line(&mut from, &mut skipped).map_err(|wrong| self.reading.give_up(line, wrong))?;
@@ -211,10 +215,11 @@ impl Table<'_> {
         let mut record = ByteRecord::new();
         loop {
             let more = rows.read_byte_record(&mut record);
-            let line = before + record.position().map_or(rows.position().line(), csv::Position::line);
             if let Some((line, what)) = rows.get_ref().wrong(rows.is_done()) {
                 return Err(self.reading.give_up(line, what));
             }
+            let begun = record.position().map_or(rows.position().byte(), csv::Position::byte);
+            let line = rows.get_mut().line_behind(begun);
             match more {
                 Ok(true) => {}
                 Ok(false) => break,

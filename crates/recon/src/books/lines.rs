@@ -1,5 +1,6 @@
 //! Lines of a file, counted.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 
 use super::{Encoding, MAX_LINE_BYTES};
@@ -50,13 +51,28 @@ pub(super) fn text_of(bytes: &[u8], encoding: Encoding) -> Result<String, String
         Encoding::Latin1 => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
         Encoding::Utf8 => match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
-            Err(wrong) => Err(format!(
-                "byte {} of the line is no UTF-8; if it was written by an older system, `encoding: latin1` may be meant",
-                wrong.valid_up_to() + 1
-            )),
+            Err(wrong) => {
+                let before: String = text_before(bytes, wrong.valid_up_to());
+                Err(format!("behind `{before}` stands no UTF-8; if it was written by an older system, `encoding: latin1` may be meant"))
+            }
         },
     }
 }
+
+/// The letters before a byte that is none, as many as tell where it is.
+fn text_before(bytes: &[u8], at: usize) -> String {
+    const SHOWN: usize = 20;
+    let text = String::from_utf8_lossy(&bytes[..at]);
+    text.chars().skip(text.chars().count().saturating_sub(SHOWN)).collect()
+}
+
+/// Whether a file begins as one that is written in UTF-16.
+pub(super) fn is_utf16(start: &[u8]) -> bool {
+    start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) || start.iter().take(4).any(|byte| *byte == 0)
+}
+
+/// What is said of such a file.
+pub(super) const UTF16: &str = "it is written in UTF-16; it is read in UTF-8, or where `encoding` says so in Latin-1";
 
 /// The next line without its end, or nothing where there is none. What is longer than [`MAX_LINE_BYTES`] is an error.
 pub(super) fn next_line(from: &mut impl BufRead, into: &mut Vec<u8>) -> Result<bool, String> {
@@ -80,6 +96,10 @@ pub(super) struct Quotes<R> {
     line: u64,
     opened: u64,
     wrong: Option<(u64, &'static str)>,
+    /// How many bytes went through, and where in them lines begin that have something on them.
+    passed: u64,
+    begin: VecDeque<(u64, u64)>,
+    is_new: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,7 +113,16 @@ enum Within {
 
 impl<R: Read> Quotes<R> {
     pub(super) fn new(from: R, separator: u8, before: u64) -> Quotes<R> {
-        Quotes { from, separator, at: Within::Start, line: before + 1, opened: 0, wrong: None }
+        let (begin, line) = (VecDeque::new(), before + 1);
+        Quotes { from, separator, at: Within::Start, line, opened: 0, wrong: None, passed: 0, begin, is_new: true }
+    }
+
+    /// The line of the row that comes first behind so many bytes: ends of lines before it are none of it. Rows are asked for in their order.
+    pub(super) fn line_behind(&mut self, bytes: u64) -> u64 {
+        while self.begin.front().is_some_and(|(at, _)| *at < bytes) {
+            self.begin.pop_front();
+        }
+        self.begin.front().map_or(self.line, |(_, line)| *line)
     }
 
     /// What is wrong with the quotes so far, and on which line.
@@ -118,6 +147,12 @@ impl<R: Read> Quotes<R> {
             }
             (Within::Start | Within::Plain, _) => Within::Plain,
         };
+        let ends = matches!(byte, b'\n' | b'\r');
+        if self.is_new && !ends {
+            self.begin.push_back((self.passed, self.line));
+        }
+        self.is_new = ends;
+        self.passed += 1;
         self.line += u64::from(byte == b'\n');
     }
 }

@@ -20,7 +20,7 @@ use rust_decimal::Decimal;
 use crate::{Currency, Item, Place};
 
 pub use amount::{MAX_FRACTION_DIGITS, MAX_WHOLE_DIGITS};
-pub use check::{Checks, Fault, FaultKind, Known, check};
+pub use check::{Checks, Fault, FaultKind, Known, MAX_MARKS, check};
 pub use csv::{Column, Mapping, Rows, Sign};
 
 /// Most items of one file.

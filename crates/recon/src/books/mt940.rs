@@ -7,10 +7,12 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::amount::amount;
-use super::lines::{next_line, text_of};
+use super::lines::{UTF16, is_utf16, next_line, text_of};
 use super::{Balance, Encoding, GivenUp, Reading, Statement, kept, reference};
 use crate::{Currency, Item};
 
+/// How an entry stands that is expected only: as other formats call it.
+const PENDING: &str = "PDNG";
 /// Most lines of one field.
 const MAX_FIELD_LINES: usize = 64;
 
@@ -54,6 +56,9 @@ impl Message<'_> {
         let (mut bytes, mut number) = (Vec::new(), 0);
         let mut field: Option<Field> = None;
         let mut met = false;
+        if from.fill_buf().is_ok_and(is_utf16) {
+            return Err(self.reading.give_up(1, UTF16));
+        }
         loop {
             number += 1;
             match next_line(&mut from, &mut bytes) {
@@ -279,6 +284,7 @@ struct Line {
     booked: Option<Date>,
     amount: Decimal,
     reversal: bool,
+    expected: bool,
     code: Option<Arc<str>>,
     reference: Option<Arc<str>>,
     bank: Option<Arc<str>>,
@@ -318,6 +324,7 @@ fn line(lines: &[String]) -> Result<Line, String> {
         booked,
         amount: if credit { amount } else { -amount },
         reversal: mark.starts_with('R'),
+        expected: mark.starts_with('E'),
         code,
         reference: reference(customer),
         bank: bank.and_then(kept),
@@ -341,7 +348,8 @@ impl Line {
             code: self.code,
             quantity: None,
             price: None,
-            status: None,
+            // What is expected is not booked, and in no balance.
+            status: self.expected.then(|| PENDING.into()),
             reversal: self.reversal,
             text: kept(&self.text).unwrap_or_else(|| "".into()),
         }

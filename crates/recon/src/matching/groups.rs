@@ -110,22 +110,27 @@ impl Work<'_, '_> {
             let days = across.range((bond, from)..=(bond, to)).filter(|((_, day), _)| near(*day));
             days.map(|(_, free)| (free, self.smaller(other, &free.all, one.amount)))
         };
+        let same = |(_, free): &(_, &Free)| {
+            let from = free.all.partition_point(|ix| self.item(other, *ix).amount < one.amount);
+            free.all.get(from).is_some_and(|ix| self.item(other, *ix).amount == one.amount)
+        };
+        let mut days_of_all = across.range((Bond::None, from)..=(Bond::None, to)).filter(|((_, day), _)| near(*day));
+        let doubt = days_of_all.any(|it| same(&it)).then_some("one entry across has the same amount as well");
         let group = |parts, because, doubt| Some(Group { side, whole, parts, because, doubt });
         // A batch is known by its name: all of it, or nothing.
         if let Some(name) = one.batch.as_deref().or(one.reference.as_deref()) {
-            let until = |free: &Free, at: usize| at.checked_sub(1).map_or(Decimal::ZERO, |before| free.sums[before]);
-            let sum: Decimal = parts(Bond::Batch(name)).map(|(free, at)| until(free, at.end) - until(free, at.start)).sum();
-            let count: usize = parts(Bond::Batch(name)).map(|(_, at)| at.len()).sum();
-            if count > 1 && sum == one.amount {
-                let batch = parts(Bond::Batch(name)).flat_map(|(free, at)| &free.all[at]).copied().collect();
-                return group(batch, Some("they are one batch"), None);
+            let batch = || across.range((Bond::Batch(name), Date::MIN)..=(Bond::Batch(name), Date::MAX));
+            let sum: Decimal = batch().filter_map(|(_, free)| free.sums.last()).sum();
+            let count: usize = batch().map(|(_, free)| free.all.len()).sum();
+            if count > 1 && sum == one.amount && batch().all(|((_, day), _)| near(*day)) {
+                return group(batch().flat_map(|(_, free)| &free.all).copied().collect(), Some("they are one batch"), doubt);
             }
         }
         let party = one.counterparty.as_deref().map(|party| (Bond::Party(party), Some("the counterparty is the same")));
         for (bond, because) in party.into_iter().chain([(Bond::None, None)]) {
             let among: Vec<Ix> = parts(bond).flat_map(|(free, at)| &free.all[at]).take(MAX_PARTS + 1).copied().collect();
-            if let Some((parts, doubt)) = self.summands(other, one.amount, &among) {
-                return group(parts, because, doubt);
+            if let Some((parts, others)) = self.summands(other, one.amount, &among) {
+                return group(parts, because, others.or(doubt));
             }
         }
         None

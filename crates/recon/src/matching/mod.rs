@@ -5,7 +5,7 @@ mod groups;
 mod pairs;
 mod reference;
 
-pub(crate) use reference::plain;
+pub(crate) use reference::{numbers_agree, plain};
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -201,10 +201,20 @@ pub struct Matcher {
 }
 
 impl Matcher {
+    /// Whether an item was not settled.
+    pub(crate) fn has_failed(&self, item: &Item) -> bool {
+        item.status.as_ref().is_some_and(|status| self.settings.failed.iter().any(|known| known.eq_ignore_ascii_case(status)))
+    }
+
     /// Whether all of some items have the same reference, leaving aside what means nothing in one. None at all is the same as none.
     pub(crate) fn one_reference<'i>(&self, items: impl IntoIterator<Item = &'i Item>) -> bool {
-        let mut plain = items.into_iter().map(|item| item.reference.as_ref().map(|reference| plain(reference, &self.settings.prefixes)));
-        plain.next().is_none_or(|first| plain.all(|other| other == first))
+        let told = |item: &'i Item| item.reference.as_ref().map(|reference| (plain(reference, &self.settings.prefixes), reference));
+        let mut all = items.into_iter().map(told);
+        let Some(first) = all.next() else { return true };
+        all.all(|other| match (&first, &other) {
+            (Some((one, whole)), Some((other, other_whole))) => one == other && numbers_agree(whole, other_whole, &self.settings.prefixes),
+            (one, other) => one.is_none() && other.is_none(),
+        })
     }
 
     /// Holds two books against each other. `a` and `b` may hold any items in any order; what is said of them later names them
@@ -216,6 +226,15 @@ impl Matcher {
     pub fn reconcile(&self, a: &[Item], b: &[Item]) -> Reconciled {
         let mut all = Reconciled::default();
         for sides in apart([a, b]) {
+            // What was not settled belongs to nothing, also where both sides know that.
+            if [(a, &sides[0]), (b, &sides[1])]
+                .iter()
+                .any(|(items, places)| places.first().is_some_and(|at| self.has_failed(&items[*at as usize])))
+            {
+                all.open_a.extend(&sides[0]);
+                all.open_b.extend(&sides[1]);
+                continue;
+            }
             let items =
                 [(a, &sides[0]), (b, &sides[1])].map(|(items, places)| places.iter().map(|place| &items[*place as usize]).collect());
             let mut work = Work::new(self, items);

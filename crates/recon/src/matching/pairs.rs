@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::assign::{Candidates, Sure};
-use super::reference::{numbers, plain};
+use super::reference::{numbers_agree, plain};
 use super::{Ix, Pass, Standing, Work};
 use crate::words::money;
 use crate::{Item, Side};
@@ -163,7 +163,7 @@ impl Work<'_, '_> {
     /// How far apart two amounts may be: the same whichever side is asked.
     pub(super) fn tolerance(&self, one: &Item, other: &Item) -> Decimal {
         let settings = &self.matcher.settings;
-        let is_fx = |item: &Item| item.code.as_deref().is_some_and(|code| settings.fx_codes.iter().any(|fx| fx == code));
+        let is_fx = |item: &Item| item.has_code(&settings.fx_codes);
         let share = if is_fx(one) || is_fx(other) { settings.tolerance_share_fx } else { settings.tolerance_share };
         let larger = one.amount.abs().max(other.amount.abs());
         settings.tolerance.max(larger.checked_mul(share).unwrap_or_default())
@@ -181,7 +181,8 @@ impl Work<'_, '_> {
         }
         let all_left: Vec<Ix> = left.iter().flatten().copied().collect();
         let all_right: Vec<Ix> = right.iter().flatten().copied().collect();
-        if pass == Pass::Exact && all_left.len() == all_right.len() {
+        let all_fit = component.candidates.weights.len() == component.left.len() * component.right.len();
+        if pass == Pass::Exact && all_fit && all_left.len() == all_right.len() {
             // All of them belong together, whichever of them is whose.
             pairs.extend(all_left.into_iter().zip(all_right));
         } else {
@@ -213,9 +214,8 @@ impl Work<'_, '_> {
         };
         match pass {
             Pass::Reference => {
-                let prefixes = &self.matcher.settings.prefixes;
-                let (plain_one, plain_other) = (plain(&reference(one), prefixes), plain(&reference(other), prefixes));
-                let enough = self.matcher.settings.similar_is_enough && numbers(&plain_one) == numbers(&plain_other);
+                let enough = self.matcher.settings.similar_is_enough
+                    && numbers_agree(&reference(one), &reference(other), &self.matcher.settings.prefixes);
                 let standing = if enough { Standing::Matched } else { Standing::Suggested };
                 (standing, format!("the amount is the same, and {} is nearly {}{days}", reference(one), reference(other)))
             }
