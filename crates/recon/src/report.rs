@@ -502,8 +502,15 @@ impl Report<'_> {
         let sum = |of: fn(&AccountIn) -> usize| self.day.accounts.iter().map(of).sum::<usize>();
         let (entries, carried) = (sum(|it| it.a.items + it.b.items), sum(|it| it.a.carried + it.b.carried));
         let (matched, open) = (sum(|it| it.matched), sum(|it| it.a.open + it.b.open));
-        let carried = if carried == 0 { String::new() } else { format!(" and {carried} that were open") };
-        format!("{entries} entries{carried}: {matched} are matched, {open} are open in {}.", counted(self.day.breaks.len(), "break"))
+        let are = |count: usize| if count == 1 { "one is".to_owned() } else { format!("{count} are") };
+        let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+        let carried = match carried {
+            0 => String::new(),
+            1 => " and one that was open".to_owned(),
+            several => format!(" and {several} that were open"),
+        };
+        let breaks = counted(self.day.breaks.len(), "break");
+        format!("{entries}{carried}: {} matched, {} open in {breaks}.", are(matched), are(open))
     }
 
     // -- the four shapes

@@ -183,6 +183,108 @@ fn a_statement_of_iso_20022() {
     assert_snapshot!(whole.lines().find(|line| line.contains("batch")).unwrap(), @"  15: -250.00 EUR 2026-03-02 booked:2026-03-02 ref:1 bank:BANK-1 batch:PAY-7 code:PMNT/ICDT/ESCT");
 }
 
+/// A statement with these balances and entries.
+fn camt(balances: &[(&str, &str)], entries: &str) -> String {
+    let balance = |(kind, amount): &(&str, &str)| {
+        format!(
+            "<Bal><Tp><CdOrPrtry><Cd>{kind}</Cd></CdOrPrtry></Tp><Amt Ccy=\"EUR\">{amount}</Amt><CdtDbtInd>CRDT</CdtDbtInd>\
+             <Dt><Dt>2026-03-02</Dt></Dt></Bal>\n"
+        )
+    };
+    let balances: String = balances.iter().map(balance).collect();
+    format!("<Stmt><Acct><Id><IBAN>DE02</IBAN></Id><Ccy>EUR</Ccy></Acct>\n{balances}{entries}</Stmt>\n")
+}
+
+fn ntry(amount: &str, more: &str) -> String {
+    format!("<Ntry><Amt Ccy=\"EUR\">{amount}</Amt><CdtDbtInd>CRDT</CdtDbtInd><ValDt><Dt>2026-03-02</Dt></ValDt>{more}</Ntry>\n")
+}
+
+fn of_camt(statements: &[String]) -> String {
+    let text = format!("<Document><BkToCstmrStmt>\n{}</BkToCstmrStmt></Document>", statements.concat());
+    told(&Format::Camt053 { whole_batches: false }, text.as_bytes())
+}
+
+#[test]
+fn a_page_of_iso_20022_begins_and_ends_with_what_there_is_in_between() {
+    let first = camt(&[("OPBD", "100"), ("ITBD", "150")], &ntry("50", ""));
+    let second = camt(&[("ITBD", "150"), ("ITBD", "160")], &ntry("10", ""));
+    let last = camt(&[("ITBD", "160"), ("CLBD", "185")], &ntry("25", ""));
+    assert_snapshot!(of_camt(&[first.clone(), second.clone(), last.clone()]), @"
+    file:2: DE02 EUR - -: 100 (file:3) to 150 (file:4)
+      5: 50 EUR 2026-03-02
+    file:7: DE02 EUR - -: 150 (file:8) to 160 (file:9)
+      10: 10 EUR 2026-03-02
+    file:12: DE02 EUR - -: 160 (file:13) to 185 (file:14)
+      15: 25 EUR 2026-03-02
+    ");
+    assert_snapshot!(of_camt(&[first, last.replace("185", "900")]), @"
+    file:2: DE02 EUR - -: 100 (file:3) to 150 (file:4)
+      5: 50 EUR 2026-03-02
+    file:7: DE02 EUR - -: 160 (file:8) to 900 (file:9)
+      10: 25 EUR 2026-03-02
+    file:8: continuity: it begins with 160.00, and the statement before ended with 150.00: 10.00 are missing in between
+    file:9: consistency: 160.00 before and 25.00 of one entry make 185.00, and not 900.00: 715.00 do not add up
+    ");
+}
+
+#[test]
+fn what_an_entry_of_iso_20022_was_exchanged_from_is_not_what_was_booked() {
+    let exchanged = ntry(
+        "92",
+        "<AmtDtls><TxAmt><Amt Ccy=\"USD\">100</Amt></TxAmt></AmtDtls><NtryDtls><TxDtls><Refs><EndToEndId>F</EndToEndId></Refs><AmtDtls><TxAmt><Amt Ccy=\"USD\">100</Amt></TxAmt></AmtDtls></TxDtls></NtryDtls>",
+    );
+    let fee_taken_off = ntry("98", "<AmtDtls><TxAmt><Amt Ccy=\"EUR\">100</Amt></TxAmt></AmtDtls>");
+    let listed = ntry(
+        "98",
+        "<NtryDtls><TxDtls><Amt Ccy=\"EUR\">100</Amt></TxDtls><TxDtls><Amt Ccy=\"EUR\">2</Amt><CdtDbtInd>DBIT</CdtDbtInd></TxDtls></NtryDtls>",
+    );
+    let not_booked = ntry("7", "<Sts><Prtry>PENDING</Prtry></Sts>");
+    let summary = "<TxsSummry><TtlCdtNtries><NbOfNtries>4</NbOfNtries><Sum>295</Sum></TtlCdtNtries><TtlDbtNtries><Sum>0</Sum></TtlDbtNtries></TxsSummry>\n";
+    let entries = [summary, &exchanged, &fee_taken_off, &listed, &not_booked].concat();
+    assert_snapshot!(of_camt(&[camt(&[("OPBD", "0"), ("CLBD", "288")], &entries)]), @"
+    file:2: DE02 EUR - -: 0 (file:3) to 288 (file:4)
+      6: 92 EUR 2026-03-02 ref:F
+      7: 98 EUR 2026-03-02
+      8: 100 EUR 2026-03-02
+      8: -2 EUR 2026-03-02
+      9: 7 EUR 2026-03-02 status:PENDING
+    ");
+}
+
+#[test]
+fn an_entry_in_another_currency_is_in_no_balance() {
+    let mixed = camt(&[("OPBD", "100"), ("CLBD", "672")], &[ntry("520", ""), ntry("52", "").replace("EUR", "USD")].concat());
+    assert_snapshot!(of_camt(&[mixed]), @"
+    file:2: DE02 EUR - -: 100 (file:3) to 672 (file:4)
+      5: 520 EUR 2026-03-02
+      6: 52 USD 2026-03-02
+    file:6: currency: this entry is in USD, and the account in EUR
+    file:4: consistency: 100.00 before and 520.00 of 2 entries make 620.00, and not 672.00: 52.00 do not add up
+    ");
+}
+
+#[test]
+fn lines_are_counted_as_in_an_editor() {
+    let table = "\nKind;Currency;Amount;D/C;Value;Booked;Reference;Who;Text\n\nE;EUR;1,00;C;02.03.2026;;A;;\"two\nlines\"\n\n\nE;EUR;2,00;C;02.03.2026;;B;;\nE;EUR;x;C;02.03.2026;;B;;\n";
+    assert_snapshot!(told(&mapping(MAPPING), table.as_bytes()), @"file could not be read: line 9: `x` is not an amount such as 1.250,00");
+    let fine = table.replace(";x;", ";3,00;");
+    assert_snapshot!(told(&mapping(MAPPING), fine.as_bytes()), @"
+    file:4: 4711 EUR - -: ? to ?
+      4: 1.00 EUR 2026-03-02 ref:A text:two
+    lines
+      8: 2.00 EUR 2026-03-02 ref:B
+      9: 3.00 EUR 2026-03-02 ref:B
+    ");
+    assert_eq!(told(&mapping(MAPPING), fine.replace('\n', "\r\n").as_bytes()).replace('\r', ""), told(&mapping(MAPPING), fine.as_bytes()));
+}
+
+#[test]
+fn what_is_written_in_utf_16_is_told_so() {
+    let of = |text: &str| -> Vec<u8> { [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect() };
+    assert_snapshot!(told(&mapping(MAPPING), &of("Kind;Currency")), @"file could not be read: line 1: it is written in UTF-16; it is read in UTF-8, or where `encoding` says so in Latin-1");
+    assert_snapshot!(told(&Format::Mt940, &of(MT940)), @"file could not be read: line 1: it is written in UTF-16; it is read in UTF-8, or where `encoding` says so in Latin-1");
+}
+
 #[test]
 fn what_a_statement_of_iso_20022_may_not_be() {
     let format = Format::Camt053 { whole_batches: false };
@@ -244,6 +346,16 @@ fn a_statement_of_swift() {
 }
 
 #[test]
+fn what_is_only_expected_is_not_booked() {
+    let expected = ":20:X\n:25:1\n:60F:C260302EUR0,\n:61:260302EC100,NTRFA\n:61:260302C5,NTRFB\n:62F:C260302EUR5,\n-\n";
+    assert_snapshot!(told(&Format::Mt940, expected.as_bytes()), @"
+    file:1: 1 EUR X -: 0 (file:3) to 5 (file:6)
+      4: 100 EUR 2026-03-02 ref:A code:TRF status:PDNG
+      5: 5 EUR 2026-03-02 ref:B code:TRF
+    ");
+}
+
+#[test]
 fn what_a_statement_of_swift_may_not_be() {
     let read = |text: &str| told(&Format::Mt940, text.as_bytes());
     assert_snapshot!(read(&MT940.replace("DR250,00", "X250,00").replace("260302RC", "260230RC").replace("C95,", "C95.00")), @"file could not be read: line 6: `2603020302X250,00NTRFE2E-1//BANK-1`: neither C nor D says in which direction it goes; an entry begins as in 2603310401D1250,00NTRF; line 8: `2512310102C95.00N051NONREF`: no kind of transaction such as NTRF stands behind the amount 95; an entry begins as in 2603310401D1250,00NTRF; line 11: `260230` is not a day as in 260331");
@@ -292,6 +404,16 @@ fn statements_are_chained_by_their_balances_and_what_was_there_before_does_not_c
     assert_snapshot!(checked(&[third.as_str(), &day("17,", "1,", "18,", "D")].concat(), &left).0, @"
     D
     file:1: duplicate: it is a statement that was reconciled before; its entry does not count
+    ");
+    // Several days later; and one of the same sums, for something else.
+    let (_, later) = checked(&day("17,", "1,", "18,", "D"), &left);
+    assert_snapshot!(checked(&second, &later).0, @"
+
+    file:1: duplicate: it is a statement that was reconciled before; its entry does not count
+    ");
+    assert_snapshot!(checked(&second.replace("NTRFB", "NCHGB"), &later).0, @"
+    B
+    file:3: continuity: it begins with 10.00, and the statement before ended with 18.00: -8.00 are missing in between
     ");
     assert_snapshot!(checked(&first.replace(":25:1", ":25:2"), &left).0, @"
     A

@@ -224,6 +224,96 @@ fn what_is_taken_back_leaves_nothing() {
 }
 
 #[test]
+fn two_documents_are_not_one_because_they_look_alike() {
+    assert_snapshot!(found("
+        777.00 EUR 12 INV-2026-1-12
+        50.00 EUR 12 2026/0007-1
+        60.00 EUR 12 RF18539007547034
+    ", "
+        777.00 EUR 12 INV-2026-11-2
+        50.00 EUR 12 20260007-1
+        60.00 EUR 12 RF18-5390-0754-7034
+    "), @"
+    a2 ~ b2 suggested: similar reference: the amount is the same, and 2026/0007-1 is nearly 20260007-1
+    a3 ~ b3 suggested: similar reference: the amount is the same, and RF18539007547034 is nearly RF18-5390-0754-7034
+    a1 ~ b1 suggested: similar reference: the amount is the same, and INV-2026-1-12 is nearly INV-2026-11-2
+    open: a1 a2 a3 ~ b1 b2 b3
+    ");
+}
+
+#[test]
+fn similar_references_are_enough_where_their_numbers_agree() {
+    let matcher = Matcher { settings: quorate_recon::Settings { similar_is_enough: true, ..Default::default() }, ..Matcher::default() };
+    let (a, b) = (
+        book("777.00 EUR 12 INV-2026-1-12\n50.00 EUR 12 2026/0007-12\n60.00 EUR 12 RF18539007547034X"),
+        book("777.00 EUR 12 INV-2026-11-2\n50.00 EUR 12 2026-7-12\n60.00 EUR 12 RF18-5390-0754-7034"),
+    );
+    assert_snapshot!(told(&matcher.reconcile(&a, &b)), @"
+    a3 ~ b3: similar reference: the amount is the same, and RF18539007547034X is nearly RF18-5390-0754-7034
+    a1 ~ b1 suggested: similar reference: the amount is the same, and INV-2026-1-12 is nearly INV-2026-11-2
+    open: a1 a2 ~ b1 b2
+    ");
+}
+
+#[test]
+fn a_batch_is_all_of_it_or_nothing() {
+    assert_snapshot!(found("
+        150.00 EUR 12 RUN-1
+        150.00 EUR 12 RUN-2
+    ", "
+        100.00 EUR 12 A batch=RUN-1
+        50.00 EUR 12 B batch=RUN-1
+        500.00 EUR 12 C batch=RUN-1
+        -10.00 EUR 12 D batch=RUN-1
+        160.00 EUR 12 E batch=RUN-2
+        -10.00 EUR 12 F batch=RUN-2
+    "), @"
+    a1 ~ b1 b2 suggested: one to many: 150.00 is the sum of 2 items; nothing but the sum speaks for it
+    a2 ~ b5 b6: one to many: 150.00 is the sum of 2 items; they are one batch
+    open: a1 ~ b1 b2 b3 b4
+    ");
+}
+
+#[test]
+fn a_sum_is_doubtful_where_one_entry_would_do() {
+    assert_snapshot!(found("
+        750000.00 EUR 12 party=Acme
+    ", "
+        750000.00 EUR 12 Q-7 party=Acme
+        500000.00 EUR 12 X-1 party=Acme
+        250000.00 EUR 12 X-2 party=Acme
+    "), @"
+    a1 ~ b2 b3 suggested: one to many: 750,000.00 is the sum of 2 items; the counterparty is the same, but one entry across has the same amount as well
+    open: a1 ~ b1 b2 b3
+    ");
+}
+
+#[test]
+fn copies_of_which_some_differ_in_quantity_are_not_simply_paired() {
+    assert_snapshot!(found("
+        100.00 EUR 12 T-1 quantity=10
+        100.00 EUR 12 T-1 quantity=20
+        100.00 EUR 12 T-1
+    ", "
+        100.00 EUR 12 T-1 quantity=30
+        100.00 EUR 12 T-1 quantity=40
+        100.00 EUR 12 T-1
+    "), @"
+    a1 a2 a3 ~ b1 b2 b3 ambiguous: exact: each could as well go with another one
+    open: a1 a2 a3 ~ b1 b2 b3
+    ");
+}
+
+#[test]
+fn what_has_failed_on_both_sides_is_settled_by_nothing() {
+    assert_snapshot!(found("900000.00 EUR 12 T-1 status=FAILED", "900000.00 EUR 12 T-1 status=Failed"), @"open: a1 ~ b1");
+    assert_snapshot!(found("100.00 EUR 12 T-1 status=PDNG", "100.01 EUR 12 T-1 status=PDNG"), @"
+    a1 ~ b1 (-0.01): within tolerance: the reference is the same, and 100.00 and 100.01 differ by 0.01, where 0.01 is allowed
+    open:
+    ");
+}
+
+#[test]
 fn what_differs_in_quantity_or_standing_is_no_match() {
     assert_snapshot!(found("
         100.00 EUR 12 INV-1 quantity=10

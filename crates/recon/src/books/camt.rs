@@ -83,6 +83,8 @@ struct Stmt {
     entry: Entry,
     items: Vec<Item>,
     entries: u64,
+    /// What came in, and what went out.
+    turned: (Decimal, Decimal),
 }
 
 impl Stmt {
@@ -442,6 +444,8 @@ impl Document<'_> {
         let (Some(amount), Some((_, Some(currency)))) = (entry.part.money.signed(), entry.part.money.amount) else {
             return self.reading.mistake(line, "this entry lacks its amount, its currency or its direction");
         };
+        let turned = if amount.is_sign_negative() { &mut statement.turned.1 } else { &mut statement.turned.0 };
+        *turned += amount.abs();
         let Some(value) = entry.value.or(entry.booked) else {
             return self.reading.mistake(line, "this entry has neither a value date nor a booking date");
         };
@@ -522,6 +526,7 @@ impl Document<'_> {
             totals: statement.totals,
             items,
             entries: statement.entries,
+            turned: Some(statement.turned),
         });
         Ok(())
     }

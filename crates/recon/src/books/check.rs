@@ -172,14 +172,17 @@ impl Checks {
     }
 
     fn within(&mut self, statement: &Statement) {
-        // What is not booked yet is in no balance, but in what is counted; what is in another currency is in neither.
+        // What is not booked yet is in no balance, but in what is counted; what is in another currency is in no balance either.
         let own = || statement.items.iter().filter(|item| item.currency == statement.currency);
         for item in statement.items.iter().filter(|item| item.currency != statement.currency) {
             let what = format!("this entry is in {}, and the account in {}", item.currency, statement.currency);
             self.fault(FaultKind::Currency, statement, &item.place, Decimal::ZERO, what);
         }
         let sum: Decimal = own().filter(|item| item.status.is_none()).map(|item| item.amount).sum();
-        let all = || own().map(|item| item.amount);
+        let (came, went) = statement.turned.unwrap_or_else(|| {
+            let of = |into: bool| own().map(|item| item.amount).filter(|amount| amount.is_sign_negative() != into).map(|it| it.abs()).sum();
+            (of(true), of(false))
+        });
         if let (Some(opening), Some(closing)) = (&statement.opening, &statement.closing) {
             let by = closing.amount - opening.amount - sum;
             if !by.is_zero() {
@@ -195,11 +198,11 @@ impl Checks {
             self.fault(FaultKind::ControlTotal, statement, place, Decimal::ZERO, what);
         }
         for total in &statement.totals {
-            let there: Decimal = match total.of {
-                Totalled::Net => all().sum(),
-                Totalled::Gross => all().map(|amount| amount.abs()).sum(),
-                Totalled::Credits => all().filter(|amount| amount.is_sign_positive()).sum(),
-                Totalled::Debits => all().map(|amount| -amount).filter(|amount| amount.is_sign_positive()).sum(),
+            let there = match total.of {
+                Totalled::Net => came - went,
+                Totalled::Gross => came + went,
+                Totalled::Credits => came,
+                Totalled::Debits => went,
             };
             if there != total.amount {
                 let (by, of) = (total.amount - there, of(total.of));

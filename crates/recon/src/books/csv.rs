@@ -482,5 +482,18 @@ impl Table<'_> {
 
 fn empty(place: Place, account: Arc<str>, currency: Currency) -> Statement {
     let (id, number, opening, closing, count) = (None, None, None, None, None);
-    Statement { place, id, number, account, currency, opening, closing, count, totals: Vec::new(), items: Vec::new(), entries: 0 }
+    Statement {
+        place,
+        id,
+        number,
+        account,
+        currency,
+        opening,
+        closing,
+        count,
+        totals: Vec::new(),
+        items: Vec::new(),
+        entries: 0,
+        turned: None,
+    }
 }

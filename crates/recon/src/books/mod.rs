@@ -93,6 +93,8 @@ pub struct Statement {
     pub items: Vec<Item>,
     /// How many entries these were made of: one that lists its transactions is several items.
     pub entries: u64,
+    /// What these come to, where they are not the items: what came in, and what went out.
+    pub turned: Option<(Decimal, Decimal)>,
 }
 
 /// What a file says that some of its entries come to.

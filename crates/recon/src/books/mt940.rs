@@ -185,7 +185,20 @@ impl Message<'_> {
         }
         let place = self.reading.place(page.line);
         let (id, number, totals) = (page.id, page.number, Vec::new());
-        self.found.push(Statement { place, id, number, account, currency, opening, closing, count: None, totals, items, entries });
+        self.found.push(Statement {
+            place,
+            id,
+            number,
+            account,
+            currency,
+            opening,
+            closing,
+            count: None,
+            totals,
+            items,
+            entries,
+            turned: None,
+        });
         Ok(())
     }
 }
