@@ -451,6 +451,14 @@ impl<'a> TaskView<'a> {
         self.task().agent.as_deref()
     }
 
+    /// Whether it runs when people have answered what a decision asked them.
+    #[must_use]
+    pub fn follows_answers(self) -> bool {
+        let node = self.run.node(self.ix);
+        let reviews = node.deps.iter().all(|dep| self.run.plan.nodes[*dep as usize].role == Role::Review);
+        node.role == Role::Finally && !node.deps.is_empty() && reviews
+    }
+
     /// The agent that its plan names; nothing where one is chosen by what it can, or where it is no task for an agent.
     #[must_use]
     pub fn named_agent(self) -> Option<&'a str> {

@@ -70,12 +70,13 @@ impl Explanation {
     pub fn of(run: &Run, entries: &[Entry]) -> Explanation {
         let draft = run.plan().draft();
         let decision = run.decision().map(|decision| &**decision);
-        let (told, views) = (Told::of(entries), run.tasks().map(|view| (view.id(), view)).collect::<BTreeMap<_, _>>());
+        let (told, words, views) =
+            (Told::of(entries), Words::of(run.plan()), run.tasks().map(|view| (view.id(), view)).collect::<BTreeMap<_, _>>());
         let calls = draft.tasks.iter().filter_map(|task| Some((task, asked(task)?)));
         let agents = calls.map(|(task, agent)| {
             let view = views.get(task.id.as_str()).copied();
             let why = match view {
-                Some(view) if !never_came(view) => reason(view, &told),
+                Some(view) if !never_came(view) => reason(view, &told, &words),
                 _ => not_added(&draft, task, decision),
             };
             let status = view.filter(|view| !never_came(*view)).map(TaskView::status);
@@ -133,6 +134,12 @@ impl AgentWhy {
 pub fn pick_lines(pick: &Pick) -> Vec<String> {
     let fields = pick.fields.iter().map(ToString::to_string);
     fields.chain(pick.passed.iter().cloned()).chain([pick.to_string()]).collect()
+}
+
+/// What led to a decision, in the words of whoever wrote its policy.
+#[must_use]
+pub fn rule_words(plan: &Plan, rule: &Rule) -> String {
+    Words::of(plan).rule(rule)
 }
 
 /// A decision, everything that was looked at for it, why nothing else was taken, and how near that was.
@@ -424,11 +431,14 @@ fn seen(operands: &[Operand]) -> String {
     operands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn reason(task: TaskView<'_>, told: &Told<'_>) -> String {
+fn reason(task: TaskView<'_>, told: &Told<'_>, words: &Words<'_>) -> String {
     let admitted = told.admitted.get(task.id()).map(|operands| seen(operands));
     let because = admitted.map(|seen| format!(", as {seen}")).unwrap_or_default();
-    let grown = if task.grown() { format!(", added{}", added_by(told.grown.get(task.id()).copied())) } else { String::new() };
+    let grown = if task.grown() { added_by(told.grown.get(task.id()).copied(), words) } else { String::new() };
     match (task.status(), task.cause()) {
+        (TaskStatus::Succeeded, _) if task.follows_answers() => "ran when people had answered".to_owned(),
+        (TaskStatus::Skipped, _) if task.follows_answers() => "was not needed: nobody was asked, or nobody answered".to_owned(),
+        (TaskStatus::Waiting, _) if task.follows_answers() => "runs when people have answered".to_owned(),
         (TaskStatus::Succeeded, _) => format!("ran{grown}{because}"),
         (TaskStatus::Failed | TaskStatus::TimedOut, Some(cause)) => format!("failed: {cause}"),
         (TaskStatus::Skipped, Some(cause)) => format!("did not run: {cause}"),
@@ -440,12 +450,17 @@ fn reason(task: TaskView<'_>, told: &Told<'_>) -> String {
 }
 
 /// What added a task, and what it saw.
-fn added_by(grower: Option<&Grower>) -> String {
+fn added_by(grower: Option<&Grower>, words: &Words<'_>) -> String {
     match grower {
-        Some(Grower::Checkpoint { id, operands }) if operands.is_empty() => format!(" by {id}"),
-        Some(Grower::Checkpoint { id, operands }) => format!(" by {id}, as {}", seen(operands)),
-        Some(Grower::Task(by)) => format!(" by {}", by.id()),
-        Some(Grower::Decision(_) | Grower::Budget(_)) | None => String::new(),
+        Some(Grower::Checkpoint { id, operands }) => {
+            let since = match words.description(id) {
+                Some(description) => format!(", since {}", in_a_sentence(description)),
+                None => format!(", added by {id}"),
+            };
+            if operands.is_empty() { since } else { format!("{since}, as {}", seen(operands)) }
+        }
+        Some(Grower::Task(by)) => format!(", added by {}", by.id()),
+        Some(Grower::Decision(_) | Grower::Budget(_)) | None => ", added".to_owned(),
     }
 }
 

@@ -29,7 +29,7 @@ mod yaml;
 
 pub use agents::{AgentSpec, BreakerSpec, Does, ExecSpec, HealthSpec, HttpSpec};
 pub use classify::{Because, Classified, Classifier, FieldFound};
-pub use explain::{AgentWhy, EXPLANATION_SCHEMA, Explanation, answers, decision_lines, explanation_in, pick_lines, with_words};
+pub use explain::{AgentWhy, EXPLANATION_SCHEMA, Explanation, answers, decision_lines, explanation_in, pick_lines, rule_words, with_words};
 pub use files::{FOLDERS, PROJECT_FILE};
 pub use graph::{Graph, MAX_DRAWN};
 pub use lower::Strategy;

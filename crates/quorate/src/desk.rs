@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use futures_util::future::{Either, select};
 use quorate_agents::{Agent, Call, Outcome};
 use quorate_core::{Effect, Failure, FailureClass, Payload, Plan, Reply, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
-use quorate_project::Pick;
+use quorate_project::{Pick, rule_words};
 use quorate_runtime::{Engine, Error, Order, WeakEngine};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
@@ -275,7 +275,7 @@ impl Case<'_> {
             profile: run.begun().and_then(|start| start.profile.as_ref()?.decode().ok()),
             action: decision.map(|decision| &*decision.action),
             confidence: decision.and_then(|decision| decision.confidence?.to_string().parse().ok()),
-            because: decision.map(|decision| decision.rule.to_string()),
+            because: decision.map(|decision| rule_words(run.plan(), &decision.rule)),
             reason: decision.and_then(|decision| decision.reason.as_deref()),
             with: decision.and_then(|decision| decision.with.as_ref()?.decode().ok()),
             agents: agents.into_iter().collect(),

@@ -843,6 +843,52 @@ fn what_becomes_of_a_break_is_what_people_expect() {
     ");
 }
 
+#[test]
+fn the_ticket_of_a_break_knows_what_people_answered() {
+    let house = house_of(&[serde_json::json!({ "account": CASH, "a": [{ "amount": 10.00 }], "b": [{ "amount": 17.00 }] })]);
+    report(&house, FIRST);
+    let case = breaks(&written(&house, FIRST)).into_values().next().unwrap().1;
+    let run = case["run"].as_str().unwrap();
+    let tickets = || {
+        let explained = house.run(&["policy", "explain", run], "");
+        let explained = String::from_utf8(explained.stdout).unwrap();
+        let mut lines = explained.lines().skip_while(|line| !line.starts_with("  WORKFLOW_FEEDBACK")).take_while(|line| !line.is_empty());
+        let told: Vec<&str> = lines.by_ref().map(str::trim).collect();
+        told.join("\n").replace(case_ticket(&told), "TICKET")
+    };
+    assert_snapshot!(tickets(), @"
+    WORKFLOW_FEEDBACK: ran
+    ticket TICKET is open, for ANALYST_QUEUE
+    WORKFLOW_FEEDBACK_after_review (WORKFLOW_FEEDBACK): runs when people have answered
+    ");
+    house.type_in(&format!("approvals answer {run} --choice force_close --note small --as ann"));
+    assert_snapshot!(tickets(), @"
+    WORKFLOW_FEEDBACK: ran
+    ticket TICKET is open, for ANALYST_QUEUE
+    WORKFLOW_FEEDBACK_after_review (WORKFLOW_FEEDBACK): ran when people had answered
+    ticket TICKET is resolved, for ann: force_close, and not what was proposed
+    ");
+}
+
+/// The name of the ticket that lines tell of.
+fn case_ticket<'t>(lines: &[&'t str]) -> &'t str {
+    lines.iter().find_map(|line| line.split(' ').find(|word| word.starts_with("TKT-"))).unwrap()
+}
+
+#[test]
+fn what_is_not_explained_is_not_signed_without_saying_why() {
+    // The statement ends with a hundred more than its entries come to.
+    let wrong = serde_json::json!([{ "account": CASH, "opening": 0.00, "closing": 110.00, "ledger_opening": 0.00, "ledger_closing": 10.00, "a": [{ "amount": 10.00 }], "b": [{ "amount": 10.00 }] }]);
+    let house = house_of(wrong.as_array().unwrap());
+    report(&house, FIRST);
+    assert_snapshot!(house.type_in("run sign_off -q --as gus"), @"
+    err: run <id> failed: stands failed (invalid: Proof amount: 100.00 EUR: this is NOT explained. It is not signed as long as that is so: correct the files and reconcile 2026-03-12 again; or say why it is signed all the same, as `unexplained`), after <took>
+    err: hint: `quorate runs explain <id>` tells the whole story
+    exit 1
+    ");
+    assert_snapshot!(house.type_in("run sign_off -q --as gus -i '{\"unexplained\": \"the bank sends the statement anew on Friday\"}'"), @"exit 5");
+}
+
 /// What becomes of books over several days, a line for each break, and what is matched.
 fn over(days: &[(&str, Value)]) -> String {
     let cases: Vec<(&str, &[Value])> = days.iter().map(|(day, cases)| (*day, cases.as_array().unwrap().as_slice())).collect();

@@ -916,7 +916,12 @@ fn feedback(world: &dyn World, call: &Call) -> Outcome {
         by: fate.by.clone(),
         agreement,
     });
-    let explanation = format!("ticket {} is {}, for {}", ticket.ticket_id, ticket.status.to_lowercase(), ticket.assigned_to);
+    let answered = match (fate.agreed, &fate.resolution) {
+        (Some(true), Some(resolution)) => format!(": {resolution}, as was proposed"),
+        (Some(false), Some(resolution)) => format!(": {resolution}, and not what was proposed"),
+        _ => String::new(),
+    };
+    let explanation = format!("ticket {} is {}, for {}{answered}", ticket.ticket_id, ticket.status.to_lowercase(), ticket.assigned_to);
     reply(&Fed { ticket, feedback, explanation })
 }
 

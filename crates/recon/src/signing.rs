@@ -110,6 +110,8 @@ pub(crate) struct StandingParams {
     workflow: Option<String>,
     task: Option<String>,
     report: Option<String>,
+    /// Why it is signed although not everything is explained.
+    unexplained: Option<String>,
 }
 
 /// A day with all that was decided on it since.
@@ -125,6 +127,9 @@ pub(crate) struct Standing {
     proof: BTreeMap<Currency, Value>,
     not_proved: Vec<String>,
     explained: bool,
+    /// Why it is signed all the same, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unexplained: Option<String>,
     bookings: Vec<Booking>,
     /// The files of the report, which are as they were written.
     files: Vec<WrittenFile>,
@@ -333,6 +338,14 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let not_proved = whole.accounts.iter().filter(|it| it.proof.is_none()).map(|it| format!("{} {}", it.name, it.currency));
     let not_proved: Vec<String> = not_proved.collect();
     let explained = !proof.is_empty() && proof.values().all(Decimal::is_zero);
+    let unexplained = wanted.unexplained.as_deref().map(str::trim).filter(|why| !why.is_empty() && !explained);
+    if !explained && !proof.is_empty() && unexplained.is_none() {
+        return Err(format!(
+            "{} It is not signed as long as that is so: correct the files and reconcile {day} again; or say why it is signed all the same, as `unexplained`",
+            proved(&proof, &not_proved)
+        ));
+    }
+    let all_the_same = unexplained.map(|why| format!(" It is to be signed all the same: {why}.")).unwrap_or_default();
     let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
     bookings.iter().for_each(|it| *sums.entry(it.currency).or_default() += it.amount.abs());
     let sums: Vec<String> = sums.into_iter().map(|(currency, amount)| sum(amount, currency)).collect();
@@ -347,7 +360,7 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     };
     let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
     let text = format!(
-        "Reconciliation of {day}: of {}, agents settled {} and people {}{}{}{}{}, and {} still wait for an answer. {to_book}. {}",
+        "Reconciliation of {day}: of {}, agents settled {} and people {}{}{}{}{}, and {} still wait for an answer. {to_book}. {}{all_the_same}",
         counted(whole.breaks.len(), "break"),
         stand.settled_by_agents.len(),
         stand.settled_by_people.len(),
@@ -367,6 +380,7 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         proof: proof.into_iter().map(|(currency, amount)| (currency, json!(money(amount)))).collect(),
         not_proved,
         explained,
+        unexplained: unexplained.map(str::to_owned),
         bookings,
         files: files.files,
         text,
@@ -498,7 +512,7 @@ pub(crate) fn seal(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     let sealed = json!({
         "schema": "quorate.recon.signed/1", "day": day.day, "reconciled_in": day.run, "signed_in": run.to_string(), "signed_by": answers,
         "not_by": day.not_by, "files": all, "bookings": day.bookings.len(), "breaks": day.breaks, "stand": day.stand,
-        "proof": day.proof, "not_proved": day.not_proved,
+        "proof": day.proof, "not_proved": day.not_proved, "explained": day.explained, "unexplained": day.unexplained,
     });
     let mut bytes = serde_json::to_vec_pretty(&sealed).map_err(|wrong| wrong.to_string())?;
     bytes.push(b'\n');
