@@ -1,6 +1,6 @@
 //! What follows from what happened.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use quorate_expr::Truth;
@@ -9,7 +9,7 @@ use crate::bind::Form;
 use crate::budget::{Exceeded, Room};
 use crate::choice::{Choice, MAX_FAILOVERS};
 use crate::decision::{Contributor, Decision, Look, NotTaken, OTHERWISE, Outcome, Rule};
-use crate::draft::{Expiry, Level, OnLate};
+use crate::draft::{APPROVE, Expiry, Level, OnLate};
 use crate::event::cut;
 use crate::event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, Operand, Question, RunStatus, Said, Signal,
@@ -615,6 +615,9 @@ impl Deciding<'_> {
             let rejects = approval.choices.iter().any(|known| known.name == answer.choice && known.rejects);
             if !rejects && asking.answers.iter().any(|given| given.by == by.name) {
                 return Err(Refusal::AnsweredAlready { task: task.id, by: by.name.clone() });
+            }
+            if approval.override_needs_note && answer.note.trim().is_empty() && self.run.is_override(&answer.choice) {
+                return Err(bad("it is not what was proposed, and needs a note".to_owned()));
             }
             verdict_of(approval, asking, &answer, &levels).map_err(bad)?
         } else {
@@ -1333,6 +1336,15 @@ fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer, levels: &[u
     };
     let enough = (0..=asking.level).any(|level| agree(level) >= approval.levels[level as usize].at_least.unwrap_or(1) as usize);
     Ok(if enough { Verdict::Accepted } else { Verdict::Counted })
+}
+
+impl Run {
+    /// Whether an answer to the decision is another one than it proposes: `approve` is a yes to that, and so is naming it.
+    fn is_override(&self, choice: &str) -> bool {
+        let with = self.decision().and_then(|decision| decision.with.as_ref());
+        let proposed = with.and_then(|with| with.decode::<BTreeMap<String, serde_json::Value>>().ok()).unwrap_or_default();
+        choice != APPROVE && !proposed.values().any(|value| value == choice)
+    }
 }
 
 /// Whether a level asks somebody; one that names nobody asks everybody.

@@ -321,6 +321,9 @@ pub struct ApprovalDraft {
     /// Whether the one who started the run may answer.
     #[serde(skip_serializing_if = "is_false")]
     pub starter_may_answer: bool,
+    /// Whether an answer to a decision needs a note that is neither `approve` nor what the decision proposes.
+    #[serde(skip_serializing_if = "is_false")]
+    pub override_needs_note: bool,
     /// Tasks whose answers disqualify: whoever proposed may not approve.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_by: Vec<String>,
@@ -328,6 +331,9 @@ pub struct ApprovalDraft {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub except: Option<Box<Json>>,
 }
+
+/// The answer that is a yes to what is asked, or proposed.
+pub const APPROVE: &str = "approve";
 
 /// One answer to choose from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

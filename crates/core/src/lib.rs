@@ -39,7 +39,7 @@ pub use decide::{Input, MAX_ASKED_FOR, MAX_SIGNALS_WAITING, NOT_BY_ITSELF, Perso
 pub use decision::{
     ACTIONS, AUTO_RESOLVE, Contributor, Decision, ESCALATE, HIL_REVIEW, Look, NotTaken, OTHERWISE, Outcome, REJECTED, Rule,
 };
-pub use draft::{Draft, Role};
+pub use draft::{APPROVE, Draft, Role};
 pub use event::{
     AgentRef, Answer, Cause, Conclusion, Effect, Entry, Event, Failure, FailureClass, Grower, MAX_TEXT_BYTES, Operand, Parent, Question,
     RunStatus, Said, Signal, Skill, Start, TaskRef, ToolUse, Usage, Verdict,

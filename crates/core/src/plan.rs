@@ -12,8 +12,8 @@ use crate::bind::{Bound, Form, Names, Reads};
 use crate::budget::Budget;
 use crate::decision::{ACTIONS, AUTO_RESOLVE, ESCALATE, HIL_REVIEW, REJECTED};
 use crate::draft::{
-    ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Method, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft, VoiceDraft,
-    VoicesDraft, WaitDraft, WorkDraft,
+    APPROVE, ApprovalDraft, Choice, Draft, Expiry, JoinDraft, Level, Method, Needs, OnLate, RetryDraft, Role, TaskDraft, ThenDraft,
+    VoiceDraft, VoicesDraft, WaitDraft, WorkDraft,
 };
 use crate::run::NONE;
 use crate::voices::{MAX_VOICES, Row, Voice, Voices};
@@ -130,6 +130,7 @@ pub(crate) struct Approval {
     pub(crate) levels: Vec<Level>,
     pub(crate) on_expiry: Expiry,
     pub(crate) starter_may_answer: bool,
+    pub(crate) override_needs_note: bool,
     pub(crate) not_by: Box<[u32]>,
     pub(crate) except: Option<Form>,
 }
@@ -1086,7 +1087,7 @@ impl Compiler<'_> {
         let mut choices = draft.choices.clone();
         if choices.is_empty() {
             let choice = |name: &str, rejects| Choice { name: name.to_owned(), rejects, needs_note: false };
-            choices = vec![choice("approve", false), choice("reject", task.role != Role::Review)];
+            choices = vec![choice(APPROVE, false), choice("reject", task.role != Role::Review)];
         }
         if choices.iter().all(|choice| choice.rejects) {
             self.report("P023", format!("{at}.choices"), "every choice rejects, so the question could as well not be asked", None);
@@ -1118,6 +1119,7 @@ impl Compiler<'_> {
             levels,
             on_expiry: draft.on_expiry.clone(),
             starter_may_answer: draft.starter_may_answer,
+            override_needs_note: draft.override_needs_note,
             not_by,
             except: draft.except.as_ref().map(|json| Form::compile(json, &format!("{at}.except"), reads, &mut self.problems)),
         }

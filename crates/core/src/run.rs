@@ -358,6 +358,8 @@ pub struct Asks<'a> {
     pub levels: &'a [Level],
     /// Whether the one who started the run may answer.
     pub starter_may_answer: bool,
+    /// Whether another answer than `approve`, or what was proposed, needs a note.
+    pub override_needs_note: bool,
     /// How long they have.
     pub deadline: Option<Timestamp>,
     /// Who has answered, where it takes several.
@@ -505,6 +507,7 @@ impl<'a> TaskView<'a> {
             choices: approval.map_or(&[], |approval| &approval.choices),
             levels: approval.map_or(&[], |approval| &approval.levels[..=asking.level as usize]),
             starter_may_answer: approval.is_none_or(|approval| approval.starter_may_answer),
+            override_needs_note: approval.is_some_and(|approval| approval.override_needs_note),
             deadline: asking.deadline,
             answers: &asking.answers,
             delegations: &asking.delegations,

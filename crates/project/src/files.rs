@@ -476,6 +476,11 @@ pub(crate) static APPROVAL: Object = Object {
             .or(&["escalate_to"]),
         field("on_expiry", Shape::Text, "The choice that is taken when nobody answered in time; without it the task times out."),
         field("starter_may_answer", Shape::Bool, "Whether the one who started the run may answer."),
+        field(
+            "override_needs_note",
+            Shape::Bool,
+            "Of what is asked about a decision: whether a note is needed for an answer that is neither `approve` nor what it proposes.",
+        ),
         field("not_by", NAMES, "Approvals whose answerers may not answer this one."),
         field("except", NAMES, "Who may not answer since they had a part in it: names, or `{{ }}` that gives a list of them."),
     ],

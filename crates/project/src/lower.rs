@@ -143,6 +143,7 @@ impl Questions<'_> {
             levels,
             on_expiry: fields.text("on_expiry").map_or(Expiry::Fail, Expiry::Choose),
             starter_may_answer: fields.truth("starter_may_answer"),
+            override_needs_note: fields.truth("override_needs_note"),
             not_by: fields.texts("not_by"),
             except: fields.json("except").map(|names| match names {
                 Json::String(name) if !name.contains("{{") => Box::new(Json::Array(vec![Json::String(name)])),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use quorate_agents::Agent;
-use quorate_core::{Answer, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
+use quorate_core::{APPROVE, Answer, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
 use quorate_journal::{SqliteReader, Stands, Wanted};
 use quorate_recon::Date;
 use quorate_recon::agents::{self, case_of};
@@ -326,9 +326,9 @@ fn fate_of(run: &Run) -> Fate {
     let settled = reviewed.filter_map(|task| task.output()?.decode::<Settled>().ok()).last();
     let asked = run.tasks().any(|task| task.role() == Role::Review);
     // Whoever answers with what was proposed agrees with it.
-    let agreed = settled.as_ref().map(|settled| settled.choice == "approve" || Some(&settled.choice) == proposed.as_ref());
+    let agreed = settled.as_ref().map(|settled| settled.choice == APPROVE || Some(&settled.choice) == proposed.as_ref());
     let resolution = match &settled {
-        Some(settled) if settled.choice == "approve" => proposed,
+        Some(settled) if settled.choice == APPROVE => proposed,
         Some(settled) => Some(settled.choice.clone()),
         None if asked => None,
         None => proposed,

@@ -283,7 +283,7 @@ fn a_second_person_signs_a_day_and_what_was_decided_is_booked() {
     let adjusted =
         breaks(&written(&house, FIRST)).into_values().find(|(it, case)| it["kind"] == "AMOUNT_DIFF" && case["action"] == "HIL_REVIEW");
     let adjusted = adjusted.unwrap().1["run"].as_str().unwrap().to_owned();
-    assert!(house.type_in(&format!("approvals answer {adjusted} -q --choice adjust --as emil")).ends_with("exit 0"));
+    assert!(house.type_in(&format!("approvals answer {adjusted} -q --choice adjust --note 'as told' --as emil")).ends_with("exit 0"));
     // Neither whoever brings it, nor whoever reconciled the day, nor whoever decided what is booked.
     let id = bring(&house, FIRST, "gus");
     let sign = |id: &str, by: &str| house.type_in(&format!("approvals approve {id} -q --as {by}"));
@@ -351,7 +351,11 @@ fn what_is_decided_late_is_booked_once() {
         is_it && second.get(*name).is_some_and(|(_, later)| later["run"] == case["run"])
     });
     let (name, (_, case)) = both.unwrap();
-    assert!(house.type_in(&format!("approvals answer {} -q --choice adjust --as bob", case["run"].as_str().unwrap())).ends_with("exit 0"));
+    assert!(
+        house
+            .type_in(&format!("approvals answer {} -q --choice adjust --note 'as told' --as bob", case["run"].as_str().unwrap()))
+            .ends_with("exit 0")
+    );
     let mut booked = 0;
     for day in [SECOND, FIRST] {
         let id = bring(&house, day, "gus");
@@ -860,6 +864,11 @@ fn the_ticket_of_a_break_knows_what_people_answered() {
     WORKFLOW_FEEDBACK: ran
     ticket TICKET is open, for ANALYST_QUEUE
     WORKFLOW_FEEDBACK_after_review (WORKFLOW_FEEDBACK): runs when people have answered
+    ");
+    // What was proposed needs no reason, another answer does.
+    assert_snapshot!(house.type_in(&format!("approvals answer {run} --choice chase --as ann")), @"
+    err: error: `chase` is not an answer to `hil_review`: it is not what was proposed, and needs a note
+    exit 3
     ");
     house.type_in(&format!("approvals answer {run} --choice force_close --note small --as ann"));
     assert_snapshot!(tickets(), @"

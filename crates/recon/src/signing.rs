@@ -442,7 +442,7 @@ impl PostParams {
     fn parts(&self, run: RunId) -> Result<(&Standing, &Signed, String), String> {
         let day = self.day.as_ref().ok_or("`params.day` is how the day stands")?;
         let signed = self.signed.as_ref().ok_or("`params.signed` is how it was signed")?;
-        if signed.choice != "approve" {
+        if signed.choice != quorate_core::APPROVE {
             return Err(format!("{} is not signed: the answer was {}", day.day, signed.choice));
         }
         if let Some(same) = signed.answers.iter().find(|answer| day.not_by.contains(&answer.by)) {

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use quorate::{Answer, Role, Rule, Run, TaskStatus, TaskView};
+use quorate::{APPROVE, Answer, Role, Rule, Run, TaskStatus, TaskView};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::screen::{Screen, Table};
-
-/// The answer that agrees with what was proposed.
-const AGREES: &str = "approve";
 
 /// How often people were asked, and agreed.
 #[derive(Clone, Copy, Default)]
@@ -74,7 +71,7 @@ impl Agreement {
             |task: TaskView<'_>| (task.status() == TaskStatus::Succeeded).then(|| task.output()?.decode::<Settled>().ok()).flatten();
         // Whoever answers with what was proposed agrees with it.
         let proposed = decision.with.as_ref().and_then(|with| with.decode::<serde_json::Map<String, Value>>().ok()).unwrap_or_default();
-        let agrees = |choice: &str| choice == AGREES || proposed.values().any(|value| value == choice);
+        let agrees = |choice: &str| choice == APPROVE || proposed.values().any(|value| value == choice);
         let answer = reviews().find_map(settled).map(|settled| agrees(&settled.choice));
         // Who rejects it does not agree.
         let answer = answer.or_else(|| reviews().any(|task| task.status() == TaskStatus::Failed).then_some(false));

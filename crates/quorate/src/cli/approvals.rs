@@ -290,6 +290,9 @@ fn show(context: &Context, wanted: &str) -> Outcome {
                 screen.out(&one_line(&format!("because   {reason}")));
             }
         }
+        if asks.override_needs_note {
+            screen.out("          another answer than that needs a note");
+        }
         screen.out(&format!("answers   {}", choices(asks).join(", ")));
         for answer in asks.answers {
             screen.out(&format!("          {} has answered {}", answer.by, answer.choice));
