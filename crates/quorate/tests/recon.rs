@@ -252,7 +252,8 @@ fn what_did_not_come_is_put_before_people_and_what_they_say_counts() {
     assert!(shown.contains("Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained."), "{shown}");
     let day = written(&house, SECOND);
     let closed = day["day"]["closed"].as_array().unwrap();
-    assert!(closed.len() == 1 && closed[0]["by"] == "bob", "{closed:?}");
+    let is_it = |it: &Value| it["by"] == "bob" && it["break_id"] == closed[0]["break_id"];
+    assert!(!closed.is_empty() && closed.iter().all(is_it), "{closed:?}");
 }
 
 /// The sign-offs that wait for somebody to sign.
@@ -425,7 +426,7 @@ fn what_was_closed_by_force_is_open_again_when_two_people_say_so() {
     assert!(
         house
             .type_in("run reopen -q -i '{\"break\": \"BRK-0\", \"why\": \"?\"}'")
-            .contains("BRK-0 is not closed by force as of 2026-03-13")
+            .contains("as of 2026-03-13 there is no BRK-0 that was closed by force or matched")
     );
     let asked = house.type_in(&format!("run reopen -q --as ann -i '{{\"break\": \"{name}\", \"why\": \"the bank says otherwise\"}}'"));
     assert!(asked.ends_with("exit 5"), "{asked}");
@@ -436,6 +437,69 @@ fn what_was_closed_by_force_is_open_again_when_two_people_say_so() {
     let again = breaks(&written(&house, SECOND));
     assert_eq!(again[name].0["round"], 2);
     assert!(!again[name].1["asks"].as_array().unwrap().is_empty(), "people are asked about it once more");
+}
+
+#[test]
+fn what_agents_matched_is_open_again_when_two_people_say_so() {
+    let late = serde_json::json!([{ "account": CASH, "a": [{ "amount": 450.00, "value": "2026-03-04" }], "b": [{ "amount": 450.00 }] }]);
+    let none = serde_json::json!([{ "account": CASH, "a": [], "b": [] }]);
+    let house = house_over(&[(FIRST, late.as_array().unwrap()), (SECOND, none.as_array().unwrap())]);
+    report(&house, FIRST);
+    let (name, (it, case)) = breaks(&written(&house, FIRST)).into_iter().next().unwrap();
+    assert_eq!((&it["kind"], &case["action"], &case["with"]["resolution"]), (&"DATE_DIFF".into(), &"AUTO_RESOLVE".into(), &"match".into()));
+    let asked = house.type_in(&format!("run reopen -q --as ann -i '{{\"break\": \"{name}\", \"why\": \"they are two invoices\"}}'"));
+    assert!(asked.ends_with("exit 5"), "{asked}");
+    assert!(house.type_in("approvals approve last -q --as dora").ends_with("exit 0"));
+    report(&house, SECOND);
+    let again = breaks(&written(&house, SECOND));
+    assert_eq!((&again[&name].0["round"], &again[&name].0["opened"]), (&2.into(), &FIRST.into()));
+    // What is open is not opened again.
+    let asked = house.type_in("run reopen -q --as ann -i '{\"break\": \"BRK-0\", \"why\": \"?\"}'");
+    assert!(asked.contains("there is no BRK-0 that was closed by force or matched"), "{asked}");
+}
+
+#[test]
+fn a_report_holds_the_digest_of_the_one_before_and_the_age_of_what_is_open_on_each_account() {
+    let house = House::copied(&example());
+    report(&house, FIRST);
+    report(&house, SECOND);
+    let digest = |day: &str| {
+        let bytes = std::fs::read(house.path().join(format!("reports/{day}/report.json"))).unwrap();
+        quorate::Digest::of(&bytes).to_string()
+    };
+    let second = written(&house, SECOND);
+    assert_eq!(written(&house, FIRST)["before"], Value::Null);
+    assert_eq!(second["before"]["path"], format!("reports/{FIRST}/report.json"));
+    assert!(digest(FIRST).contains(second["before"]["sha256"].as_str().unwrap()), "{} {}", digest(FIRST), second["before"]);
+    let column = |file: &str, wanted: &dyn Fn(&str) -> bool| -> Vec<Vec<String>> {
+        let path = house.path().join(format!("reports/{SECOND}/{file}"));
+        let head = std::fs::read_to_string(&path).unwrap().lines().next().unwrap().to_owned();
+        let columns: Vec<usize> = head.split(',').enumerate().filter(|(_, name)| wanted(name)).map(|(at, _)| at).collect();
+        csv_of(&path).iter().map(|row| columns.iter().map(|at| row[*at].clone()).collect()).collect()
+    };
+    let open = column("accounts.csv", &|name| name.starts_with("open "));
+    let counted: usize = open.iter().flatten().map(|count| count.parse::<usize>().unwrap()).sum();
+    assert_eq!(counted, second["day"]["breaks"].as_array().unwrap().len());
+    assert_eq!(open.len(), second["day"]["accounts"].as_array().unwrap().len());
+    let states: BTreeSet<String> = column("breaks.csv", &|name| name == "state").into_iter().flatten().collect();
+    assert_eq!(states.into_iter().collect::<Vec<_>>().join(" "), "auto_resolved escalated in_review pending_timing");
+}
+
+#[test]
+fn the_time_stands_still_while_somebody_else_has_a_break() {
+    let old = serde_json::json!([{ "account": CASH, "a": [], "b": [{ "amount": -890.00, "value": "2026-03-09" }] }]);
+    let none = serde_json::json!([{ "account": CASH, "a": [], "b": [] }]);
+    let days = [(FIRST, old.as_array().unwrap().as_slice()), ("2026-03-19", none.as_array().unwrap())];
+    for (choice, sla) in [("chase", "in time"), ("correct_source", "overdue")] {
+        let house = house_over(&days);
+        report(&house, FIRST);
+        let case = breaks(&written(&house, FIRST)).into_values().next().unwrap().1;
+        let line = format!("approvals answer {} -q --choice {choice} --note 'as told' --as bob", case["run"].as_str().unwrap());
+        assert!(house.type_in(&line).ends_with("exit 0"));
+        report(&house, "2026-03-19");
+        let it = breaks(&written(&house, "2026-03-19")).into_values().next().unwrap().0;
+        assert_eq!((&it["age"], &it["sla"]), (&8.into(), &sla.into()), "{choice}: {it}");
+    }
 }
 
 #[test]

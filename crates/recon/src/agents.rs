@@ -130,7 +130,7 @@ fn day(world: &dyn World, call: &Call) -> Outcome {
 
 fn write_report(world: &dyn World, call: &Call) -> Outcome {
     let wanted: Wanted = params(call)?;
-    reply(&report::write(world, &wanted).map_err(invalid)?)
+    reply(&report::write(world, &call.request.task, &wanted).map_err(invalid)?)
 }
 
 // -- one break: is it what it says

@@ -332,8 +332,13 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         ));
     }
     let standing = carrying.standing_faults();
-    let opened = carrying.breaks.iter().map(|(record, _)| (record.break_id.clone(), record.opened)).collect();
-    let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults, standing: &standing, opened };
+    let since = carrying.since(&books, &matcher, day);
+    let mut on_accounts: HashMap<(Arc<str>, Currency), Decimal> = HashMap::new();
+    for (known, closing) in checks.iter().flat_map(|checks| &checks.left).filter_map(|known| Some((known, known.closing?))) {
+        let most = on_accounts.entry((known.account.clone(), known.currency)).or_default();
+        *most = closing.abs().max(*most);
+    }
+    let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults, standing: &standing, since, on_accounts };
     let mut records = work.records(&all);
     carrying.go_on(day, &mut records);
     for record in &mut records {
@@ -363,7 +368,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         passes: passes(&found),
         adjustments,
         accounts,
-        due: records.iter().zip(&ages).map(|(it, age)| books.due(*age, it.sla_days)).collect(),
+        due: records.iter().zip(&ages).map(|(it, age)| books.due(age.saturating_sub(it.paused), it.sla_days)).collect(),
         ages,
         breaks: records,
         cleared,
@@ -579,8 +584,10 @@ struct Work<'w> {
     faults: &'w [(Side, Fault)],
     /// What did not add up on earlier days and was not closed: by account.
     standing: &'w [(Arc<str>, String)],
-    /// On which day breaks were met that were there before, by their names.
-    opened: HashMap<String, Date>,
+    /// On which day breaks were met that were there before, and how many days of theirs do not count; by their names.
+    since: HashMap<String, (Date, u32)>,
+    /// What is on the accounts, on the side that has more.
+    on_accounts: HashMap<(Arc<str>, Currency), Decimal>,
 }
 
 impl Work<'_> {
@@ -629,7 +636,7 @@ impl Work<'_> {
         let (a, b): (Vec<&Item>, Vec<&Item>) = (self.items(Side::A, &it.a).collect(), self.items(Side::B, &it.b).collect());
         let known = self.books.accounts.get(&it.account).filter(|_| self.books.knows(&it.account, it.currency));
         let value_date = a.iter().chain(&b).map(|item| item.value_date).min();
-        let opened = self.opened.get(&it.id).copied().unwrap_or(self.day);
+        let (opened, paused) = self.since.get(&it.id).copied().unwrap_or((self.day, 0));
         let age = self.age(it.currency, value_date, opened);
         let sum = |items: &[&Item]| (!items.is_empty()).then(|| items.iter().map(|item| item.amount).sum::<Decimal>());
         let one_currency = a.iter().chain(&b).all(|item| item.currency == it.currency);
@@ -659,13 +666,15 @@ impl Work<'_> {
             amount_b,
             amount_diff,
             exposure,
+            share: exposure.and_then(|exposure| exposure.checked_div(self.on_account(&it.account, it.currency)?)).map(|it| it.round_dp(4)),
             rate,
             value_date,
             opened,
             day: self.day,
             age,
             sla_days,
-            sla: self.books.due(age, sla_days),
+            sla: self.books.due(age.saturating_sub(paused), sla_days),
+            paused,
             expected: a.iter().any(|item| item.is_expected()),
             why: it.why.clone(),
             title: String::new(),
@@ -705,6 +714,12 @@ impl Work<'_> {
             (Decimal::ZERO, Vec::new())
         };
         Likeness { likeness, same: same.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// What is on an account in the base currency, if that is known.
+    fn on_account(&self, account: &Arc<str>, currency: Currency) -> Option<Decimal> {
+        let amount = self.on_accounts.get(&(account.clone(), currency))?;
+        amount.checked_mul(self.books.rate(currency, self.day)?.rate).filter(|worth| !worth.is_zero())
     }
 
     /// A statement that does not add up stands against everything on its account.
@@ -996,9 +1011,9 @@ impl Carrying {
             let settled = record.settled(resolution);
             match settled {
                 // People may have thought better of it.
-                Settled::Closed if again.contains(&record.key) => {
+                Settled::Closed | Settled::Together if again.contains(&record.key) => {
                     for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
-                        items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), None));
+                        items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), Some(number)));
                     }
                 }
                 Settled::Booked => {
@@ -1126,6 +1141,17 @@ impl Carrying {
                 it.id = format!("{plain}-{number}");
             }
         }
+    }
+
+    /// Since when breaks are open, and how many business days of that do not count: those on which somebody else had them.
+    fn since(&self, books: &Books, matcher: &Matcher, day: Date) -> HashMap<String, (Date, u32)> {
+        let of = |(record, fate): &(BreakRecord, Option<Fate>)| {
+            let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_ref());
+            let pauses = resolution.is_some_and(|resolution| books.sla.pauses.contains(resolution));
+            let more = self.day.filter(|_| pauses).map_or(0, |before| matcher.calendar.between(record.currency, before, day));
+            (record.break_id.clone(), (record.opened, record.paused + more))
+        };
+        self.breaks.iter().map(of).collect()
     }
 
     /// Where an entry stands by now.

@@ -54,6 +54,11 @@ pub struct ItemRecord {
     pub text: Arc<str>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 impl ItemRecord {
     /// An item, written down.
     #[must_use]
@@ -150,6 +155,9 @@ pub struct BreakRecord {
     /// How much is at stake, in the base currency; nothing where there is no rate.
     #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Decimal>,
+    /// Which share of what is on the account that is; nothing where its balances are not stated, or are zero.
+    #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
+    pub share: Option<Decimal>,
     /// By which rates, where there are several currencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
@@ -168,6 +176,9 @@ pub struct BreakRecord {
     /// How that stands.
     #[serde(default)]
     pub sla: Due,
+    /// How many business days do not count for that: somebody else had it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paused: u32,
     /// Whether it is an entry that the ledger is expected to bring, since somebody decided to book it.
     #[serde(default)]
     pub expected: bool,

@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::books::FaultKind;
-use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, bucket};
+use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, Settled, bucket};
 use crate::words::{counted, hex, money, proved, sum};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
@@ -36,6 +36,7 @@ pub(crate) struct Wanted {
 struct DayIn {
     day: Date,
     before: Option<Date>,
+    before_run: Option<String>,
     base: Currency,
     files: Vec<FileIn>,
     faults: Vec<FaultIn>,
@@ -175,6 +176,20 @@ impl CaseIn {
     fn resolution(&self) -> Option<&str> {
         self.with.as_ref()?.get("resolution")?.as_str()
     }
+
+    /// Where a break is on its way.
+    fn state(&self, it: &BreakRecord) -> &'static str {
+        match (self.action(), self.asks.is_empty()) {
+            ("ESCALATE", false) => "escalated",
+            (_, false) => "in_review",
+            ("AUTO_RESOLVE", true) => match it.settled(self.resolution()) {
+                Settled::Open => "pending_timing",
+                Settled::Booked | Settled::Together | Settled::Closed => "auto_resolved",
+            },
+            (_, true) if self.action.is_none() => "open",
+            (_, true) => "triaged",
+        }
+    }
 }
 
 /// What was written.
@@ -210,7 +225,7 @@ impl WrittenFile {
 }
 
 /// Writes the report of a day.
-pub(crate) fn write(world: &dyn World, wanted: &Wanted) -> Result<Written, String> {
+pub(crate) fn write(world: &dyn World, task: &str, wanted: &Wanted) -> Result<Written, String> {
     let raw = wanted.day.as_deref().ok_or("`params.day` is what came of the day, and there is none")?;
     let day: DayIn = serde_json::from_str(raw.get()).map_err(|wrong| format!("`params.day` is not what came of a day: {wrong}"))?;
     if day.breaks.len() != wanted.cases.len() || day.breaks.len() != day.ages.len() || day.breaks.len() != day.due.len() {
@@ -220,12 +235,20 @@ pub(crate) fn write(world: &dyn World, wanted: &Wanted) -> Result<Written, Strin
     // What was matched was written by whoever matched it.
     let mut files: Vec<WrittenFile> = day.matched_file.iter().cloned().collect();
     if let Some(out) = &wanted.out {
+        let text = |wrong: serde_json::Error| wrong.to_string();
         let json = format!(
-            "{{\"schema\":\"{SCHEMA}\",\"day\":{},\"cases\":{}}}\n",
+            "{{\"schema\":\"{SCHEMA}\",\"before\":{},\"day\":{},\"cases\":{}}}\n",
+            serde_json::to_string(&before(world, task, &day)?).map_err(text)?,
             raw.get(),
-            serde_json::to_string(&wanted.cases).map_err(|wrong| wrong.to_string())?
+            serde_json::to_string(&wanted.cases).map_err(text)?
         );
-        for (name, bytes) in [("report.html", report.html()), ("breaks.csv", report.csv()?), ("report.json", json)] {
+        let files_of_it = [
+            ("report.html", report.html()),
+            ("breaks.csv", report.csv()?),
+            ("accounts.csv", report.accounts_csv()?),
+            ("report.json", json),
+        ];
+        for (name, bytes) in files_of_it {
             let path = format!("{out}/{}/{name}", day.day);
             world.write(&path, bytes.as_bytes())?;
             files.push(WrittenFile::of(path, bytes.as_bytes()));
@@ -234,6 +257,17 @@ pub(crate) fn write(world: &dyn World, wanted: &Wanted) -> Result<Written, Strin
     let text = report.text(&files);
     let waiting = wanted.cases.iter().filter(|case| !case.asks.is_empty()).count();
     Ok(Written { text, files, breaks: day.breaks.len(), waiting, proved: report.proved() })
+}
+
+/// The report that the day goes on from: each holds the digest of the one before.
+fn before(world: &dyn World, task: &str, day: &DayIn) -> Result<Option<WrittenFile>, String> {
+    #[derive(Deserialize)]
+    struct Of {
+        files: Vec<WrittenFile>,
+    }
+    let Some(run) = &day.before_run else { return Ok(None) };
+    let files = world.output(run, task)?.and_then(|output| serde_json::from_value::<Of>(output).ok()).map(|of| of.files);
+    Ok(files.into_iter().flatten().find(|file| file.path.ends_with("/report.json")))
 }
 
 struct Report<'r> {
@@ -571,6 +605,7 @@ impl Report<'_> {
             "opened",
             "age",
             "due",
+            "state",
             "decision",
             "because",
             "what_is_done",
@@ -599,6 +634,7 @@ impl Report<'_> {
                 it.opened.to_string(),
                 age.to_owned(),
                 due.name().to_owned(),
+                case.state(it).to_owned(),
                 case.action().to_owned(),
                 harmless(case.because.as_deref().unwrap_or_default()),
                 case.resolution().unwrap_or_default().to_owned(),
@@ -612,6 +648,54 @@ impl Report<'_> {
         }
         let bytes = rows.into_inner().map_err(|wrong| wrong.to_string())?;
         String::from_utf8(bytes).map_err(|wrong| wrong.to_string())
+    }
+
+    /// Open breaks of an account by their ages: how many there are, and what is at stake in them.
+    fn open_of(&self, account: &AccountIn) -> [(usize, Decimal); BUCKETS.len()] {
+        let mut open = [(0, Decimal::ZERO); BUCKETS.len()];
+        for (it, _, age) in self.all().filter(|(it, ..)| it.account == account.account && it.currency == account.currency) {
+            let at = BUCKETS.iter().position(|known| *known == age).unwrap_or_default();
+            open[at] = (open[at].0 + 1, open[at].1 + it.exposure.unwrap_or_default());
+        }
+        open
+    }
+
+    /// The accounts: what there was, what there is, what is matched, adjusted and open by age and value, and what nothing explains.
+    fn accounts_csv(&self) -> Result<String, String> {
+        let mut rows = csv::Writer::from_writer(Vec::new());
+        let wrong = |wrong: csv::Error| wrong.to_string();
+        let mut head: Vec<String> =
+            ["account", "name", "currency", "opening_a", "closing_a", "opening_b", "closing_b", "matched", "adjustments", "closed"]
+                .map(str::to_owned)
+                .to_vec();
+        head.extend(BUCKETS.iter().flat_map(|age| [format!("open {age} days"), format!("at stake {age} days")]));
+        head.push("proof".to_owned());
+        rows.write_record(&head).map_err(wrong)?;
+        for it in &self.day.accounts {
+            let amount = |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
+            let mut row = vec![harmless(&it.account), harmless(&it.name), it.currency.to_string()];
+            row.extend([it.a.opening, it.a.closing, it.b.opening, it.b.closing].map(amount));
+            row.extend([it.matched.to_string(), it.adjustments.to_string(), it.closed.to_string()]);
+            row.extend(self.open_of(it).iter().flat_map(|(count, at_stake)| [count.to_string(), at_stake.to_string()]));
+            row.push(amount(it.proof));
+            rows.write_record(&row).map_err(wrong)?;
+        }
+        String::from_utf8(rows.into_inner().map_err(|wrong| wrong.to_string())?).map_err(|wrong| wrong.to_string())
+    }
+
+    /// Open breaks by account and age.
+    fn ageing(&self) -> Table {
+        let mut head = vec!["account", ""];
+        head.extend(BUCKETS);
+        head.push("at stake");
+        let mut table = Table::new(format!("Open breaks by account and age (business days), at stake in {}", self.day.base), 2, &head);
+        for it in &self.day.accounts {
+            let open = self.open_of(it);
+            let counts = open.iter().map(|(count, _)| if *count == 0 { "-".to_owned() } else { count.to_string() });
+            let at_stake = money(open.iter().map(|(_, at_stake)| *at_stake).sum());
+            table.row([it.name.clone(), it.currency.to_string()].into_iter().chain(counts).chain([at_stake]));
+        }
+        table
     }
 
     fn html(&self) -> String {
@@ -649,7 +733,9 @@ impl Report<'_> {
             }
             page += "</ul>\n";
         }
-        for table in [self.accounts(), self.openings(), self.files(), self.passes(), self.kinds(), self.tiers(), self.decisions()] {
+        for table in
+            [self.accounts(), self.openings(), self.ageing(), self.files(), self.passes(), self.kinds(), self.tiers(), self.decisions()]
+        {
             page += &table.html();
         }
         page += &self.breaks_html();

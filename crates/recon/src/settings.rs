@@ -51,11 +51,13 @@ pub struct Sla {
     pub warn_at: Decimal,
     /// The last one that fits a break is for it.
     pub days: Vec<SlaDays>,
+    /// Resolutions during which the time stands still, since somebody else is to do something: `chase`, say.
+    pub pauses: Vec<String>,
 }
 
 impl Default for Sla {
     fn default() -> Sla {
-        Sla { warn_at: Decimal::new(8, 1), days: Vec::new() }
+        Sla { warn_at: Decimal::new(8, 1), days: Vec::new(), pauses: Vec::new() }
     }
 }
 
@@ -154,6 +156,9 @@ fn most_breaks() -> usize {
     5_000
 }
 
+/// Highest rate: what one unit of a currency may be worth in the base currency.
+pub const MAX_RATE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
 /// A rate, and of which day it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -169,12 +174,17 @@ impl Books {
     /// # Errors
     /// What is wrong with them.
     pub fn of(value: Value) -> Result<Books, String> {
-        let books: Books = serde_json::from_value(value).map_err(|wrong| wrong.to_string())?;
+        let mut books: Books = serde_json::from_value(value).map_err(|wrong| wrong.to_string())?;
         for (currency, rate) in books.rates.days.values().flatten() {
             let rate = exact::decimal(rate)?;
-            if rate <= Decimal::ZERO {
-                return Err(format!("the rate of {currency} is {rate}, and a rate is more than zero"));
+            if rate <= Decimal::ZERO || rate > MAX_RATE {
+                return Err(format!("the rate of {currency} is {rate}, and a rate is more than zero and up to {MAX_RATE}"));
             }
+        }
+        books.matching.check()?;
+        let share = books.sla.warn_at;
+        if share < Decimal::ZERO || share > Decimal::ONE {
+            return Err(format!("`sla.warn_at` is {share}, and is a share from 0 to 1"));
         }
         Ok(books)
     }
@@ -257,6 +267,31 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_that_are_none_are_told() {
+        let of = |more: &str| {
+            let text = format!(r#"{{ "base": "EUR", "accounts": {{}}, "feeds": {{ "a": [], "b": [] }}, {more} }}"#);
+            Books::of(serde_json::from_str(&text).unwrap())
+        };
+        for (more, what) in [
+            (r#""matching": { "similarity": 92 }"#, "`matching.similarity` is 92, and is a share from 0 to 1"),
+            (r#""matching": { "tolerance": -5 }"#, "`matching.tolerance` is -5, and is no less than zero"),
+            (
+                r#""matching": { "tolerance_share": 5 }"#,
+                "`matching.tolerance_share` is 5, and is no less than zero, and up to 0.1: 0.00005 is half a basis point",
+            ),
+            (r#""sla": { "warn_at": 80 }"#, "`sla.warn_at` is 80, and is a share from 0 to 1"),
+            (
+                r#""rates": { "source": "", "days": { "2026-03-12": { "USD": 70000000000000 } } }"#,
+                "the rate of USD is 70000000000000, and a rate is more than zero and up to 1000000",
+            ),
+        ] {
+            assert_eq!(of(more).unwrap_err(), what);
+        }
+        let books = of(r#""matching": { "prefixes": ["Kd-Nr.", "inv"] }"#).unwrap();
+        assert_eq!(books.matching.prefixes, ["KDNR", "INV"]);
+    }
 
     #[test]
     fn the_last_line_that_fits_says_until_when_a_break_is_settled() {

@@ -542,7 +542,7 @@ struct ClosedIn {
     since: Date,
 }
 
-/// Finds a break that was closed by force, for it to be opened again.
+/// Finds a break that was closed by force, or matched, for it to be opened again.
 pub(crate) fn closed(world: &dyn World, wanted: &ReopenParams) -> Result<Value, String> {
     #[derive(Deserialize)]
     struct Last {
@@ -559,13 +559,18 @@ pub(crate) fn closed(world: &dyn World, wanted: &ReopenParams) -> Result<Value, 
         let text = format!("{} was closed by {by} with the books of {}", it.break_id, it.since);
         return Ok(json!({ "key": it.key, "not_by": it.by.iter().flat_map(|by| by.split(", ")).collect::<Vec<_>>(), "text": text }));
     }
-    for it in last.breaks.iter().filter(|it| it.break_id == name || it.key == name) {
+    if let Some(it) = last.breaks.iter().find(|it| it.break_id == name || it.key == name) {
         let fate = fate_of(world, &it.key)?.unwrap_or_default();
-        if !fate.open && it.settled(fate.resolution.as_deref()) == Settled::Closed {
-            let by = fate.by.unwrap_or_default();
-            let text = format!("{} was closed by {by}: {}", it.break_id, it.title);
-            return Ok(json!({ "key": it.key, "not_by": by.split(", ").collect::<Vec<_>>(), "text": text }));
-        }
+        let how = match it.settled(fate.resolution.as_deref().filter(|_| !fate.open)) {
+            Settled::Closed => "closed",
+            Settled::Together => "matched",
+            Settled::Booked => return Err(format!("{name} is to be booked: the ledger brings the entry, and it is taken back there")),
+            Settled::Open => return Err(format!("{name} is open as it is")),
+        };
+        let not_by: Vec<&str> = fate.by.iter().flat_map(|by| by.split(", ")).collect();
+        let by = fate.by.as_deref().unwrap_or("agents");
+        let text = format!("{} was {how} by {by}: {}", it.break_id, it.title);
+        return Ok(json!({ "key": it.key, "not_by": not_by, "text": text }));
     }
-    Err(format!("{name} is not closed by force as of {}", last.day))
+    Err(format!("as of {} there is no {name} that was closed by force or matched", last.day))
 }

@@ -113,13 +113,23 @@ pub(crate) fn lines(it: &BreakRecord) -> Vec<String> {
     }
     if let Some(exposure) = it.exposure {
         let rate = it.rate.as_ref().map(|rate| format!(", at {rate}")).unwrap_or_default();
-        lines.push(format!("{:width$}  {} in the base currency{rate}", "at stake", money(exposure)));
+        let share = it.share.filter(|share| *share >= Decimal::new(1, 3));
+        let share =
+            share.map(|share| format!(", {} % of what is on the account", (share * Decimal::ONE_HUNDRED).normalize())).unwrap_or_default();
+        lines.push(format!("{:width$}  {} in the base currency{rate}{share}", "at stake", money(exposure)));
     } else if let Some(why) = &it.rate {
         lines.push(format!("{:width$}  unknown: {why}", "at stake"));
     }
     if let Some(from) = it.value_date {
         let days = if it.age == 1 { "one business day".to_owned() } else { format!("{} business days", it.age) };
-        lines.push(format!("{:width$}  {days} on {}, since the value date {from}", "age", it.day));
+        let since =
+            if from <= it.opened { format!("the value date {from}") } else { format!("it was met on {}, of value date {from}", it.opened) };
+        let paused = match it.paused {
+            0 => String::new(),
+            1 => ", one of which somebody else had it".to_owned(),
+            days => format!(", {days} of which somebody else had it"),
+        };
+        lines.push(format!("{:width$}  {days} on {}, since {since}{paused}", "age", it.day));
     }
     if it.alike > 1 {
         let together = it.alike_exposure.map(|all| format!(", {} at stake in all of them", money(all))).unwrap_or_default();

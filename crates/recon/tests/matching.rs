@@ -224,6 +224,19 @@ fn what_is_taken_back_leaves_nothing() {
 }
 
 #[test]
+fn what_is_of_an_earlier_day_takes_nothing_back_that_came_later() {
+    assert_snapshot!(found("
+        100.00 EUR 12 A-1
+        -100.00 EUR 11 A-1 reversal
+        200.00 EUR 12 A-2
+        -200.00 EUR 13 A-2 reversal
+    ", ""), @"
+    a3 a4: reversal: one takes the other back: amount and reference are the same, one business day apart
+    open: a1 a2
+    ");
+}
+
+#[test]
 fn two_documents_are_not_one_because_they_look_alike() {
     assert_snapshot!(found("
         777.00 EUR 12 INV-2026-1-12
@@ -380,7 +393,7 @@ fn ten_thousand_items_of_one_account_are_no_trouble_however_alike_they_are() {
     one reference: 0 matches, 1 ambiguous, 1 breaks
     copies, not as many of them on each day: 9989 matches, 1 ambiguous, 19 breaks
     one party and one batch: 28 matches, 0 ambiguous, 19944 breaks
-    all taken back: 5000 matches, 0 ambiguous, 0 breaks
+    all taken back: 0 matches, 0 ambiguous, 10000 breaks
     all taken back, and all alike: 0 matches, 1 ambiguous, 1 breaks
     ");
 }

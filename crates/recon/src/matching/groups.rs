@@ -219,7 +219,13 @@ impl Work<'_, '_> {
                 let both = one.iter().map(|at| back[*at as usize]).chain(other.iter().map(|at| others[*at as usize])).collect();
                 if side == Side::A { [both, Vec::new()] } else { [Vec::new(), both] }
             };
-            for found in found.matches {
+            let takes_back = |found: &super::Match| {
+                let day = |all: &[Ix], at: &[u32]| at.first().map(|at| self.item(side, all[*at as usize]).value_date);
+                day(&back, &found.a) >= day(&others, &found.b)
+            };
+            // What is of an earlier day takes nothing back that came later.
+            let (sound, _): (Vec<_>, Vec<_>) = found.matches.into_iter().partition(takes_back);
+            for found in sound {
                 let [a, b] = one_side(&found.a, &found.b);
                 self.matched(Pass::Reversal, Standing::Matched, [&a, &b], format!("one takes the other back: {}", found.why));
             }

@@ -191,6 +191,34 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Makes prefixes comparable as references are: in large letters, without marks. And looks whether the limits are ones.
+    ///
+    /// # Errors
+    /// Which of them is none.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.similarity) {
+            return Err(format!("`matching.similarity` is {}, and is a share from 0 to 1", self.similarity));
+        }
+        for (name, limit, most) in [
+            ("tolerance", self.tolerance, Decimal::MAX),
+            ("tolerance_share", self.tolerance_share, MAX_TOLERANCE_SHARE),
+            ("tolerance_share_fx", self.tolerance_share_fx, MAX_TOLERANCE_SHARE),
+        ] {
+            if limit < Decimal::ZERO || limit > most {
+                let upto = if most == Decimal::MAX { String::new() } else { format!(", and up to {most}: 0.00005 is half a basis point") };
+                return Err(format!("`matching.{name}` is {limit}, and is no less than zero{upto}"));
+            }
+        }
+        let comparable = |prefix: &String| prefix.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect();
+        self.prefixes = self.prefixes.iter().map(comparable).collect();
+        Ok(())
+    }
+}
+
+/// Largest share of an amount that may be let pass: a tenth.
+const MAX_TOLERANCE_SHARE: Decimal = Decimal::from_parts(1, 0, 0, false, 1);
+
 /// Finds out what belongs together.
 #[derive(Clone, Debug, Default)]
 pub struct Matcher {
