@@ -1,5 +1,6 @@
 //! What a reconciliation needs of the world: the files of its project, and what the journal says of earlier days.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -9,8 +10,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use quorate_agents::Agent;
 use quorate_core::{APPROVE, Answer, Role, Run, RunId, RunStatus, TaskStatus, TaskView};
 use quorate_journal::{SqliteReader, Stands, Wanted};
+use quorate_project::{AgentSpec, Does};
 use quorate_recon::Date;
 use quorate_recon::agents::{self, case_of};
+use quorate_recon::settings::Books as Settings;
 use quorate_recon::world::{Case, Fate, NoFile, Past, World};
 use quorate_runtime::{Engine, Error, WeakEngine};
 use serde::Deserialize;
@@ -27,6 +30,8 @@ const MAX_LOOKED_AT: usize = 400;
 const MAX_CASES: usize = 1_000;
 /// Largest file of settings.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
+/// The settings of a reconciliation, where its agent does not say.
+const SETTINGS: &str = "books.yaml";
 /// The workflow by which people open a break again that was closed by force.
 const REOPEN: &str = "reopen";
 /// How a run stands that others go on from.
@@ -151,6 +156,29 @@ impl Books {
         let folder = self.folder.canonicalize().map_err(|wrong| NoFile::Other(wrong.to_string()))?;
         if real.starts_with(folder) { Ok(real) } else { Err(NoFile::Other("it leads out of the project folder".to_owned())) }
     }
+}
+
+/// What is wrong with the settings that reconciliations of a project read: the file, and what.
+#[must_use]
+pub fn wrong_settings(host: &Host) -> Vec<(String, String)> {
+    let books = Books::of(host, None);
+    let reads = |spec: &&AgentSpec| matches!(&spec.does, Does::Function(name) if name == "recon.reconcile" || name == "recon.waiting");
+    let specs = host.project().agents.values().flat_map(AgentSpec::all).filter(reads);
+    let named = |spec: &AgentSpec| spec.params.as_ref()?.get("books")?.as_str().map(str::to_owned);
+    let files: BTreeSet<String> = specs.map(|spec| named(spec).unwrap_or_else(|| SETTINGS.to_owned())).collect();
+    let mut wrong = Vec::new();
+    // A file whose name is only known when it runs is looked at then.
+    for file in files.into_iter().filter(|file| !file.contains("{{")) {
+        match books.settings(&file).and_then(Settings::of) {
+            Ok(settings) => {
+                let feeds = settings.feeds.a.iter().chain(&settings.feeds.b);
+                let mistakes: BTreeSet<String> = feeds.filter_map(|feed| feed.format(|name| books.settings(name)).err()).collect();
+                wrong.extend(mistakes.into_iter().map(|what| (file.clone(), what)));
+            }
+            Err(what) => wrong.push((file, what)),
+        }
+    }
+    wrong
 }
 
 impl World for Books {

@@ -593,6 +593,44 @@ fn with(file: &str, change: impl Fn(String) -> String) -> String {
 }
 
 #[test]
+fn what_is_wrong_with_the_settings_is_told_before_anything_runs() {
+    let checked = |from: &str, to: &str| {
+        let house = House::copied(&example());
+        let books = std::fs::read_to_string(house.path().join("books.yaml")).unwrap();
+        assert!(books.contains(from), "{books}");
+        house.write("books.yaml", &books.replace(from, to));
+        house.type_in("check .")
+    };
+    assert_snapshot!(checked("small: 5000 ", "smal: 5000 "), @"
+    err: error[R001]: unknown field `smal`, expected one of `base`, `rates`, `holidays`, `accounts`, `feeds`, `matching`, `most_breaks`, `small`, `sla`
+    err:  --> books.yaml:3:1
+    err:   |
+    err: 3 | smal: 5000     # below it a break is small; many of them are looked at to...
+    err:   | ^^^^
+    err:
+    err: one mistake and 0 warnings
+    exit 3
+    ");
+    assert_snapshot!(checked("similarity: 0.92 ", "similarity: 92 "), @"
+    err: error[R001]: `matching.similarity` is 92, and is a share from 0 to 1
+    err:   --> books.yaml:49:3
+    err:    |
+    err: 49 |   similarity: 92          # how alike two references are of which one wa...
+    err:    |   ^^^^^^^^^^
+    err:
+    err: one mistake and 0 warnings
+    exit 3
+    ");
+    assert_snapshot!(checked("mappings/ledger.yaml", "mappings/ledgr.yaml"), @"
+    err: error[R001]: there is no file mappings/ledgr.yaml in the project folder
+    err: --> books.yaml
+    err:
+    err: one mistake and 0 warnings
+    exit 3
+    ");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_opens_nothing_and_says_where() {
     assert_snapshot!(with("bank.xml", |text| text.replacen("</Ntry>", "", 1)), @"
     err: run <id> failed: books failed (invalid: data/2026-03-12/bank.xml could not be read: line 1379: it is no well-formed XML: ill-formed document: expected `</Ntry>`, but `</Stmt>` was found), after <took>

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use quorate::project::{Diagnostic, Graph, Source, Workflow};
+use quorate::expr::Span;
+use quorate::host::Host;
+use quorate::project::{Diagnostic, Graph, Severity, Source, Workflow};
+use quorate::recon::wrong_settings;
 use serde_json::{Value, json};
 
 use super::context::{Context, counted};
@@ -46,6 +49,30 @@ pub(crate) fn told(files: &[Source], diagnostics: &[Diagnostic]) -> Vec<Value> {
     diagnostics.iter().map(one).collect()
 }
 
+/// Every mistake of a project, also in the settings that its agents read, and the files that they are in.
+fn all(host: &Host) -> (Vec<Source>, Vec<Diagnostic>) {
+    let (mut files, mut diagnostics) = (host.checked.files.clone(), host.checked.diagnostics.clone());
+    for (file, what) in wrong_settings(host) {
+        let text = std::fs::read_to_string(host.folder.join(&file)).unwrap_or_default();
+        files.push(Source::new(&file, &text));
+        let what = what.strip_prefix(&format!("{file}: ")).map_or(what.clone(), str::to_owned);
+        let (severity, file, notes) = (Severity::Error, files.len() - 1, Vec::new());
+        diagnostics.push(Diagnostic { code: "R001", severity, span: place_of(&what, &text), message: what, file, notes, help: None });
+    }
+    (files, diagnostics)
+}
+
+/// Where the setting stands that a mistake is about: it is the one that nobody knows, or the first that is named.
+fn place_of(what: &str, text: &str) -> Option<Span> {
+    let named = what.split_once("unknown field `").map(|(_, named)| named).or_else(|| what.strip_prefix('`'))?;
+    let name = named.split('`').next()?.rsplit('.').next()?;
+    let start = text.match_indices(name).map(|(at, _)| at).find(|at| {
+        let (before, behind) = (text[..*at].chars().next_back(), text[at + name.len()..].chars().next());
+        behind == Some(':') && before.is_none_or(|letter| !letter.is_alphanumeric() && letter != '_')
+    })?;
+    Some(Span { start: start.try_into().ok()?, end: (start + name.len()).try_into().ok()? })
+}
+
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let folder = match &arguments.folder {
         Some(folder) if !folder.is_dir() => return Err(Problem::new(Exit::NotFound, format!("there is no folder {}", folder.display()))),
@@ -53,15 +80,15 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         None => context.folder()?,
     };
     let host = context.read(&folder)?;
-    let diagnostics = &host.checked.diagnostics;
+    let (files, diagnostics) = &all(&host);
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = diagnostics.len() - errors;
     let wrong = errors > 0 || (arguments.strict && warnings > 0);
     if context.global.json {
-        let shown = told(&host.checked.files, diagnostics);
+        let shown = told(files, diagnostics);
         context.screen.out(&json!({ "schema": "quorate.check/1", "ok": !wrong, "diagnostics": shown }).to_string());
     } else {
-        context.show_diagnostics(&host.checked.files, diagnostics.iter());
+        context.show_diagnostics(files, diagnostics.iter());
         let project = host.project();
         if errors == 0 {
             let agents = if project.agents.is_empty() { "no agents of its own".to_owned() } else { counted(project.agents.len(), "agent") };
