@@ -2,7 +2,7 @@
 //! nothing lost.
 
 use quorate_recon::books::{self, Encoding, Format};
-use quorate_recon::{Item, Matcher, Standing, breaks};
+use quorate_recon::{Besides, Item, Matcher, Standing, breaks};
 
 /// Matching any number of items takes any time.
 const MAX_MATCHED: usize = 60;
@@ -31,7 +31,7 @@ pub fn held(bytes: &[u8], format: &Format) {
         let found = matcher.reconcile(one, other);
         let matched: usize = found.matches.iter().filter(|it| it.standing == Standing::Matched).map(|it| it.a.len() + it.b.len()).sum();
         assert_eq!(matched + found.open_a.len() + found.open_b.len(), items.len());
-        let in_breaks: usize = breaks(&matcher, &found, one, other, &[]).iter().map(|it| it.a.len() + it.b.len()).sum();
+        let in_breaks: usize = breaks(&matcher, &found, one, other, &Besides::default()).iter().map(|it| it.a.len() + it.b.len()).sum();
         assert_eq!(in_breaks, found.open_a.len() + found.open_b.len());
     }
 }
