@@ -440,6 +440,24 @@ fn what_was_closed_by_force_is_open_again_when_two_people_say_so() {
 }
 
 #[test]
+fn what_is_opened_again_later_is_as_old_as_it_was() {
+    let first = serde_json::json!([{ "account": CASH, "a": [{ "amount": 1500.00 }], "b": [{ "amount": 1000.00 }] }]);
+    let none = serde_json::json!([{ "account": CASH, "a": [], "b": [] }]);
+    let none = none.as_array().unwrap().as_slice();
+    let house = house_over(&[(FIRST, first.as_array().unwrap()), (SECOND, none), ("2026-03-16", none)]);
+    report(&house, FIRST);
+    let (name, (_, case)) = breaks(&written(&house, FIRST)).into_iter().next().unwrap();
+    let line = format!("approvals answer {} -q --choice force_close --note 'as told' --as bob", case["run"].as_str().unwrap());
+    assert!(house.type_in(&line).ends_with("exit 0"));
+    report(&house, SECOND);
+    house.type_in(&format!("run reopen -q --as ann -i '{{\"break\": \"{name}\", \"why\": \"it was wrong\"}}'"));
+    assert!(house.type_in("approvals approve last -q --as dora").ends_with("exit 0"));
+    report(&house, "2026-03-16");
+    let again = breaks(&written(&house, "2026-03-16"));
+    assert_eq!((&again[&name].0["opened"], &again[&name].0["age"]), (&FIRST.into(), &2.into()));
+}
+
+#[test]
 fn what_agents_matched_is_open_again_when_two_people_say_so() {
     let late = serde_json::json!([{ "account": CASH, "a": [{ "amount": 450.00, "value": "2026-03-04" }], "b": [{ "amount": 450.00 }] }]);
     let none = serde_json::json!([{ "account": CASH, "a": [], "b": [] }]);
@@ -1084,6 +1102,85 @@ fn what_was_matched_days_ago_and_comes_again_is_a_duplicate() {
     2026-03-17: 3 entries: 2 are matched, one is open in 2 breaks.; No account states its balances on both sides: nothing is proved.
       DUPLICATE since 2026-03-17: HIL_REVIEW correct_source, at stake 520.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
       STATEMENT_ERROR since 2026-03-16: HIL_REVIEW correct_source, at stake 0: duplicate of side A: it is a statement that was reconciled before; its entry does not count
+    ");
+}
+
+#[test]
+fn what_was_settled_and_comes_again_is_a_duplicate_and_what_only_looks_alike_is_none() {
+    let day = |a: Value, b: Value| serde_json::json!([{ "account": CASH, "a": a, "b": b }]);
+    let none = || serde_json::json!([]);
+    let cents = || serde_json::json!([{ "amount": 10.03, "value": FIRST }]);
+    assert_snapshot!(over(&[
+        (FIRST, day(cents(), serde_json::json!([{ "amount": 10.00 }]))),
+        (SECOND, day(cents(), none())),
+        ("2026-03-16", day(serde_json::json!([{ "amount": 10.03, "value": FIRST }, { "amount": 1.00, "reference": "X" }]), none())),
+    ]), @"
+    2026-03-12: 2 entries: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved.
+      AMOUNT_DIFF since 2026-03-12: AUTO_RESOLVE write_off, at stake 0.03: the reference is the same, and 10.03 in A differ from 10.00 in B by 0.03
+    2026-03-13: 0 entries and one that was open: 0 are matched, one is open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-13: HIL_REVIEW correct_source, at stake 0.03: the ledger has not booked it yet: the reference is the same, and 10.03 in A differ from 10.00 in B by 0.03 (data/2026-03-12/broker.csv:2, data/2026-03-12/ledger.csv:2)
+      STATEMENT_ERROR since 2026-03-13: HIL_REVIEW correct_source, at stake 0: duplicate of side A: it is a statement that was reconciled before; its entry does not count
+      cleared: it was settled: write_off
+    2026-03-16: 2 entries and one that was open: 0 are matched, 3 are open in 4 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-13: HIL_REVIEW correct_source, at stake 0.03: the ledger has not booked it yet: the reference is the same, and 10.03 in A differ from 10.00 in B by 0.03 (data/2026-03-12/broker.csv:2, data/2026-03-12/ledger.csv:2)
+      MISSING_IN_B since 2026-03-16: HIL_REVIEW correct_source, at stake 1.0: the ledger has nothing like it
+      DUPLICATE since 2026-03-16: HIL_REVIEW correct_source, at stake 10.03: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+      STATEMENT_ERROR since 2026-03-13: HIL_REVIEW correct_source, at stake 0: duplicate of side A: it is a statement that was reconciled before; its entry does not count
+    ");
+    let shares =
+        |quantity: u32, party: &str| serde_json::json!([{ "amount": 1000.00, "quantity": quantity, "party": party, "value": FIRST }]);
+    assert_snapshot!(over(&[(FIRST, day(shares(10, "Acme"), shares(10, "Acme"))), (SECOND, day(shares(20, "Beta"), none()))]), @"
+    2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 1 entry: 0 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-13: AUTO_RESOLVE wait, at stake 1000.0: the ledger has nothing like it
+    ");
+}
+
+#[test]
+fn pending_entries_are_told_apart() {
+    let day = |a: Value| serde_json::json!([{ "account": CASH, "a": a, "b": [] }]);
+    // Two of one reference, one of which is booked; and one of next month beside one that is booked today.
+    let two = serde_json::json!([{ "amount": 100.00, "status": "PDNG" }, { "amount": 250.00, "status": "PDNG" }]);
+    assert_snapshot!(over(&[(FIRST, day(two)), (SECOND, day(serde_json::json!([{ "amount": 100.00, "value": FIRST }])))]), @"
+    2026-03-12: 2 entries: 0 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 100.0: the ledger has nothing like it
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 250.0: the ledger has nothing like it
+    2026-03-13: 1 entry and one that was open: 0 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 100.0: the ledger has nothing like it
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 250.0: the ledger has nothing like it
+    ");
+    let april = serde_json::json!([{ "amount": 4000.00, "status": "PDNG", "value": "2026-04-01" }]);
+    assert_snapshot!(over(&[(FIRST, day(april)), (SECOND, day(serde_json::json!([{ "amount": 4000.00, "value": "2026-03-02" }])))]), @"
+    2026-03-12: 1 entry: 0 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 4000.0: the ledger has nothing like it
+    2026-03-13: 1 entry and one that was open: 0 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-13: ESCALATE correct_source, at stake 4000.0: the ledger has nothing like it
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 4000.0: the ledger has nothing like it
+    ");
+    // A quiet account on which the same entry is pending day after day.
+    let quiet = || serde_json::json!([{ "account": CASH, "opening": 0.00, "closing": 0.00, "a": [{ "amount": 100.00, "status": "PDNG", "value": FIRST }], "b": [] }]);
+    assert_snapshot!(over(&[(FIRST, quiet()), (SECOND, quiet())]), @"
+    2026-03-12: 1 entry: 0 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 100.0: the ledger has nothing like it
+    2026-03-13: 1 entry: 0 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 100.0: the ledger has nothing like it
+    ");
+}
+
+#[test]
+fn what_is_overdue_for_long_goes_to_two_people_also_while_one_is_asked() {
+    let day = |a: Value, b: Value| serde_json::json!([{ "account": CASH, "a": a, "b": b }]);
+    let none = || day(serde_json::json!([]), serde_json::json!([]));
+    let first = day(serde_json::json!([{ "amount": 150.00 }]), serde_json::json!([{ "amount": 100.00 }]));
+    assert_snapshot!(over(&[(FIRST, first), ("2026-03-30", none()), ("2026-04-30", none()), ("2026-05-04", none())]), @"
+    2026-03-12: 2 entries: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved.
+      AMOUNT_DIFF since 2026-03-12: HIL_REVIEW adjust, at stake 50.0: the reference is the same, and 150.00 in A differ from 100.00 in B by 50.00
+    2026-03-30: 0 entries and 2 that were open: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved.
+      AMOUNT_DIFF since 2026-03-12: HIL_REVIEW adjust, at stake 50.0: the reference is the same, and 150.00 in A differ from 100.00 in B by 50.00
+    2026-04-30: 0 entries and 2 that were open: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved.
+      AMOUNT_DIFF since 2026-03-12: ESCALATE adjust, at stake 50.0: the reference is the same, and 150.00 in A differ from 100.00 in B by 50.00
+    2026-05-04: 0 entries and 2 that were open: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved.
+      AMOUNT_DIFF since 2026-03-12: ESCALATE adjust, at stake 50.0: the reference is the same, and 150.00 in A differ from 100.00 in B by 50.00
     ");
 }
 

@@ -652,6 +652,7 @@ fn suggestion(cause: &str, it: &BreakRecord) -> Suggestion {
         "timing_lag" => {
             ("wait", true, &["look again with the next statement", "ask the other side when it is older than two business days"])
         }
+        "rounding" if it.amount_diff.is_some_and(|by| by.is_zero()) => ("correct_source", false, &["correct the side that is wrong"]),
         "rounding" => ("write_off", true, &["book the difference to rounding"]),
         "fee_mismatch" if small => ("adjust", true, &["book the fee", "compare it with the price list"]),
         "fee_mismatch" => ("adjust", false, &["compare the fee with the price list", "book it"]),

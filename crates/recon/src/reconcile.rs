@@ -13,12 +13,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::{self, Fault, FaultKind, Known, Statement};
 use crate::breaks::{self, Besides, Repeated, Told, breaks};
-use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, Likeness, NearRecord, Settled, legs};
+use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, Likeness, NearRecord, Settled, bucket, legs};
 use crate::report::WrittenFile;
 use crate::settings::{Books, Feed, Rate};
 use crate::world::{Fate, NoFile, World};
 use crate::{Break, BreakKind, Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, exact, signing, words};
 
+/// How many business days may lie between the value dates of what is pending and of what is booked for it.
+const MAX_APART: u32 = 10;
 /// Days on which an entry may have been matched already that comes once more.
 pub const MAX_DAYS_BACK: usize = 5;
 
@@ -270,6 +272,9 @@ pub struct Closed {
     pub by: Option<String>,
     /// Since which day.
     pub since: Date,
+    /// On which day it was met.
+    #[serde(default)]
+    pub opened: Option<Date>,
 }
 
 /// Which day is reconciled.
@@ -314,7 +319,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         .collect();
     let matched_before: Vec<WrittenFile> = before.as_ref().map(Before::matched).unwrap_or_default();
     let mut carrying = Carrying::of(world, before)?;
-    carrying.replace(&statements);
+    carrying.replace(&statements, &matcher);
     let sides = [0, 1].map(|side: usize| {
         let today = statements[side].iter_mut().flat_map(|statement| std::mem::take(&mut statement.items));
         std::mem::take(&mut carrying.items[side]).into_iter().chain(today).collect::<Vec<Item>>()
@@ -322,7 +327,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     let [a, b] = &sides;
     let found = matcher.reconcile(a, b);
     conserved(&found, a, b)?;
-    let (seen, not_seen) = matched_earlier(world, &matched_before, &found, [a, b], carrying.from.each_ref().map(Vec::len));
+    let (seen, not_seen) = matched_earlier(world, &matched_before, &carrying, &found, [a, b]);
     let mut all = breaks(&matcher, &found, a, b, &Besides { faults: &faults, matched_before: &seen });
     carrying.keep_names(&mut all, [a, b]);
     if all.len() > books.most_breaks {
@@ -351,7 +356,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     let mut met = HashSet::new();
     withdrawn.retain(|it| met.insert(it.run.clone()));
     let matched_file = match out {
-        Some(out) => Some(work.write_matched(world, out, &found)?),
+        Some(out) => Some(work.write_matched(world, out, &found, &carrying.settled)?),
         None => None,
     };
     let all_statements = || statements.iter().flatten().chain(checks.iter().flat_map(|checks| &checks.set_aside));
@@ -497,13 +502,13 @@ type Named = (Side, String, String);
 fn matched_earlier(
     world: &dyn World,
     files: &[WrittenFile],
+    carrying: &Carrying,
     found: &Reconciled,
     sides: [&[Item]; 2],
-    carried: [usize; 2],
 ) -> (Vec<Repeated>, Vec<String>) {
     let mut wanted: HashMap<Named, Vec<u32>> = HashMap::new();
     for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
-        for at in open.iter().filter(|at| **at as usize >= carried[side as usize]) {
+        for at in open.iter().filter(|at| **at as usize >= carrying.from[side as usize].len()) {
             let Item { account, reference, .. } = &sides[side as usize][*at as usize];
             if let Some(reference) = reference {
                 wanted.entry((side, account.to_string(), crate::report::harmless(reference))).or_default().push(*at);
@@ -511,6 +516,16 @@ fn matched_earlier(
         }
     }
     let (mut seen, mut not_seen) = (BTreeMap::new(), Vec::new());
+    let closed = carrying.closed.iter().filter_map(|it| Some((it.side, it.item.as_ref()?.item(&it.account))));
+    for (side, item) in carrying.settled.iter().cloned().chain(closed) {
+        let reference = crate::report::harmless(item.reference.as_deref().unwrap_or_default());
+        for at in wanted.get(&(side, item.account.to_string(), reference)).into_iter().flatten() {
+            let other = &sides[side as usize][*at as usize];
+            let same = (item.currency, item.amount, item.value_date) == (other.currency, other.amount, other.value_date);
+            let party = item.counterparty.as_ref().zip(other.counterparty.as_ref()).is_none_or(|(one, other)| one == other);
+            seen.extend((same && party && item.agrees_with(other)).then(|| ((side, *at), item.place.clone())));
+        }
+    }
     for file in files.iter().filter(|_| !wanted.is_empty()) {
         let Ok(from) = world.open(&file.path) else {
             not_seen.push(file.path.clone());
@@ -525,10 +540,12 @@ fn matched_earlier(
             let side = if cell(2) == "A" { Side::A } else { Side::B };
             let name = (side, cell(4).to_owned(), cell(8).to_owned());
             for at in wanted.get(&name).into_iter().flatten() {
-                let Item { currency, amount, value_date, .. } = &sides[side as usize][*at as usize];
+                let Item { currency, amount, value_date, counterparty, quantity, .. } = &sides[side as usize][*at as usize];
+                let party = counterparty.as_ref().is_none_or(|party| cell(11).is_empty() || cell(11) == crate::report::harmless(party));
+                let counts = quantity.is_none_or(|quantity| cell(12).parse().map_or(true, |read: Decimal| read == quantity));
                 let amount_is = |text: &str| text.parse().is_ok_and(|read: Decimal| read == *amount);
                 let date_is = |text: &str| text.parse().is_ok_and(|read: Date| read == *value_date);
-                let same = cell(5) == currency.as_str() && amount_is(cell(6)) && date_is(cell(7));
+                let same = cell(5) == currency.as_str() && amount_is(cell(6)) && date_is(cell(7)) && party && counts;
                 known.extend(same.then(|| ((side, *at), Place::of(cell(3)))));
             }
             Ok(())
@@ -890,31 +907,60 @@ impl Work<'_> {
 
     // -- what was matched, one by one
 
-    fn write_matched(&self, world: &dyn World, out: &str, found: &Reconciled) -> Result<WrittenFile, String> {
+    fn write_matched(&self, world: &dyn World, out: &str, found: &Reconciled, settled: &[(Side, Item)]) -> Result<WrittenFile, String> {
         let path = format!("{out}/{}/matched.csv", self.day);
         let mut rows = csv::Writer::from_writer(Vec::new());
         let wrong = |wrong: csv::Error| format!("{path} could not be written: {wrong}");
-        rows.write_record(["match", "pass", "side", "at", "account", "currency", "amount", "value_date", "reference", "difference", "why"])
-            .map_err(wrong)?;
+        rows.write_record([
+            "match",
+            "pass",
+            "side",
+            "at",
+            "account",
+            "currency",
+            "amount",
+            "value_date",
+            "reference",
+            "difference",
+            "why",
+            "counterparty",
+            "quantity",
+        ])
+        .map_err(wrong)?;
+        let mut row = |number: String, pass: String, side: Side, item: &Item, difference: String, why: &str| {
+            let harmless = crate::report::harmless;
+            let text = |text: &Option<Arc<str>>| harmless(text.as_deref().unwrap_or_default());
+            let quantity = item.quantity.map(|quantity| quantity.to_string()).unwrap_or_default();
+            let (at, account, currency) = (item.place.to_string(), item.account.to_string(), item.currency.to_string());
+            let (amount, value_date) = (item.amount.to_string(), item.value_date.to_string());
+            let (reference, party) = (text(&item.reference), text(&item.counterparty));
+            let cells = [
+                number,
+                pass,
+                side.to_string(),
+                at,
+                account,
+                currency,
+                amount,
+                value_date,
+                reference,
+                difference,
+                harmless(why),
+                party,
+                quantity,
+            ];
+            rows.write_record(&cells).map_err(wrong)
+        };
         for (number, it) in found.matches.iter().filter(|it| it.standing == Standing::Matched).enumerate() {
             let items =
                 self.items(Side::A, &it.a).map(|item| (Side::A, item)).chain(self.items(Side::B, &it.b).map(|item| (Side::B, item)));
             for (side, item) in items {
-                let row = [
-                    (number + 1).to_string(),
-                    it.pass.to_string(),
-                    side.to_string(),
-                    item.place.to_string(),
-                    item.account.to_string(),
-                    item.currency.to_string(),
-                    item.amount.to_string(),
-                    item.value_date.to_string(),
-                    crate::report::harmless(item.reference.as_deref().unwrap_or_default()),
-                    it.difference.to_string(),
-                    crate::report::harmless(&it.why),
-                ];
-                rows.write_record(&row).map_err(wrong)?;
+                row((number + 1).to_string(), it.pass.to_string(), side, item, it.difference.to_string(), &it.why)?;
             }
+        }
+        // What was settled since the day before is nothing that may come again either.
+        for (side, item) in settled {
+            row(String::new(), "settled".to_owned(), *side, item, String::new(), "it was settled as a break")?;
         }
         let bytes = rows.into_inner().map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
         world.write(&path, &bytes)?;
@@ -980,11 +1026,17 @@ struct Carrying {
     from: [Vec<Option<usize>>; 2],
     /// Where those stand by now that were not booked yet.
     replaced: HashMap<Place, Place>,
+    /// And in which break they were.
+    came_from: HashMap<Place, Option<usize>>,
     /// The breaks, and what became of their cases.
     breaks: Vec<(BreakRecord, Option<Fate>)>,
     /// For each of them the run that wakes up for it, as long as that is open.
     rechecks: Vec<Option<String>>,
     closed: Vec<Closed>,
+    /// The entries of breaks that were settled since the last day.
+    settled: Vec<(Side, Item)>,
+    /// What is opened again that was closed before the last day, and on which day it was met.
+    reopened: Vec<(String, Date)>,
 }
 
 impl Carrying {
@@ -995,6 +1047,7 @@ impl Carrying {
         let (reopened, closed): (Vec<Closed>, Vec<Closed>) = before.closed.into_iter().partition(|it| again.contains(&it.key));
         carrying.closed = closed;
         for it in reopened {
+            carrying.reopened.extend(it.opened.map(|opened| (it.break_id.clone(), opened)));
             if let Some(item) = &it.item {
                 carrying.carry(it.side as usize, item.item(&it.account), None);
             }
@@ -1036,6 +1089,7 @@ impl Carrying {
                         amount,
                         by: fate.as_ref().and_then(|fate| fate.by.clone()),
                         since: before.day,
+                        opened: Some(record.opened),
                     };
                     for (side, items, sign) in [(Side::A, &record.a, Decimal::ONE), (Side::B, &record.b, Decimal::NEGATIVE_ONE)] {
                         let amount = |item: &ItemRecord| if item.status.is_none() { item.amount * sign } else { Decimal::ZERO };
@@ -1051,13 +1105,17 @@ impl Carrying {
                     }
                 }
             }
+            let is_open = settled == Settled::Open || again.contains(&record.key);
+            for (side, items) in [(Side::A, &record.a), (Side::B, &record.b)] {
+                carrying.settled.extend(items.iter().filter(|_| !is_open).map(|item| (side, item.item(&record.account))));
+            }
             carrying.breaks.push((record, fate));
         }
         Ok(carrying)
     }
 
     /// What was not booked yet and stands in the files of today again, booked or not, is what these say now, and no entry besides.
-    fn replace(&mut self, statements: &[Vec<Statement>; 2]) {
+    fn replace(&mut self, statements: &[Vec<Statement>; 2], matcher: &Matcher) {
         type Named<'i> = (&'i str, Currency, Decimal, &'i str);
         fn named(item: &Item) -> Option<Named<'_>> {
             let Item { account, currency, amount, reference, bank_reference, .. } = item;
@@ -1067,21 +1125,31 @@ impl Carrying {
             if self.items[side].iter().all(|item| item.status.is_none()) {
                 continue;
             }
-            let mut today: HashMap<Named<'_>, Vec<&Place>> = HashMap::new();
+            let mut today: HashMap<Named<'_>, Vec<&Item>> = HashMap::new();
             for item in statements.iter().flat_map(|statement| &statement.items) {
                 if let Some(named) = named(item) {
-                    today.entry(named).or_default().push(&item.place);
+                    today.entry(named).or_default().push(item);
                 }
             }
             let mut now: Vec<Option<Place>> = Vec::new();
             for item in &self.items[side] {
                 let pending = item.status.is_some().then(|| named(item)).flatten();
-                now.push(pending.and_then(|named| today.get_mut(&named)?.pop()).cloned());
+                let found = pending.and_then(|named| {
+                    let all = today.get_mut(&named)?;
+                    let apart = |other: &&Item| matcher.calendar.between(item.currency, item.value_date, other.value_date);
+                    let nearest =
+                        all.iter().enumerate().min_by_key(|(_, other)| apart(other)).filter(|(_, other)| apart(other) <= MAX_APART)?.0;
+                    Some(all.swap_remove(nearest).place.clone())
+                });
+                now.push(found);
             }
             let (items, from) = (std::mem::take(&mut self.items[side]), std::mem::take(&mut self.from[side]));
             for ((item, from), now) in items.into_iter().zip(from).zip(now) {
                 match now {
-                    Some(now) => drop(self.replaced.insert(item.place, now)),
+                    Some(now) => {
+                        self.came_from.insert(now.clone(), from);
+                        self.replaced.insert(item.place, now);
+                    }
                     None => self.carry(side, item, from),
                 }
             }
@@ -1114,11 +1182,16 @@ impl Carrying {
         let of = |it: &Break| -> Option<&BreakRecord> {
             let places =
                 [Side::A, Side::B].into_iter().zip([&it.a, &it.b]).flat_map(|(side, all)| all.iter().map(move |place| (side, *place)));
-            let mut from = places.map(|(side, place)| self.from[side as usize].get(place as usize).copied().flatten());
-            let first = from.next()??;
-            let (record, _) = &self.breaks[first];
+            let mut from = places.map(|(side, place)| self.break_of(sides, side, place));
+            let (first, _) = from.next()?;
+            let (record, _) = &self.breaks[first?];
             let whole = (it.a.len(), it.b.len()) == (record.a.len(), record.b.len());
-            (whole && from.all(|from| from == Some(first))).then_some(record)
+            (whole && from.all(|(from, _)| from == first)).then_some(record)
+        };
+        let is_as_it_was = |it: &Break| {
+            let places =
+                [Side::A, Side::B].into_iter().zip([&it.a, &it.b]).flat_map(|(side, all)| all.iter().map(move |place| (side, *place)));
+            !places.map(|(side, place)| self.break_of(sides, side, place)).any(|(_, replaced)| replaced)
         };
         let kept: Vec<Option<&BreakRecord>> = all.iter().map(of).collect();
         let mut names: HashSet<String> = kept.iter().flatten().map(|record| record.break_id.clone()).collect();
@@ -1131,7 +1204,11 @@ impl Carrying {
         };
         for (it, record) in all.iter_mut().zip(kept) {
             if let Some(record) = record {
-                (it.id, it.kind, it.why) = (record.break_id.clone(), record.kind, record.why.clone());
+                it.id.clone_from(&record.break_id);
+                // What is booked by now may look otherwise.
+                if is_as_it_was(it) {
+                    (it.kind, it.why) = (record.kind, record.why.clone());
+                }
                 continue;
             }
             let plain = it.id.clone();
@@ -1143,6 +1220,14 @@ impl Carrying {
         }
     }
 
+    /// The break in which an entry was, and whether it stands elsewhere now.
+    fn break_of(&self, sides: [&[Item]; 2], side: Side, at: u32) -> (Option<usize>, bool) {
+        match self.from[side as usize].get(at as usize) {
+            Some(from) => (*from, false),
+            None => (self.came_from.get(&sides[side as usize][at as usize].place).copied().flatten(), true),
+        }
+    }
+
     /// Since when breaks are open, and how many business days of that do not count: those on which somebody else had them.
     fn since(&self, books: &Books, matcher: &Matcher, day: Date) -> HashMap<String, (Date, u32)> {
         let of = |(record, fate): &(BreakRecord, Option<Fate>)| {
@@ -1151,7 +1236,7 @@ impl Carrying {
             let more = self.day.filter(|_| pauses).map_or(0, |before| matcher.calendar.between(record.currency, before, day));
             (record.break_id.clone(), (record.opened, record.paused + more))
         };
-        self.breaks.iter().map(of).collect()
+        self.reopened.iter().map(|(name, opened)| (name.clone(), (*opened, 0))).chain(self.breaks.iter().map(of)).collect()
     }
 
     /// Where an entry stands by now.
@@ -1173,7 +1258,10 @@ impl Carrying {
         for record in &mut *records {
             let Some((earlier, fate)) = known.get(record.break_id.as_str()) else { continue };
             let is_open = fate.is_none_or(|fate| fate.open);
+            // What is overdue for long is decided anew from one month to the next, also while somebody is asked.
+            let is_late = record.sla == Due::Overdue && record.age > 30 && bucket(record.age) != bucket(earlier.age);
             if is_open
+                && !is_late
                 && earlier.a == record.a
                 && earlier.b == record.b
                 && earlier.near == record.near

@@ -129,9 +129,9 @@ impl Checks {
                 (None, true) => Some("it is a statement that was reconciled before".to_owned()),
                 (None, false) => None,
             };
-            // A day without entries and dates looks like any other such day.
-            let tells =
-                !statement.items.is_empty() || statement.opening.iter().chain(&statement.closing).any(|balance| balance.date.is_some());
+            // A day without entries and dates looks like any other such day, and what is not booked yet is told day after day.
+            let tells = statement.items.iter().any(|item| item.status.is_none())
+                || statement.opening.iter().chain(&statement.closing).any(|balance| balance.date.is_some());
             if let Some(again) = again.filter(|_| tells) {
                 let what = match statement.entries {
                     1 => format!("{again}; its entry does not count"),
