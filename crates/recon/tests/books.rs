@@ -228,6 +228,32 @@ fn a_page_of_iso_20022_begins_and_ends_with_what_there_is_in_between() {
 }
 
 #[test]
+fn pages_of_iso_20022_are_brought_into_their_order_and_none_may_be_missing() {
+    let page = |number: u32, last: bool, balances: &[(&str, &str)], amount: &str, direction: &str| {
+        let pages = format!("<Stmt>\n<StmtPgntn><PgNb>{number}</PgNb><LastPgInd>{last}</LastPgInd></StmtPgntn>");
+        camt(balances, &ntry(amount, "").replace("CRDT", direction)).replace("<Stmt>", &pages)
+    };
+    // Balances alone do not tell their order.
+    let first = page(1, false, &[("OPBD", "0"), ("ITBD", "10")], "10", "CRDT");
+    let second = page(2, false, &[("ITBD", "10"), ("ITBD", "0")], "10", "DBIT");
+    let third = page(3, true, &[("ITBD", "0"), ("CLBD", "30")], "30", "CRDT");
+    let faults = |pages: &[&String]| -> String {
+        let told = of_camt(&pages.iter().map(|page| (*page).clone()).collect::<Vec<_>>());
+        told.lines().filter(|line| line.contains("continuity") || line.contains("consistency")).collect::<Vec<_>>().join("\n")
+    };
+    for order in [[&first, &second, &third], [&third, &second, &first], [&third, &first, &second], [&second, &first, &third]] {
+        assert_eq!(faults(&order), "");
+    }
+    assert_snapshot!(faults(&[&first, &second]), @"file:8: continuity: it is page 2, and the one that follows it is not there");
+    assert_snapshot!(faults(&[&third]), @"file:2: continuity: it is page 3, and page 2 is not there");
+    assert_snapshot!(faults(&[&first, &third]), @"
+    file:2: continuity: it is page 1, and the one that follows it is not there
+    file:8: continuity: it is page 3, and page 2 is not there
+    file:10: continuity: it begins with 0.00, and the statement before ended with 10.00: -10.00 are missing in between
+    ");
+}
+
+#[test]
 fn what_an_entry_of_iso_20022_was_exchanged_from_is_not_what_was_booked() {
     let exchanged = ntry(
         "92",

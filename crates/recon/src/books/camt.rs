@@ -71,6 +71,9 @@ struct Stmt {
     id: Option<Arc<str>>,
     number: Option<Arc<str>>,
     account: Option<Arc<str>>,
+    /// Which page it is, and whether more follow.
+    page: Option<u32>,
+    goes_on: bool,
     currency: Option<Currency>,
     opening: Option<(Balance, Currency)>,
     closing: Option<(Balance, Currency)>,
@@ -277,6 +280,11 @@ impl Document<'_> {
                 match below {
                     ["Id"] => statement.id = kept(text),
                     ["ElctrncSeqNb"] => statement.number = kept(text),
+                    ["StmtPgntn", "PgNb"] => {
+                        statement.page =
+                            self.reading.or_told(line, text.parse().map_err(|_| format!("`{text}` is not the number of a page")))?;
+                    }
+                    ["StmtPgntn", "LastPgInd"] => statement.goes_on = matches!(text, "false" | "0"),
                     ["LglSeqNb"] if statement.number.is_none() => statement.number = kept(text),
                     ["Acct", "Id", "IBAN"] => statement.account = kept(text),
                     ["Acct", "Id", "Othr", "Id"] if statement.account.is_none() => statement.account = kept(text),
@@ -518,6 +526,7 @@ impl Document<'_> {
             place: self.reading.place(line),
             id: statement.id,
             number: statement.number,
+            page: statement.page.map(|number| (number, statement.goes_on)),
             account,
             currency,
             opening: statement.opening.map(|(balance, _)| balance),

@@ -148,6 +148,7 @@ impl Checks {
         marks.drain(..marks.len().saturating_sub(MAX_MARKS));
         let ordered = in_order(fresh, known.closing);
         let mut closing = known.closing;
+        self.pages(&ordered);
         for statement in &ordered {
             self.continuity(statement, closing);
             self.within(statement);
@@ -155,6 +156,23 @@ impl Checks {
             closing = statement.closing.as_ref().map(|balance| balance.amount).or(closing.filter(|_| statement.items.is_empty()));
         }
         (ordered, Known { closing, marks, ..known })
+    }
+
+    /// A page has the one before it before it, and the one that follows behind it.
+    fn pages(&mut self, ordered: &[Statement]) {
+        for (at, statement) in ordered.iter().enumerate() {
+            let Some((number, goes_on)) = statement.page else { continue };
+            let before = at.checked_sub(1).and_then(|before| ordered[before].page).map(|(number, _)| number);
+            if number > 1 && before != Some(number - 1) {
+                let what = format!("it is page {number}, and page {} is not there", number - 1);
+                self.fault(FaultKind::Continuity, statement, &statement.place, Decimal::ZERO, what);
+            }
+            let next = ordered.get(at + 1).and_then(|next| next.page).map(|(number, _)| number);
+            if goes_on && next != Some(number.saturating_add(1)) {
+                let what = format!("it is page {number}, and the one that follows it is not there");
+                self.fault(FaultKind::Continuity, statement, &statement.place, Decimal::ZERO, what);
+            }
+        }
     }
 
     fn continuity(&mut self, statement: &Statement, before: Option<Decimal>) {
@@ -233,7 +251,7 @@ fn in_order(mut left: Vec<Statement>, mut before: Option<Decimal>) -> Vec<Statem
         let stated = statement.closing.as_ref().or(statement.opening.as_ref()).and_then(|balance| balance.date);
         stated.or_else(|| statement.items.iter().map(|item| item.booked.unwrap_or(item.value_date)).max())
     };
-    left.sort_by(|one, other| (day(one), &one.place).cmp(&(day(other), &other.place)));
+    left.sort_by(|one, other| (day(one), one.page, &one.place).cmp(&(day(other), other.page, &other.place)));
     let opens_with =
         |statement: &Statement, amount: Option<Decimal>| amount.is_some() && statement.opening.as_ref().map(|it| it.amount) == amount;
     let mut ordered = Vec::with_capacity(left.len());

@@ -486,6 +486,7 @@ fn empty(place: Place, account: Arc<str>, currency: Currency) -> Statement {
         place,
         id,
         number,
+        page: None,
         account,
         currency,
         opening,

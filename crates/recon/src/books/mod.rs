@@ -77,6 +77,8 @@ pub struct Statement {
     pub id: Option<Arc<str>>,
     /// Its number among others.
     pub number: Option<Arc<str>>,
+    /// Which of its pages it is, from 1, and whether more follow.
+    pub page: Option<(u32, bool)>,
     /// The account.
     pub account: Arc<str>,
     /// The currency of its balances.

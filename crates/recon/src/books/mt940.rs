@@ -189,6 +189,7 @@ impl Message<'_> {
             place,
             id,
             number,
+            page: None,
             account,
             currency,
             opening,
