@@ -103,8 +103,10 @@ impl Place {
     /// A place as it is written.
     #[must_use]
     pub fn of(text: &str) -> Place {
-        let (file, line) = text.rsplit_once(':').unwrap_or((text, ""));
-        Place { file: file.into(), line: line.parse().unwrap_or(0) }
+        // What is in no file has no line, though there may be such a mark in its name.
+        let known = text.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+        let (file, line) = known.unwrap_or((text, 0));
+        Place { file: file.into(), line }
     }
 }
 
@@ -184,5 +186,18 @@ impl Item {
             .then_with(|| (self.quantity, self.price).cmp(&(other.quantity, other.price)))
             .then_with(|| self.status.cmp(&other.status))
             .then_with(|| self.text.cmp(&other.text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_is_written() {
+        for (file, line) in [("data/a.csv", 7), ("adjustment ADJ-INV:7 of 2026-03-12", 0), ("c:/a.csv", 12)] {
+            let place = Place { file: file.into(), line };
+            assert_eq!(Place::of(&place.to_string()), place);
+        }
     }
 }
