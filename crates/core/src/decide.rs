@@ -616,7 +616,7 @@ impl Deciding<'_> {
             if !rejects && asking.answers.iter().any(|given| given.by == by.name) {
                 return Err(Refusal::AnsweredAlready { task: task.id, by: by.name.clone() });
             }
-            if approval.override_needs_note && answer.note.trim().is_empty() && self.run.is_override(&answer.choice) {
+            if approval.override_needs_note && answer.note.trim().is_empty() && !self.run.proposes(&answer.choice) {
                 return Err(bad("it is not what was proposed, and needs a note".to_owned()));
             }
             verdict_of(approval, asking, &answer, &levels).map_err(bad)?
@@ -1339,11 +1339,12 @@ fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer, levels: &[u
 }
 
 impl Run {
-    /// Whether an answer to the decision is another one than it proposes: `approve` is a yes to that, and so is naming it.
-    fn is_override(&self, choice: &str) -> bool {
+    /// Whether an answer agrees with the decision: `approve` is a yes to what it proposes, and so is naming that.
+    #[must_use]
+    pub fn proposes(&self, choice: &str) -> bool {
         let with = self.decision().and_then(|decision| decision.with.as_ref());
         let proposed = with.and_then(|with| with.decode::<BTreeMap<String, serde_json::Value>>().ok()).unwrap_or_default();
-        choice != APPROVE && !proposed.values().any(|value| value == choice)
+        choice == APPROVE || proposed.values().any(|value| value == choice)
     }
 }
 

@@ -1179,22 +1179,18 @@ impl Carrying {
     /// A break of the very same items is the same break, whatever else it would look like today: that there was another one like
     /// it, say, is not seen any more. And one that has nothing of what was there before has a name of its own, also where it looks the same.
     fn keep_names(&self, all: &mut [Break], sides: [&[Item]; 2]) {
-        let of = |it: &Break| -> Option<&BreakRecord> {
+        // The break that it was, and whether its entries stand where they stood.
+        let of = |it: &Break| -> Option<(&BreakRecord, bool)> {
             let places =
                 [Side::A, Side::B].into_iter().zip([&it.a, &it.b]).flat_map(|(side, all)| all.iter().map(move |place| (side, *place)));
-            let mut from = places.map(|(side, place)| self.break_of(sides, side, place));
-            let (first, _) = from.next()?;
+            let from: Vec<(Option<usize>, bool)> = places.map(|(side, place)| self.break_of(sides, side, place)).collect();
+            let (first, _) = *from.first()?;
             let (record, _) = &self.breaks[first?];
-            let whole = (it.a.len(), it.b.len()) == (record.a.len(), record.b.len());
-            (whole && from.all(|(from, _)| from == first)).then_some(record)
+            let whole = (it.a.len(), it.b.len()) == (record.a.len(), record.b.len()) && from.iter().all(|(from, _)| *from == first);
+            whole.then(|| (record, from.iter().all(|(_, replaced)| !replaced)))
         };
-        let is_as_it_was = |it: &Break| {
-            let places =
-                [Side::A, Side::B].into_iter().zip([&it.a, &it.b]).flat_map(|(side, all)| all.iter().map(move |place| (side, *place)));
-            !places.map(|(side, place)| self.break_of(sides, side, place)).any(|(_, replaced)| replaced)
-        };
-        let kept: Vec<Option<&BreakRecord>> = all.iter().map(of).collect();
-        let mut names: HashSet<String> = kept.iter().flatten().map(|record| record.break_id.clone()).collect();
+        let kept: Vec<Option<(&BreakRecord, bool)>> = all.iter().map(of).collect();
+        let mut names: HashSet<String> = kept.iter().flatten().map(|(record, _)| record.break_id.clone()).collect();
         let before: HashMap<&str, &BreakRecord> = self.breaks.iter().map(|(record, _)| (record.break_id.as_str(), record)).collect();
         let is_another = |it: &Break| {
             let Some(record) = before.get(it.id.as_str()).filter(|_| it.fault.is_none()) else { return false };
@@ -1203,10 +1199,10 @@ impl Carrying {
             !places(Side::A, &it.a) && !places(Side::B, &it.b)
         };
         for (it, record) in all.iter_mut().zip(kept) {
-            if let Some(record) = record {
+            if let Some((record, as_it_was)) = record {
                 it.id.clone_from(&record.break_id);
                 // What is booked by now may look otherwise.
-                if is_as_it_was(it) {
+                if as_it_was {
                     (it.kind, it.why) = (record.kind, record.why.clone());
                 }
                 continue;

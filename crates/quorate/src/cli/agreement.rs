@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate::{APPROVE, Answer, Role, Rule, Run, TaskStatus, TaskView};
+use quorate::{Answer, Role, Rule, Run, TaskStatus, TaskView};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -69,10 +69,7 @@ impl Agreement {
         let reviews = || run.tasks().filter(|task| task.role() == Role::Review && task.status() != TaskStatus::Waiting);
         let settled =
             |task: TaskView<'_>| (task.status() == TaskStatus::Succeeded).then(|| task.output()?.decode::<Settled>().ok()).flatten();
-        // Whoever answers with what was proposed agrees with it.
-        let proposed = decision.with.as_ref().and_then(|with| with.decode::<serde_json::Map<String, Value>>().ok()).unwrap_or_default();
-        let agrees = |choice: &str| choice == APPROVE || proposed.values().any(|value| value == choice);
-        let answer = reviews().find_map(settled).map(|settled| agrees(&settled.choice));
+        let answer = reviews().find_map(settled).map(|settled| run.proposes(&settled.choice));
         // Who rejects it does not agree.
         let answer = answer.or_else(|| reviews().any(|task| task.status() == TaskStatus::Failed).then_some(false));
         let asked = reviews().next().is_some();
