@@ -158,6 +158,12 @@ impl From<Error> for Problem {
             },
             _ => Exit::Failed,
         };
-        Problem::new(exit, whole(&wrong))
+        let problem = Problem::new(exit, whole(&wrong));
+        match wrong {
+            Error::BadStart { .. } => {
+                problem.hint("`-i` gives the input, as in -i '{\"name\": 1}'; `input` of the workflow says what it looks like")
+            }
+            _ => problem,
+        }
     }
 }
