@@ -631,9 +631,9 @@ fn what_is_wrong_with_the_settings_is_told_before_anything_runs() {
     ");
     assert_snapshot!(checked("similarity: 0.92 ", "similarity: 92 "), @"
     err: error[R001]: `matching.similarity` is 92, and is a share from 0 to 1
-    err:   --> books.yaml:49:3
+    err:   --> books.yaml:51:3
     err:    |
-    err: 49 |   similarity: 92          # how alike two references are of which one wa...
+    err: 51 |   similarity: 92          # how alike two references are of which one wa...
     err:    |   ^^^^^^^^^^
     err:
     err: one mistake and 0 warnings

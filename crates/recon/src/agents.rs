@@ -335,7 +335,7 @@ struct RulesParams {
     quantity: Number,
     /// What is a matter of rounding.
     rounding: Number,
-    /// The same in the base currency: a cent of everything is not worth the same.
+    /// The same in the base currency, and what `amount` may be worth.
     rounding_worth: Number,
     /// How many business days something may be late.
     timing_days: u32,
@@ -436,8 +436,10 @@ fn rules(call: &Call) -> Outcome {
     let bps = difference.and_then(|difference| (difference * Decimal::from(10_000)).checked_div(larger));
     let allowed = |bps: Decimal, least: Decimal| (larger * bps / Decimal::from(10_000)).max(least).round_dp(4);
     let is_fx = it.kind == BreakKind::FxRateDiff;
-    let amount =
-        if is_fx { allowed(limit(&given.fx_bps)?, Decimal::ZERO) } else { allowed(limit(&given.amount_bps)?, limit(&given.amount)?) };
+    // A hundredth of everything is not worth the same.
+    let is_little = it.exposure.is_some_and(|worth| worth <= rounding_worth);
+    let least = if is_fx || !is_little { Decimal::ZERO } else { limit(&given.amount)? };
+    let amount = allowed(limit(if is_fx { &given.fx_bps } else { &given.amount_bps })?, least);
     checks.push(Check {
         rule: if is_fx { "FX" } else { "AMOUNT" },
         passed: both && difference.is_some_and(|difference| difference <= amount),
@@ -482,9 +484,7 @@ fn rules(call: &Call) -> Outcome {
     let doubtful = |check: &Check| !check.passed && !matches!(check.rule, "AMOUNT" | "FX" | "TIMING_LAG");
     let clear = sound && both && !checks.iter().any(doubtful);
     let within_tolerance = clear && (passed("AMOUNT") || passed("FX"));
-    let within_rounding = clear
-        && it.exposure.is_some_and(|worth| worth <= rounding_worth)
-        && difference.is_some_and(|difference| !difference.is_zero() && difference <= rounding);
+    let within_rounding = clear && is_little && difference.is_some_and(|difference| !difference.is_zero() && difference <= rounding);
     let failed_rules: Vec<&str> = checks.iter().filter(|check| !check.passed).map(|check| check.rule).collect();
     let passed_rules: Vec<&str> = checks.iter().filter(|check| check.passed).map(|check| check.rule).collect();
     let share = Decimal::from(passed_rules.len()) / Decimal::from(checks.len());

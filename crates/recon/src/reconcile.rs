@@ -307,7 +307,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         }
         None => (None, None),
     };
-    let matcher = books.matcher();
+    let matcher = books.matcher(day);
     let (mut statements, files) = read_all(world, &books, day)?;
     let left = before.as_ref().map(|before| before.left.clone()).unwrap_or_default();
     let is_known = |account: &str, currency: Currency| books.knows(account, currency);
@@ -494,8 +494,55 @@ impl FaultRecord {
 
 // -- what was there before
 
-/// What tells an entry from others on its side, in the list of what was matched.
+/// What tells an entry from others, in the list of what was matched: its side, its account and its reference.
 type Named = (Side, String, String);
+
+/// What else is known of an entry that was matched or settled earlier.
+struct Earlier {
+    place: Place,
+    currency: String,
+    amount: Decimal,
+    value_date: Date,
+    counterparty: String,
+    quantity: Option<Decimal>,
+}
+
+impl Earlier {
+    fn of(side: Side, item: &Item) -> (Named, Earlier) {
+        let text = |text: &Option<Arc<str>>| crate::report::harmless(text.as_deref().unwrap_or_default());
+        let Item { place, currency, amount, value_date, quantity, .. } = item.clone();
+        let earlier =
+            Earlier { place, currency: currency.to_string(), amount, value_date, counterparty: text(&item.counterparty), quantity };
+        ((side, item.account.to_string(), text(&item.reference)), earlier)
+    }
+
+    /// The name of an entry that is listed.
+    fn name(row: &csv::StringRecord) -> Named {
+        let cell = |column: usize| row.get(column).unwrap_or_default();
+        (if cell(2) == "A" { Side::A } else { Side::B }, cell(4).to_owned(), cell(8).to_owned())
+    }
+
+    fn read(row: &csv::StringRecord) -> Option<Earlier> {
+        let cell = |column: usize| row.get(column).unwrap_or_default();
+        Some(Earlier {
+            place: Place::of(cell(3)),
+            currency: cell(5).to_owned(),
+            amount: cell(6).parse().ok()?,
+            value_date: cell(7).parse().ok()?,
+            counterparty: cell(11).to_owned(),
+            quantity: cell(12).parse().ok(),
+        })
+    }
+
+    /// Whether an entry with the same name is this one once more.
+    fn is(&self, item: &Item) -> bool {
+        let party = crate::report::harmless(item.counterparty.as_deref().unwrap_or_default());
+        let quantities = self.quantity.zip(item.quantity);
+        (&*self.currency, self.amount, self.value_date) == (item.currency.as_str(), item.amount, item.value_date)
+            && (self.counterparty.is_empty() || party.is_empty() || self.counterparty == party)
+            && quantities.is_none_or(|(one, other)| one == other)
+    }
+}
 
 /// Items of the day that are open, and of which an earlier day had another one that was matched: the same account, reference,
 /// currency, amount and value date. And the files that could not be looked at.
@@ -509,22 +556,21 @@ fn matched_earlier(
     let mut wanted: HashMap<Named, Vec<u32>> = HashMap::new();
     for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
         for at in open.iter().filter(|at| **at as usize >= carrying.from[side as usize].len()) {
-            let Item { account, reference, .. } = &sides[side as usize][*at as usize];
-            if let Some(reference) = reference {
-                wanted.entry((side, account.to_string(), crate::report::harmless(reference))).or_default().push(*at);
+            let item = &sides[side as usize][*at as usize];
+            if item.reference.is_some() {
+                wanted.entry(Earlier::of(side, item).0).or_default().push(*at);
             }
         }
     }
     let (mut seen, mut not_seen) = (BTreeMap::new(), Vec::new());
+    let again = |name: &Named, earlier: &Earlier| -> Vec<((Side, u32), Place)> {
+        let all = wanted.get(name).into_iter().flatten();
+        all.filter(|at| earlier.is(&sides[name.0 as usize][**at as usize])).map(|at| ((name.0, *at), earlier.place.clone())).collect()
+    };
     let closed = carrying.closed.iter().filter_map(|it| Some((it.side, it.item.as_ref()?.item(&it.account))));
     for (side, item) in carrying.settled.iter().cloned().chain(closed) {
-        let reference = crate::report::harmless(item.reference.as_deref().unwrap_or_default());
-        for at in wanted.get(&(side, item.account.to_string(), reference)).into_iter().flatten() {
-            let other = &sides[side as usize][*at as usize];
-            let same = (item.currency, item.amount, item.value_date) == (other.currency, other.amount, other.value_date);
-            let party = item.counterparty.as_ref().zip(other.counterparty.as_ref()).is_none_or(|(one, other)| one == other);
-            seen.extend((same && party && item.agrees_with(other)).then(|| ((side, *at), item.place.clone())));
-        }
+        let (name, earlier) = Earlier::of(side, &item);
+        seen.extend(again(&name, &earlier));
     }
     for file in files.iter().filter(|_| !wanted.is_empty()) {
         let Ok(from) = world.open(&file.path) else {
@@ -536,17 +582,9 @@ fn matched_earlier(
         let mut known = Vec::new();
         let read: Result<(), csv::Error> = rows.records().try_for_each(|row| {
             let row = row?;
-            let cell = |column: usize| row.get(column).unwrap_or_default();
-            let side = if cell(2) == "A" { Side::A } else { Side::B };
-            let name = (side, cell(4).to_owned(), cell(8).to_owned());
-            for at in wanted.get(&name).into_iter().flatten() {
-                let Item { currency, amount, value_date, counterparty, quantity, .. } = &sides[side as usize][*at as usize];
-                let party = counterparty.as_ref().is_none_or(|party| cell(11).is_empty() || cell(11) == crate::report::harmless(party));
-                let counts = quantity.is_none_or(|quantity| cell(12).parse().map_or(true, |read: Decimal| read == quantity));
-                let amount_is = |text: &str| text.parse().is_ok_and(|read: Decimal| read == *amount);
-                let date_is = |text: &str| text.parse().is_ok_and(|read: Date| read == *value_date);
-                let same = cell(5) == currency.as_str() && amount_is(cell(6)) && date_is(cell(7)) && party && counts;
-                known.extend(same.then(|| ((side, *at), Place::of(cell(3)))));
+            let name = Earlier::name(&row);
+            if wanted.contains_key(&name) {
+                known.extend(Earlier::read(&row).iter().flat_map(|earlier| again(&name, earlier)));
             }
             Ok(())
         });

@@ -189,14 +189,22 @@ impl Books {
         Ok(books)
     }
 
-    /// What finds out what belongs together.
+    /// What finds out what belongs together on a day.
     #[must_use]
-    pub fn matcher(&self) -> Matcher {
+    pub fn matcher(&self, day: Date) -> Matcher {
+        let currencies = self.rates.days.values().flat_map(BTreeMap::keys).chain([&self.base]);
+        let rates = currencies.filter_map(|currency| Some((*currency, self.rate(*currency, day)?.rate))).collect();
+        Matcher { settings: self.matching.clone(), calendar: self.calendar(), rates: Some(rates) }
+    }
+
+    /// Which days are business days.
+    #[must_use]
+    pub fn calendar(&self) -> Calendar {
         let mut calendar = Calendar::default();
         for (currency, days) in &self.holidays {
             days.iter().for_each(|day| calendar.close(*currency, *day));
         }
-        Matcher { settings: self.matching.clone(), calendar }
+        calendar
     }
 
     /// What a currency is worth on a day, by the newest rate until then.

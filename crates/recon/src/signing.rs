@@ -71,7 +71,7 @@ const LOOK_AGAIN: u32 = 3;
 /// The cases that are waited for, each with the time at which somebody looks again.
 pub(crate) fn waiting(world: &dyn World, wanted: &Waiting) -> Result<Value, String> {
     let settings = wanted.books.as_deref().unwrap_or("books.yaml");
-    let calendar = Books::of(world.settings(settings)?).map_err(|wrong| format!("{settings}: {wrong}"))?.matcher().calendar;
+    let calendar = Books::of(world.settings(settings)?).map_err(|wrong| format!("{settings}: {wrong}"))?.calendar();
     let day = wanted.day.as_ref().ok_or("`params.day` is what the reconciliation returned")?;
     let days = wanted.days.unwrap_or(LOOK_AGAIN);
     let waits = |case: &CaseIn| {

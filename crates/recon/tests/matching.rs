@@ -138,6 +138,36 @@ fn a_small_difference_is_matched_and_said() {
 }
 
 #[test]
+fn what_is_let_pass_is_worth_little() {
+    let a = book(
+        "
+        1.50 BTC 12 INV-1
+        1.50 BTC 12 INV-2
+        9000000.00 EUR 12 INV-3
+        9000000.00 EUR 12 INV-4
+        50.00 ISK 12 INV-5
+    ",
+    );
+    let b = book(
+        "
+        1.49 BTC 12 INV-1
+        1.499985 BTC 12 INV-2
+        8999900.00 EUR 12 INV-3
+        8999899.99 EUR 12 INV-4
+        49.99 ISK 12 INV-5
+    ",
+    );
+    let rates = [(a[0].currency, Decimal::from(70_000)), (a[2].currency, Decimal::ONE)].into();
+    let matcher = Matcher { rates: Some(rates), ..Matcher::default() };
+    // A hundredth of a coin is 700 EUR; what a króna is worth nobody has said.
+    assert_snapshot!(told(&matcher.reconcile(&a, &b)), @"
+    a2 ~ b2 (0.000015): within tolerance: the reference is the same, and 1.50 and 1.499985 differ by 0.000015, where 0.000075 is allowed
+    a3 ~ b3 (100.00): within tolerance: the reference is the same, and 9,000,000.00 and 8,999,900.00 differ by 100.00, where 100.00 is allowed
+    open: a1 a4 a5 ~ b1 b4 b5
+    ");
+}
+
+#[test]
 fn one_is_the_sum_of_several_where_more_than_the_sum_speaks_for_it() {
     assert_snapshot!(found("600.00 EUR 12 PAY7", "
         100.00 EUR 12 INV-1 batch=PAY7

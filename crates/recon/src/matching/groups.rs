@@ -210,7 +210,7 @@ impl Work<'_, '_> {
             let turn = |ix: &Ix| Item { amount: -self.item(side, *ix).amount, ..self.item(side, *ix).clone() };
             let turned: Vec<Item> = back.iter().map(turn).collect();
             let settings = Settings { days: self.matcher.settings.reversal_days, ..self.matcher.settings.clone() };
-            let matcher = Matcher { settings, calendar: self.matcher.calendar.clone() };
+            let matcher = Matcher { settings, ..self.matcher.clone() };
             let mut work = Work::new(&matcher, [turned.iter().collect(), others.iter().map(|ix| self.item(side, *ix)).collect()]);
             work.pairs(Pass::Exact);
             work.pairs(Pass::Dated);

@@ -13,6 +13,7 @@ use std::fmt;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
+use crate::books::MAX_FRACTION_DIGITS;
 use crate::{Calendar, Currency, Item, Side};
 
 /// A way of finding what belongs together, in the order in which they are tried.
@@ -156,6 +157,12 @@ pub struct Settings {
     /// The same for foreign exchange.
     #[serde(with = "crate::exact")]
     pub tolerance_share_fx: Decimal,
+    /// What the first of these may be worth at the most, in the base currency: a hundredth of everything is not worth the same.
+    #[serde(with = "crate::exact")]
+    pub tolerance_worth: Decimal,
+    /// What a share may be worth: more than this is looked at, however large the amount is.
+    #[serde(with = "crate::exact")]
+    pub tolerance_share_worth: Decimal,
     /// The codes of transactions that are foreign exchange.
     pub fx_codes: Vec<String>,
     /// How many days an item may be from one of several that it is the sum of.
@@ -181,6 +188,8 @@ impl Default for Settings {
             tolerance: Decimal::new(1, 2),
             tolerance_share: Decimal::new(5, 5),
             tolerance_share_fx: Decimal::new(2, 4),
+            tolerance_worth: Decimal::ONE,
+            tolerance_share_worth: Decimal::ONE_HUNDRED,
             fx_codes: words(&["FX", "FEX", "FORX", "SPOT", "FXD"]),
             group_days: 3,
             group_most: 8,
@@ -204,6 +213,8 @@ impl Settings {
             ("tolerance", self.tolerance, Decimal::MAX),
             ("tolerance_share", self.tolerance_share, MAX_TOLERANCE_SHARE),
             ("tolerance_share_fx", self.tolerance_share_fx, MAX_TOLERANCE_SHARE),
+            ("tolerance_worth", self.tolerance_worth, Decimal::MAX),
+            ("tolerance_share_worth", self.tolerance_share_worth, Decimal::MAX),
         ] {
             if limit < Decimal::ZERO || limit > most {
                 let upto = if most == Decimal::MAX { String::new() } else { format!(", and up to {most}: 0.00005 is half a basis point") };
@@ -226,9 +237,22 @@ pub struct Matcher {
     pub settings: Settings,
     /// Which days are business days.
     pub calendar: Calendar,
+    /// What currencies are worth on the day. Without any of them nobody knows what is let pass, and only settings bound it; of a
+    /// currency that is not among them nothing is.
+    pub rates: Option<HashMap<Currency, Decimal>>,
 }
 
 impl Matcher {
+    /// How far apart two amounts of a currency may be: whatever they are, and at the most.
+    fn let_pass(&self, currency: Currency) -> LetPass {
+        let Settings { tolerance, tolerance_worth, tolerance_share_worth, .. } = self.settings;
+        let Some(rates) = &self.rates else { return LetPass { flat: tolerance, most: Decimal::MAX } };
+        let exact = u32::try_from(MAX_FRACTION_DIGITS).unwrap_or_default();
+        let units = |worth: Decimal| Some(worth.checked_div(*rates.get(&currency)?)?.trunc_with_scale(exact));
+        let [flat, most] = [tolerance_worth, tolerance_share_worth].map(|worth| units(worth).unwrap_or_default());
+        LetPass { flat: flat.min(tolerance), most }
+    }
+
     /// Whether an item was not settled.
     pub(crate) fn has_failed(&self, item: &Item) -> bool {
         item.status.as_ref().is_some_and(|status| self.settings.failed.iter().any(|known| known.eq_ignore_ascii_case(status)))
@@ -367,16 +391,28 @@ impl<'i> Book<'i> {
     }
 }
 
-/// Two books, and what was found so far.
+/// How far apart two amounts may be.
+#[derive(Clone, Copy, Debug)]
+struct LetPass {
+    /// Whatever they are.
+    flat: Decimal,
+    /// However large they are.
+    most: Decimal,
+}
+
+/// Two books of one currency, and what was found so far.
 struct Work<'m, 'i> {
     matcher: &'m Matcher,
+    let_pass: LetPass,
     books: [Book<'i>; 2],
     found: Reconciled,
 }
 
 impl<'m, 'i> Work<'m, 'i> {
     fn new(matcher: &'m Matcher, sides: [Vec<&'i Item>; 2]) -> Work<'m, 'i> {
-        Work { matcher, books: sides.map(|side| Book::new(&side)), found: Reconciled::default() }
+        let currency = sides.iter().flatten().next().map(|item| item.currency);
+        let let_pass = currency.map_or(LetPass { flat: Decimal::ZERO, most: Decimal::ZERO }, |currency| matcher.let_pass(currency));
+        Work { matcher, let_pass, books: sides.map(|side| Book::new(&side)), found: Reconciled::default() }
     }
 
     fn book(&self, side: Side) -> &Book<'i> {

@@ -8,7 +8,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::assign::{Candidates, Sure};
 use super::reference::{numbers_agree, plain};
-use super::{Ix, Pass, Standing, Work};
+use super::{Ix, LetPass, Pass, Standing, Work};
 use crate::words::money;
 use crate::{Item, Side};
 
@@ -166,7 +166,8 @@ impl Work<'_, '_> {
         let is_fx = |item: &Item| item.has_code(&settings.fx_codes);
         let share = if is_fx(one) || is_fx(other) { settings.tolerance_share_fx } else { settings.tolerance_share };
         let larger = one.amount.abs().max(other.amount.abs());
-        settings.tolerance.max(larger.checked_mul(share).unwrap_or_default())
+        let LetPass { flat, most } = self.let_pass;
+        flat.max(larger.checked_mul(share).unwrap_or_default().min(most))
     }
 
     /// Matches what every best answer agrees on. What it leaves open is ambiguous.
