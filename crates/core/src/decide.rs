@@ -616,7 +616,7 @@ impl Deciding<'_> {
             if !rejects && asking.answers.iter().any(|given| given.by == by.name) {
                 return Err(Refusal::AnsweredAlready { task: task.id, by: by.name.clone() });
             }
-            if approval.override_needs_note && answer.note.trim().is_empty() && !self.run.proposes(&answer.choice) {
+            if approval.override_needs_note && !says_something(&answer.note) && !self.run.proposes(&answer.choice) {
                 return Err(bad("it is not what was proposed, and needs a note".to_owned()));
             }
             verdict_of(approval, asking, &answer, &levels).map_err(bad)?
@@ -646,6 +646,9 @@ impl Deciding<'_> {
         }
         if to == from.name {
             return refuse(&to, "it is theirs already".to_owned());
+        }
+        if to.is_empty() || to.trim() != &*to {
+            return refuse(&to, "a name has no white space around it, and is not empty".to_owned());
         }
         let next = Person { name: to.clone(), groups: Vec::new() };
         let handed = Delegation { from: from.name.clone(), to: to.clone(), levels: levels.clone() };
@@ -1317,13 +1320,18 @@ impl Agenda {
     }
 }
 
+/// Whether a note is one: signs alone, seen or unseen, tell nobody anything.
+fn says_something(note: &str) -> bool {
+    note.chars().any(char::is_alphanumeric)
+}
+
 /// What an answer to a question of the plan comes to.
 fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer, levels: &[u32]) -> Result<Verdict, String> {
     let Some(choice) = approval.choices.iter().find(|choice| choice.name == answer.choice) else {
         let names: Vec<&str> = approval.choices.iter().map(|choice| choice.name.as_str()).collect();
         return Err(format!("choose one of {}", names.join(", ")));
     };
-    if choice.needs_note && answer.note.trim().is_empty() {
+    if choice.needs_note && !says_something(&answer.note) {
         return Err("it needs a note".to_owned());
     }
     if choice.rejects {

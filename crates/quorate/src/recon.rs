@@ -131,6 +131,19 @@ impl Books {
         Ok(found)
     }
 
+    /// What a task returned in all runs of a workflow but one, where it is not undone.
+    fn outputs(&self, name: String, task: &str, but: Option<RunId>) -> Result<Vec<Value>, String> {
+        let Some(reader) = self.reader()? else { return Ok(Vec::new()) };
+        let listed = reader.list(&Wanted { name: Some(name), ..Wanted::newest(MAX_CASES) }).map_err(|wrong| wrong.to_string())?;
+        let mut outputs = Vec::new();
+        for info in listed.iter().filter(|info| Some(info.run) != but) {
+            let Some(other) = self.load(info.run)? else { continue };
+            let undone = other.tasks().any(|task| task.role() == Role::Compensation && task.status() == TaskStatus::Succeeded);
+            outputs.extend(other.task(task).filter(|_| !undone).and_then(|task| task.output()?.decode().ok()));
+        }
+        Ok(outputs)
+    }
+
     /// The workflow that a run is one of.
     fn workflow_of(&self, run: RunId) -> Result<Option<String>, String> {
         Ok(self.load(run)?.and_then(|run| run.begun().map(|start| start.name.to_string())))
@@ -262,15 +275,11 @@ impl World for Books {
     }
 
     fn standing_outputs(&self, run: RunId, task: &str) -> Result<Vec<Value>, String> {
-        let (Some(name), Some(reader)) = (self.workflow_of(run)?, self.reader()?) else { return Ok(Vec::new()) };
-        let listed = reader.list(&Wanted { name: Some(name), ..Wanted::newest(MAX_CASES) }).map_err(|wrong| wrong.to_string())?;
-        let mut outputs = Vec::new();
-        for info in listed.iter().filter(|info| info.run != run) {
-            let Some(other) = self.load(info.run)? else { continue };
-            let undone = other.tasks().any(|task| task.role() == Role::Compensation && task.status() == TaskStatus::Succeeded);
-            outputs.extend(other.task(task).filter(|_| !undone).and_then(|task| task.output()?.decode().ok()));
-        }
-        Ok(outputs)
+        self.workflow_of(run)?.map_or_else(|| Ok(Vec::new()), |name| self.outputs(name, task, Some(run)))
+    }
+
+    fn outputs_of(&self, workflow: &str, task: &str) -> Result<Vec<Value>, String> {
+        self.outputs(workflow.to_owned(), task, None)
     }
 
     fn case(&self, key: &str) -> Result<Option<Value>, String> {
@@ -321,16 +330,35 @@ impl World for Books {
     }
 }
 
-/// That a reconciliation goes on from what is the newest of the day before it by now.
+/// That a reconciliation goes on from what is known of the days before it by now: each of them from the one before it, as that stands.
+/// `past` has the newest of each day first.
 fn goes_on(past: &[(Date, Past)], day: Date, of: &Past) -> Result<(), String> {
-    let (Some(before), Some(run)) = (of.output["before"].as_str(), of.output["before_run"].as_str()) else { return Ok(()) };
-    let newest = past.iter().find(|(of, _)| of.to_string() == before);
-    match newest {
-        Some((_, newest)) if newest.run != run => {
-            Err(format!("{before} was reconciled anew since {day} went on from it; reconcile {day} again first"))
+    let (mut day, mut of) = (day, of);
+    loop {
+        let earlier = past.iter().filter(|(other, _)| *other < day);
+        let Some((nearest, newest)) = earlier.reduce(|best, other| if other.0 > best.0 { other } else { best }) else { return Ok(()) };
+        let before: Option<Date> = of.output["before"].as_str().and_then(|before| before.parse().ok());
+        let again = format!("reconcile {day} again first");
+        match before {
+            None => return Err(format!("{nearest} was reconciled since {day} was, which does not go on from it; {again}")),
+            Some(before) if before < *nearest => {
+                return Err(format!("{nearest} was reconciled since {day} went on from {before}; {again}"));
+            }
+            // It is too long ago to be known.
+            Some(before) if before > *nearest => return Ok(()),
+            Some(_) => {}
         }
-        _ => Ok(()),
+        let from = past.iter().find(|(_, past)| of.output["before_run"] == *past.run);
+        if from.is_none_or(|(_, from)| from.run != newest.run && !hands_on_the_same(from, newest)) {
+            return Err(format!("{nearest} was reconciled anew since {day} went on from it; {again}"));
+        }
+        (day, of) = (*nearest, newest);
     }
+}
+
+/// Whether two reconciliations of a day leave the same to the next.
+fn hands_on_the_same(one: &Past, other: &Past) -> bool {
+    ["breaks", "adjustments", "closed", "left", "matched_file"].iter().all(|part| one.output[part] == other.output[part])
 }
 
 /// How people settled a case, where they were asked.
@@ -353,6 +381,8 @@ fn fate_of(run: &Run) -> Fate {
     let reviewed = run.tasks().filter(asks).filter(|task| task.status() == TaskStatus::Succeeded);
     let settled = reviewed.filter_map(|task| task.output()?.decode::<Settled>().ok()).last();
     let asked = run.tasks().any(|task| task.role() == Role::Review);
+    let mut heard: Vec<String> = settled.iter().flat_map(|settled| &settled.answers).map(|answer| answer.by.to_string()).collect();
+    heard.extend(run.tasks().filter_map(|task| task.asks()).flat_map(|asks| asks.answers).map(|answer| answer.by.to_string()));
     // Whoever answers with what was proposed agrees with it.
     let agreed = settled.as_ref().map(|settled| settled.choice == APPROVE || Some(&settled.choice) == proposed.as_ref());
     let resolution = match &settled {
@@ -368,6 +398,7 @@ fn fate_of(run: &Run) -> Fate {
         withdrawn: run.status() == RunStatus::Cancelled,
         action: decision.map(|decision| decision.action.to_string()),
         resolution,
+        heard,
         by: settled.map(|settled| settled.answers.iter().map(|answer| &*answer.by).collect::<Vec<_>>().join(", ")),
         agreed,
     }

@@ -216,6 +216,11 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     err: error: bob has answered `sign_off` already; others have to agree, or they may still reject
     exit 9
     ");
+    insta::assert_snapshot!(house.type_in("approvals delegate last --as cid --to don"), @"
+    err: error: `don` is in no group of this project, and is not asked otherwise
+    err: hint: people are deputies (dan), leads (ann, bob, cid); whoever else is to answer is added to `groups` in quorate.yaml
+    exit 4
+    ");
     insta::assert_snapshot!(house.type_in("approvals delegate last --as cid --to dan"), @"
     err:   <took>  sign_off: cid handed it on to dan
     err: run <id> waits for an answer to sign_off (“Ship 1.2?”)

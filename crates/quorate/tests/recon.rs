@@ -797,62 +797,16 @@ fn house_of(cases: &[Value]) -> House {
 }
 
 /// The same over several days: what stands at one place is of one account.
+/// The settings of the example.
+fn books() -> Value {
+    quorate::project::read_value(&std::fs::read_to_string(example().join("books.yaml")).unwrap()).unwrap()
+}
+
 fn house_over(days: &[(&str, &[Value])]) -> House {
-    let house = House::copied(&example());
-    let books = std::fs::read_to_string(example().join("books.yaml")).unwrap();
-    let books: Value = quorate::project::read_value(&books).unwrap();
+    let (house, books) = (House::copied(&example()), books());
     let mut accounts = serde_json::Map::new();
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
     for (day, cases) in days {
-        let (mut bank, mut ledger) = (
-            vec!["row,account,currency,amount,value_date,booked,reference,counterparty,code,quantity,price,status,note".to_owned()],
-            vec!["Kind;Account;Currency;Debit;Credit;Value;Posted;Reference;Batch;Partner;Quantity;Price;Status;Text;Count".to_owned()],
-        );
-        for (number, case) in cases.iter().enumerate() {
-            let id = format!("CASE-{number}");
-            let like = &books["accounts"][case["account"].as_str().unwrap()];
-            assert!(like.is_object(), "{}", case["account"]);
-            let own = like["currencies"][0].as_str().unwrap();
-            accounts.insert(id.clone(), like.clone());
-            let row = |kind: &str, amount: &Value| format!("{kind},{id},{own},{},,,,,,,,,", text(amount));
-            bank.extend(case.get("opening").map(|amount| row("OPENING", amount)));
-            for (side, entries) in ["a", "b"].into_iter().map(|side| (side, case[side].as_array().unwrap())) {
-                for entry in entries {
-                    let of = |name: &str| text(&entry[name]);
-                    let or = |name: &str, other: &str| if entry[name].is_null() { other.to_owned() } else { text(&entry[name]) };
-                    let (currency, value, reference) = (or("currency", own), or("value", day), or("reference", &format!("REF-{number}")));
-                    let (party, code, quantity, price, status) = (of("party"), of("code"), of("quantity"), of("price"), of("status"));
-                    let amount = of("amount");
-                    if side == "a" {
-                        bank.push(format!(
-                            "ENTRY,{id},{currency},{amount},{value},{value},{reference},{party},{code},{quantity},{price},{status},{}",
-                            of("text")
-                        ));
-                    } else {
-                        let turned = value.split('-').rev().collect::<Vec<_>>().join(".");
-                        let decimal = |text: &str| text.replace('.', ",");
-                        let (debit, credit) = amount
-                            .strip_prefix('-')
-                            .map_or_else(|| (String::new(), decimal(&amount)), |debit| (decimal(debit), String::new()));
-                        let (batch, quantity, price) = (of("batch"), decimal(&quantity), decimal(&price));
-                        ledger.push(format!(
-                            "E;{id};{currency};{debit};{credit};{turned};{turned};{reference};{batch};{party};{quantity};{price};{status};{};",
-                            of("text")
-                        ));
-                    }
-                }
-            }
-            bank.extend(case.get("closing").map(|amount| row("CLOSING", amount)));
-            let row = |kind: &str, amount: &Value| format!("{kind};{id};{own};;{};;;;;;;;;;", text(amount).replace('.', ","));
-            ledger.extend(case.get("ledger_opening").map(|amount| row("O", amount)));
-            ledger.extend(case.get("ledger_closing").map(|amount| row("C", amount)));
-        }
-        house.write(&format!("data/{day}/broker.csv"), &(bank.join("\n") + "\n"));
-        house.write(&format!("data/{day}/ledger.csv"), &(ledger.join("\n") + "\n"));
+        accounts.extend(write_day(&house, &books, day, cases));
     }
     let feeds = serde_json::json!({
         "a": [{ "file": "data/{day}/broker.csv", "format": "csv", "mapping": "mappings/broker.yaml" }],
@@ -863,6 +817,61 @@ fn house_over(days: &[(&str, &[Value])]) -> House {
     own.insert("feeds".to_owned(), feeds);
     house.write("books.yaml", &Value::Object(own).to_string());
     house
+}
+
+/// Writes the two files of a day, and says which accounts are in them.
+fn write_day(house: &House, books: &Value, day: &str, cases: &[Value]) -> serde_json::Map<String, Value> {
+    let mut accounts = serde_json::Map::new();
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let (mut bank, mut ledger) = (
+        vec!["row,account,currency,amount,value_date,booked,reference,counterparty,code,quantity,price,status,note".to_owned()],
+        vec!["Kind;Account;Currency;Debit;Credit;Value;Posted;Reference;Batch;Partner;Quantity;Price;Status;Text;Count".to_owned()],
+    );
+    for (number, case) in cases.iter().enumerate() {
+        let id = format!("CASE-{number}");
+        let like = &books["accounts"][case["account"].as_str().unwrap()];
+        assert!(like.is_object(), "{}", case["account"]);
+        let own = like["currencies"][0].as_str().unwrap();
+        accounts.insert(id.clone(), like.clone());
+        let row = |kind: &str, amount: &Value| format!("{kind},{id},{own},{},,,,,,,,,", text(amount));
+        bank.extend(case.get("opening").map(|amount| row("OPENING", amount)));
+        for (side, entries) in ["a", "b"].into_iter().map(|side| (side, case[side].as_array().unwrap())) {
+            for entry in entries {
+                let of = |name: &str| text(&entry[name]);
+                let or = |name: &str, other: &str| if entry[name].is_null() { other.to_owned() } else { text(&entry[name]) };
+                let (currency, value, reference) = (or("currency", own), or("value", day), or("reference", &format!("REF-{number}")));
+                let (party, code, quantity, price, status) = (of("party"), of("code"), of("quantity"), of("price"), of("status"));
+                let amount = of("amount");
+                if side == "a" {
+                    bank.push(format!(
+                        "ENTRY,{id},{currency},{amount},{value},{value},{reference},{party},{code},{quantity},{price},{status},{}",
+                        of("text")
+                    ));
+                } else {
+                    let turned = value.split('-').rev().collect::<Vec<_>>().join(".");
+                    let decimal = |text: &str| text.replace('.', ",");
+                    let (debit, credit) =
+                        amount.strip_prefix('-').map_or_else(|| (String::new(), decimal(&amount)), |debit| (decimal(debit), String::new()));
+                    let (batch, quantity, price) = (of("batch"), decimal(&quantity), decimal(&price));
+                    ledger.push(format!(
+                        "E;{id};{currency};{debit};{credit};{turned};{turned};{reference};{batch};{party};{quantity};{price};{status};{};",
+                        of("text")
+                    ));
+                }
+            }
+        }
+        bank.extend(case.get("closing").map(|amount| row("CLOSING", amount)));
+        let row = |kind: &str, amount: &Value| format!("{kind};{id};{own};;{};;;;;;;;;;", text(amount).replace('.', ","));
+        ledger.extend(case.get("ledger_opening").map(|amount| row("O", amount)));
+        ledger.extend(case.get("ledger_closing").map(|amount| row("C", amount)));
+    }
+    house.write(&format!("data/{day}/broker.csv"), &(bank.join("\n") + "\n"));
+    house.write(&format!("data/{day}/ledger.csv"), &(ledger.join("\n") + "\n"));
+    accounts
 }
 
 /// Who looked at a case, and why the others did not, as the table of cases says it.
@@ -1022,31 +1031,337 @@ fn what_is_not_explained_is_not_signed_without_saying_why() {
 fn over(days: &[(&str, Value)]) -> String {
     let cases: Vec<(&str, &[Value])> = days.iter().map(|(day, cases)| (*day, cases.as_array().unwrap().as_slice())).collect();
     let house = house_over(&cases);
+    days.iter().map(|(day, _)| become_of(&house, day)).collect::<Vec<_>>().join("\n")
+}
+
+/// What becomes of a day, a line for each break, and what is matched.
+fn become_of(house: &House, day: &str) -> String {
+    let shown = report(house, day);
+    let written = written(house, day);
     let mut told = Vec::new();
-    for (day, _) in days {
-        let shown = report(&house, day);
-        let written = written(&house, day);
-        let proof =
-            shown.lines().find(|line| line.starts_with("Proof amount") || line.starts_with("No account states")).unwrap_or("no proof");
-        told.push(format!("{day}: {}; {proof}", shown.lines().find(|line| line.contains(" matched, ")).unwrap()));
-        let (all, cases) = (written["day"]["breaks"].as_array().unwrap(), written["cases"].as_array().unwrap());
-        for (it, case) in all.iter().zip(cases) {
-            let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-            let (action, done) = (text(&case["action"]), text(&case["with"]["resolution"]));
-            told.push(format!(
-                "  {} since {}: {action} {done}, at stake {}: {}",
-                text(&it["kind"]),
-                text(&it["opened"]),
-                it["exposure"],
-                text(&it["why"])
-            ));
-        }
-        told.extend(written["day"]["cleared"].as_array().unwrap().iter().map(|it| format!("  cleared: {}", it["why"].as_str().unwrap())));
+    let proof = shown.lines().find(|line| line.starts_with("Proof amount") || line.starts_with("No account states")).unwrap_or("no proof");
+    told.push(format!("{day}: {}; {proof}", shown.lines().find(|line| line.contains(" matched, ")).unwrap()));
+    let (all, cases) = (written["day"]["breaks"].as_array().unwrap(), written["cases"].as_array().unwrap());
+    for (it, case) in all.iter().zip(cases) {
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        let (action, done) = (text(&case["action"]), text(&case["with"]["resolution"]));
+        told.push(format!(
+            "  {} since {}: {action} {done}, at stake {}: {}",
+            text(&it["kind"]),
+            text(&it["opened"]),
+            it["exposure"],
+            text(&it["why"])
+        ));
     }
+    told.extend(written["day"]["cleared"].as_array().unwrap().iter().map(|it| format!("  cleared: {}", it["why"].as_str().unwrap())));
     told.join("\n")
 }
 
 const CASH: &str = "DE02120300000000202051";
+
+/// Writes the files of a day anew, with other entries on the one account.
+fn correct(house: &House, day: &str, case: &Value) {
+    write_day(house, &books(), day, std::slice::from_ref(case));
+}
+
+/// One account, with what there is before and after on both sides.
+#[expect(clippy::needless_pass_by_value, reason = "lists are made where they are used")]
+fn account(opening: f64, a: Value, b: Value) -> Value {
+    let sum = |all: &Value| {
+        let booked = all.as_array().unwrap().iter().filter(|it| it["status"].is_null());
+        opening + booked.map(|it| it["amount"].as_f64().unwrap()).sum::<f64>()
+    };
+    let two = |amount: f64| format!("{amount:.2}");
+    serde_json::json!({
+        "account": CASH, "opening": two(opening), "closing": two(sum(&a)), "ledger_opening": two(opening), "ledger_closing": two(sum(&b)), "a": a, "b": b
+    })
+}
+
+/// The questions that are open, each with what it is about.
+fn questions(house: &House) -> BTreeMap<String, String> {
+    let listed: Value = serde_json::from_slice(&house.run(&["approvals", "list", "--json"], "").stdout).unwrap();
+    let text = |it: &Value, name: &str| it[name].as_str().unwrap().to_owned();
+    listed["approvals"].as_array().unwrap().iter().map(|it| (text(it, "approval_id"), text(it, "question"))).collect()
+}
+
+/// Somebody answers the one question that is about something.
+fn answer(house: &House, about: &str, choice: &str, by: &str) {
+    let all = questions(house);
+    let mut found = all.iter().filter(|(_, question)| question.contains(about));
+    let (id, _) = found.next().unwrap_or_else(|| panic!("{about} is not asked: {all:?}"));
+    let said = house.type_in(&format!("approvals answer {id} -q --choice {choice} --note told --as {by}"));
+    assert!(said.ends_with("exit 0"), "{said}");
+}
+
+/// Somebody signs a day: what was booked, without the other side of each entry.
+fn signed(house: &House, day: &str, by: &str) -> String {
+    let id = bring(house, day, "gus");
+    let said = house.type_in(&format!("approvals approve {id} -q --as {by}"));
+    assert!(said.ends_with("exit 0") && said.contains("Signed by"), "{said}");
+    let rows = csv_of(&folder_of(house, day, &id).join("bookings.csv"));
+    let rows = rows.iter().filter(|row| row[1] != "differences").map(|row| format!("{} {}: {}", row[0], row[3], row[4]));
+    let rows: Vec<String> = rows.collect();
+    if rows.is_empty() { "nothing".to_owned() } else { rows.join("\n") }
+}
+
+#[test]
+fn days_that_go_on_from_one_another_are_reconciled_in_their_order() {
+    let inv = |reference: &str| serde_json::json!([{ "amount": 7000.00, "reference": reference }]);
+    let small = |reference: &str| serde_json::json!([{ "amount": 10.00, "reference": reference }]);
+    let right = account(1000.0, inv("INV-1"), inv("INV-1"));
+    let days = [(FIRST, right), (SECOND, account(8000.0, small("A"), small("A"))), ("2026-03-17", account(8010.0, small("B"), small("B")))];
+    let cases: Vec<(&str, &[Value])> = days.iter().map(|(day, case)| (*day, std::slice::from_ref(case))).collect();
+    let house = house_over(&cases);
+    days.iter().for_each(|(day, _)| drop(report(&house, day)));
+    // From the same files nothing else comes.
+    report(&house, FIRST);
+    let id = bring(&house, "2026-03-17", "gus");
+    assert!(house.type_in(&format!("approvals show {id}")).contains("Nothing is to be booked"));
+    // Two days before it, something else was in the ledger.
+    correct(&house, FIRST, &account(1000.0, inv("INV-1"), inv("OTHER-9")));
+    report(&house, FIRST);
+    let refused = |day: &str| house.type_in(&format!("run sign_off -q --as gus -i '{{\"day\": \"{day}\"}}'"));
+    let replaced = "2026-03-12 was reconciled anew since 2026-03-13 went on from it; reconcile 2026-03-13 again first";
+    for day in [SECOND, "2026-03-17"] {
+        assert!(refused(day).contains(replaced), "{}", refused(day));
+    }
+    let next = house.type_in("run . -q -i '{\"day\": \"2026-03-18\"}'");
+    assert!(next.contains(replaced), "{next}");
+    report(&house, SECOND);
+    assert!(
+        refused("2026-03-17").contains("2026-03-13 was reconciled anew since 2026-03-17 went on from it; reconcile 2026-03-17 again first")
+    );
+    assert_snapshot!(become_of(&house, "2026-03-17"), @"
+    2026-03-17: 2 entries and 2 that were open: 2 are matched, 2 are open in 2 breaks.; Proof amount: 0.00 EUR: everything is explained.
+      MISSING_IN_A since 2026-03-12: HIL_REVIEW wait, at stake 7000.0: the statement has nothing that surely belongs to it, and one entry that is alike
+      MISSING_IN_B since 2026-03-12: HIL_REVIEW wait, at stake 7000.0: the ledger has nothing that surely belongs to it, and one entry that is alike
+    ");
+    // A day in between that comes late.
+    correct(&house, "2026-03-16", &account(8010.0, serde_json::json!([]), serde_json::json!([])));
+    report(&house, "2026-03-16");
+    let late = refused("2026-03-17");
+    assert!(
+        late.contains("2026-03-16 was reconciled since 2026-03-17 went on from 2026-03-13; reconcile 2026-03-17 again first"),
+        "{late}"
+    );
+}
+
+#[test]
+fn what_was_booked_and_has_no_reason_any_more_is_taken_back() {
+    let entry = |amount: f64| serde_json::json!([{ "amount": amount, "reference": "INV-1" }]);
+    let wrong = account(1000.0, entry(100.00), entry(90.00));
+    let house = house_over(&[(FIRST, std::slice::from_ref(&wrong))]);
+    report(&house, FIRST);
+    let reference = format!("ADJ-{}", breaks(&written(&house, FIRST)).into_keys().next().unwrap());
+    answer(&house, "INV-1", "adjust", "ann");
+    assert_snapshot!(signed(&house, FIRST, "dora"), @r#"ADJ-BRK-594F492C482C 10.0: "the reference is the same, and 100.00 in A differ from 90.00 in B by 10.00""#);
+    correct(&house, FIRST, &account(1000.0, entry(100.00), entry(100.00)));
+    assert_snapshot!(become_of(&house, FIRST), @"2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; Proof amount: 0.00 EUR: everything is explained.");
+    let id = bring(&house, FIRST, "gus");
+    assert_snapshot!(house.type_in(&format!("approvals show {id}")).lines().next().unwrap(), @"Reconciliation of 2026-03-12: of 0 breaks, agents settled 0 and people 0, and 0 still wait for an answer. One difference is to be booked: 10.00 EUR; one takes back what was booked before and has no reason any more. Proof amount: 0.00 EUR: everything is explained. Is it signed?");
+    assert_snapshot!(signed(&house, FIRST, "emil"), @"ADJ-BRK-594F492C482C -10.0: what was booked with an earlier signature of 2026-03-12 has no reason any more");
+    // The ledger brings both, and nothing is left of it.
+    let both = [10.00, -10.00].map(|amount| serde_json::json!({ "amount": amount, "reference": reference }));
+    correct(&house, SECOND, &account(1100.0, serde_json::json!([]), serde_json::json!(both)));
+    assert_snapshot!(become_of(&house, SECOND), @"2026-03-13: 2 entries and 2 that were open: 4 are matched, 0 are open in 0 breaks.; Proof amount: 0.00 EUR: everything is explained.");
+}
+
+#[test]
+fn a_name_that_others_get_books_nothing_twice() {
+    let fees =
+        |amounts: &[f64]| Value::Array(amounts.iter().map(|amount| serde_json::json!({ "amount": amount, "reference": "FEE" })).collect());
+    let none = || serde_json::json!([]);
+    let house = house_over(&[(FIRST, &[account(1000.0, fees(&[6000.0, 7000.0]), none())])]);
+    report(&house, FIRST);
+    answer(&house, "6,000.00", "adjust", "ann");
+    assert_snapshot!(signed(&house, FIRST, "dora"), @"ADJ-BRK-F5CD0F9EBBE6 6000.0: the ledger has nothing like it");
+    // One more comes in front of it, and has its name.
+    correct(&house, FIRST, &account(1000.0, fees(&[5500.0, 6000.0, 7000.0]), none()));
+    report(&house, FIRST);
+    answer(&house, "6,000.00", "adjust", "ann");
+    assert_snapshot!(signed(&house, FIRST, "emil"), @"
+    ADJ-BRK-F5CD0F9EBBE6 -6000.0: what was booked with an earlier signature of 2026-03-12 has no reason any more
+    ADJ-BRK-F5CD0F9EBBE6-2 6000.0: the ledger has nothing like it
+    ");
+}
+
+#[test]
+fn what_people_answered_stands_although_lines_have_moved() {
+    let entries = |amounts: &[(&str, f64)]| {
+        Value::Array(amounts.iter().map(|(reference, amount)| serde_json::json!({ "amount": amount, "reference": reference })).collect())
+    };
+    let bank = || entries(&[("INV-1", 100.00), ("INV-2", 300.00), ("INV-3", 400.00)]);
+    let house = house_over(&[(FIRST, &[account(1000.0, bank(), entries(&[("INV-1", 90.00), ("INV-2", 295.00), ("INV-3", 390.00)]))])]);
+    report(&house, FIRST);
+    answer(&house, "INV-1", "adjust", "ann");
+    answer(&house, "INV-2", "force_close", "bob");
+    let before = questions(&house);
+    assert_eq!(before.len(), 1);
+    correct(&house, FIRST, &account(1000.0, bank(), entries(&[("OTHER-1", 7.00), ("INV-1", 90.00), ("INV-2", 295.00), ("INV-3", 390.00)])));
+    report(&house, FIRST);
+    assert_eq!(questions(&house), before, "nobody is asked twice, and whoever was asked is");
+    assert_snapshot!(signed(&house, FIRST, "dora"), @r#"ADJ-BRK-594F492C482C 10.0: "the reference is the same, and 100.00 in A differ from 90.00 in B by 10.00""#);
+}
+
+#[test]
+fn what_is_told_day_after_day_is_asked_once() {
+    // Pending for a large sum; and a large entry on an account whose statement does not add up.
+    let day = |more: Value| {
+        let pending = serde_json::json!({ "amount": 2000000.00, "status": "PDNG", "reference": "BIG", "value": FIRST });
+        serde_json::json!([{ "account": CASH, "a": [pending], "b": [] }, more])
+    };
+    let first = serde_json::json!({ "account": CASH, "opening": 0.00, "closing": 100.00, "a": [{ "amount": 1000000.00, "reference": "LARGE" }], "b": [] });
+    let second = serde_json::json!({ "account": CASH, "a": [], "b": [] });
+    let (first, second) = (day(first), day(second));
+    let house = house_over(&[(FIRST, first.as_array().unwrap()), (SECOND, second.as_array().unwrap())]);
+    report(&house, FIRST);
+    for about in ["BIG", "LARGE"] {
+        answer(&house, about, "wait", "dora");
+    }
+    let before = questions(&house);
+    report(&house, SECOND);
+    assert_eq!(questions(&house), before);
+    // What one of two has said counts still.
+    for about in ["BIG", "LARGE"] {
+        answer(&house, about, "wait", "emil");
+    }
+    assert_eq!(questions(&house).len(), before.len() - 2);
+}
+
+#[test]
+fn a_fault_that_is_opened_again_stands_against_its_account() {
+    let none = || serde_json::json!([]);
+    let first = serde_json::json!([{ "account": CASH, "opening": 1000.00, "closing": 1500.00, "ledger_opening": 1000.00, "ledger_closing": 1000.00, "a": none(), "b": none() }]);
+    let cents = |reference: &str| {
+        let entry = |amount: f64| serde_json::json!([{ "amount": amount, "reference": reference }]);
+        serde_json::json!([{ "account": CASH, "a": entry(50.04), "b": entry(50.00) }])
+    };
+    let days = [(FIRST, first), (SECOND, cents("A")), ("2026-03-16", cents("B"))];
+    let cases: Vec<(&str, &[Value])> = days.iter().map(|(day, cases)| (*day, cases.as_array().unwrap().as_slice())).collect();
+    let house = house_over(&cases);
+    report(&house, FIRST);
+    answer(&house, "do not add up", "force_close", "ann");
+    assert_snapshot!(become_of(&house, SECOND), @"
+    2026-03-13: 2 entries: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved.
+      AMOUNT_DIFF since 2026-03-13: AUTO_RESOLVE write_off, at stake 0.04: the reference is the same, and 50.04 in A differ from 50.00 in B by 0.04
+      cleared: it was settled: force_close
+    ");
+    let name = written(&house, FIRST)["day"]["breaks"][0]["break_id"].as_str().unwrap().to_owned();
+    house.type_in(&format!("run reopen -q --as gus -i '{{\"break\": \"{name}\", \"why\": \"it is wrong after all\"}}'"));
+    answer(&house, "Is it to be open again?", "approve", "dora");
+    assert_snapshot!(become_of(&house, "2026-03-16"), @"
+    2026-03-16: 2 entries and one that was open: 0 are matched, 3 are open in 3 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-16: HIL_REVIEW correct_source, at stake 0.04: the ledger has not booked it yet: the reference is the same, and 50.04 in A differ from 50.00 in B by 0.04 (data/2026-03-13/broker.csv:2, data/2026-03-13/ledger.csv:2)
+      AMOUNT_DIFF since 2026-03-16: HIL_REVIEW correct_source, at stake 0.04: the reference is the same, and 50.04 in A differ from 50.00 in B by 0.04
+      STATEMENT_ERROR since 2026-03-12: HIL_REVIEW correct_source, at stake 500.0: consistency of side A: 1,000.00 before and 0.00 of 0 entries make 1,000.00, and not 1,500.00: 500.00 do not add up
+      cleared: it was settled: write_off
+    ");
+}
+
+#[test]
+fn what_is_sent_again_is_no_part_of_anything_else() {
+    let day = |a: Value, b: Value| serde_json::json!([{ "account": CASH, "a": a, "b": b }]);
+    let inv = || serde_json::json!({ "amount": 100.00, "reference": "INV-1", "value": FIRST, "party": "Acme" });
+    let new = || serde_json::json!({ "amount": 1.00, "reference": "NEW" });
+    let one = || serde_json::json!([inv()]);
+    let parts = serde_json::json!([new(), { "amount": 60.00, "reference": "INV-8", "party": "Acme", "value": FIRST }, { "amount": 40.00, "reference": "INV-9", "party": "Acme", "value": FIRST }]);
+    let alike = serde_json::json!([new(), { "amount": 100.00, "reference": "lNV-1", "value": FIRST }]);
+    let nearly = serde_json::json!([new(), { "amount": 100.01, "reference": "INV-1", "value": FIRST }]);
+    let told: Vec<String> = [parts, alike, nearly]
+        .map(|ledger| over(&[(FIRST, day(one(), one())), (SECOND, day(serde_json::json!([inv(), new()]), ledger))]))
+        .to_vec();
+    assert_snapshot!(told.join("\n\n"), @"
+    2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 5 entries: 2 are matched, 3 are open in 3 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_A since 2026-03-13: AUTO_RESOLVE wait, at stake 60.0: the statement has nothing like it
+      MISSING_IN_A since 2026-03-13: AUTO_RESOLVE wait, at stake 40.0: the statement has nothing like it
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 100.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+
+    2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 4 entries: 2 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_A since 2026-03-13: AUTO_RESOLVE wait, at stake 100.0: the statement has nothing that surely belongs to it, and one entry that is alike
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 100.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+
+    2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 4 entries: 2 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_A since 2026-03-13: AUTO_RESOLVE wait, at stake 100.01: the statement has nothing that surely belongs to it, and one entry that is alike
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 100.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+    ");
+    // Also where it has no reference, and where it is open still.
+    let nameless = || serde_json::json!({ "amount": -12.00, "reference": "-", "text": "account fee", "value": FIRST });
+    let again = || serde_json::json!([nameless(), new()]);
+    let new = || serde_json::json!([new()]);
+    assert_snapshot!(over(&[(FIRST, day(serde_json::json!([nameless()]), serde_json::json!([]))), (SECOND, day(again(), new()))]), @"
+    2026-03-12: 1 entry: 0 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 12.0: the ledger has nothing like it
+    2026-03-13: 3 entries and one that was open: 2 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 12.0: the ledger has nothing like it
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 12.0: it is the same as data/2026-03-12/broker.csv:2, which is open
+    ");
+}
+
+#[test]
+fn of_two_that_are_alike_one_is_a_duplicate_once_the_other_is_matched() {
+    let twin = || serde_json::json!({ "amount": 6000.00, "reference": "INV-1" });
+    let house = [
+        (FIRST, serde_json::json!([{ "account": CASH, "a": [twin(), twin()], "b": [] }])),
+        (SECOND, serde_json::json!([{ "account": CASH, "a": [], "b": [{ "amount": 6000.00, "reference": "INV-1", "value": FIRST }] }])),
+    ];
+    assert_snapshot!(over(&house), @"
+    2026-03-12: 2 entries: 0 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: HIL_REVIEW wait, at stake 6000.0: the ledger has nothing like it
+      MISSING_IN_B since 2026-03-12: HIL_REVIEW wait, at stake 6000.0: the ledger has nothing like it
+    2026-03-13: 1 entry and 2 that were open: 2 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      DUPLICATE since 2026-03-12: HIL_REVIEW correct_source, at stake 6000.0: it is the same as data/2026-03-12/broker.csv:2, which is matched
+      cleared: data/2026-03-12/broker.csv:2 is matched with data/2026-03-13/ledger.csv:2: amount and reference are the same
+    ");
+}
+
+#[test]
+fn entries_with_no_balance_behind_them_prove_nothing() {
+    // Balances are stated, and then comes another file of the account without any.
+    let entries = |all: &[f64]| {
+        Value::Array(all.iter().map(|amount| serde_json::json!({ "amount": amount, "reference": format!("R{amount}") })).collect())
+    };
+    let mut both = account(1000.0, entries(&[100.0]), entries(&[100.0, 200.0]));
+    both["ledger_closing"] = "1100.00".into();
+    both["ledger_opening"] = "800.00".into();
+    let house = house_over(&[(FIRST, std::slice::from_ref(&both))]);
+    let path = house.path().join("books.yaml");
+    let settings =
+        std::fs::read_to_string(&path).unwrap().replace("{\"a\":[", "{\"a\":[{\"file\":\"data/{day}/more.xml\",\"format\":\"camt.053\"},");
+    std::fs::write(&path, settings).unwrap();
+    house.write(
+        &format!("data/{FIRST}/more.xml"),
+        "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.08\"><BkToCstmrStmt><Stmt><Id>S2</Id><Acct><Id><Othr><Id>CASE-0</Id></Othr></Id><Ccy>EUR</Ccy></Acct>
+        <Ntry><Amt Ccy=\"EUR\">200.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><BookgDt><Dt>2026-03-12</Dt></BookgDt><ValDt><Dt>2026-03-12</Dt></ValDt>
+        <NtryDtls><TxDtls><Refs><EndToEndId>R200</EndToEndId></Refs></TxDtls></NtryDtls></Ntry></Stmt></BkToCstmrStmt></Document>",
+    );
+    assert_snapshot!(become_of(&house, FIRST), @"2026-03-12: 4 entries: 4 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.");
+}
+
+#[test]
+fn whoever_has_said_anything_leaves_it_to_others_to_sign() {
+    let large = serde_json::json!({ "account": CASH, "a": [{ "amount": 2000000.00, "reference": "BIG" }], "b": [] });
+    let house = house_over(&[(FIRST, &[large])]);
+    report(&house, FIRST);
+    answer(&house, "BIG", "wait", "dora");
+    let id = bring(&house, FIRST, "gus");
+    let signs = house.type_in(&format!("approvals approve {id} -q --as dora"));
+    assert!(signs.contains("dora may not answer `sign`: they had a part in what it is about"), "{signs}");
+    // Nor is a question handed on to a name that nobody has.
+    let (id, _) = questions(&house).into_iter().find(|(_, question)| question.contains("BIG")).unwrap();
+    assert_snapshot!(house.type_in(&format!("approvals delegate {id} --as emil --to Dora")), @"
+    err: error: `Dora` is in no group of this project, and is not asked otherwise
+    err: hint: people are analysts (ann, bob, cid), controllers (dora, emil), heads (fay, gus); whoever else is to answer is added to `groups` in quorate.yaml
+    exit 4
+    ");
+    assert_snapshot!(house.type_in(&format!("approvals delegate {id} --as emil --to 'dora '")), @"
+    err: error: `dora ` is in no group of this project, and is not asked otherwise
+    err: hint: people are analysts (ann, bob, cid), controllers (dora, emil), heads (fay, gus); whoever else is to answer is added to `groups` in quorate.yaml
+    exit 4
+    ");
+}
 
 #[test]
 fn what_is_pending_and_then_booked_is_one_entry() {

@@ -116,14 +116,18 @@ struct DayParams {
     day: Option<String>,
     #[serde(default)]
     out: Option<String>,
+    /// The workflow that signs a day.
+    #[serde(default)]
+    sign_off: Option<String>,
 }
 
 fn day(world: &dyn World, call: &Call) -> Outcome {
-    let DayParams { books, day, out } = params(call)?;
+    let DayParams { books, day, out, sign_off } = params(call)?;
     let day = day.ok_or_else(|| invalid("`params.day` says which day is reconciled, as in 2026-03-31"))?;
     let day: Date = day.parse().map_err(|_| invalid(format!("`{day}` is not a day as in 2026-03-31")))?;
     let settings = books.unwrap_or_else(|| "books.yaml".to_owned());
-    let asked = Asked { settings: &settings, day, out: out.as_deref(), run: call.request.run, task: &call.request.task };
+    let signs = sign_off.as_deref().unwrap_or("sign_off");
+    let asked = Asked { settings: &settings, day, out: out.as_deref(), run: call.request.run, task: &call.request.task, signs };
     let done = reconcile(world, &asked).map_err(invalid)?;
     reply(&done)
 }

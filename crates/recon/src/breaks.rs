@@ -146,20 +146,31 @@ const LIKE_ENOUGH: Decimal = Decimal::from_parts(5, 0, 0, false, 1);
 pub struct Besides<'b> {
     /// What does not add up in their files.
     pub faults: &'b [(Side, Fault)],
-    /// Items of which an earlier day had another one that was matched, and where that stands.
-    pub matched_before: &'b [Repeated],
+    /// Items of which an earlier day had another one.
+    pub there_before: &'b [Repeated],
 }
 
-/// An item that is there once more: its side, its place in what came in, and where the one stands that was matched.
-pub type Repeated = (Side, u32, Place);
+/// An item that is there once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Its side.
+    pub side: Side,
+    /// Its place in what came in.
+    pub item: u32,
+    /// Where the one stands that was there before.
+    pub place: Place,
+    /// Whether that is still open: else it was matched or settled.
+    pub open: bool,
+}
 
 /// Finds what is wrong with whatever is open. Every open item is in one break.
 #[must_use]
 pub fn breaks(matcher: &Matcher, found: &Reconciled, a: &[Item], b: &[Item], besides: &Besides<'_>) -> Vec<Break> {
-    let mut work = Work { matcher, sides: [a, b], open: [open(&found.open_a, a.len()), open(&found.open_b, b.len())], found: Vec::new() };
+    let unmatched = [open(&found.open_a, a.len()), open(&found.open_b, b.len())];
+    let mut work = Work { matcher, sides: [a, b], open: unmatched.clone(), unmatched, found: Vec::new() };
     work.ambiguous(found);
     work.suggested(&found.matches);
-    work.matched_before(besides.matched_before);
+    work.there_before(besides.there_before);
     work.duplicates();
     work.pairs();
     work.alone();
@@ -178,7 +189,9 @@ fn open(places: &[u32], count: usize) -> Vec<bool> {
 struct Work<'w> {
     matcher: &'w Matcher,
     sides: [&'w [Item]; 2],
-    /// The items that are in no break yet.
+    /// The items that are in no match.
+    unmatched: [Vec<bool>; 2],
+    /// Those of them that are in no break yet.
     open: [Vec<bool>; 2],
     found: Vec<Break>,
 }
@@ -285,10 +298,10 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// An open item that was there before and was matched then: its sender has sent it once more.
-    fn matched_before(&mut self, all: &[Repeated]) {
-        for (side, item, place) in all {
-            let why = format!("it is the same as {place}, which was matched before");
+    /// An open item that was there before: its sender has sent it once more.
+    fn there_before(&mut self, all: &[Repeated]) {
+        for Repeated { side, item, place, open } in all {
+            let why = format!("it is the same as {place}, which {}", if *open { "is open" } else { "was matched before" });
             let (a, b): (&[u32], &[u32]) = if *side == Side::A { (&[*item], &[]) } else { (&[], &[*item]) };
             self.record(BreakKind::Duplicate, a, b, why);
         }
@@ -304,10 +317,10 @@ impl<'w> Work<'w> {
             }
             let open = self.all_open(side);
             let wanted: HashSet<Content<'_>> = open.iter().filter_map(|place| content(self.item(side, *place))).collect();
-            let is_open: HashSet<u32> = open.iter().copied().collect();
             let mut matched: HashMap<Content<'_>, u32> = HashMap::new();
             for (place, item) in (0..).zip(self.sides[side as usize]) {
-                if let Some(content) = content(item).filter(|content| wanted.contains(content) && !is_open.contains(&place)) {
+                let is_matched = !self.unmatched[side as usize][place as usize];
+                if let Some(content) = content(item).filter(|content| is_matched && wanted.contains(content)) {
                     let first = matched.entry(content).or_insert(place);
                     if item.place < self.item(side, *first).place {
                         *first = place;

@@ -12,6 +12,7 @@
 //! needs of the world around it is a [`World`](world::World). [`agents`] are what an engine calls; nothing else here knows of one.
 
 pub mod agents;
+mod booking;
 pub mod books;
 mod breaks;
 mod calendar;

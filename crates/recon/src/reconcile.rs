@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::booking::{self, Booking};
 use crate::books::{self, Fault, FaultKind, Known, Statement};
 use crate::breaks::{self, Besides, Repeated, Told, breaks};
-use crate::record::{BreakRecord, Due, EXPECTED, ItemRecord, Leg, Likeness, NearRecord, Settled, bucket, legs};
+use crate::record::{BreakRecord, Due, ItemRecord, Leg, Likeness, NearRecord, Settled, bucket, legs};
 use crate::report::WrittenFile;
 use crate::settings::{Books, Feed, Rate};
 use crate::world::{Fate, NoFile, World};
@@ -275,6 +276,9 @@ pub struct Closed {
     /// On which day it was met.
     #[serde(default)]
     pub opened: Option<Date>,
+    /// The statement that does not add up, as it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Box<BreakRecord>>,
 }
 
 /// Which day is reconciled.
@@ -290,6 +294,8 @@ pub struct Asked<'a> {
     pub run: RunId,
     /// The task.
     pub task: &'a str,
+    /// The workflow that signs a day, and books what was decided.
+    pub signs: &'a str,
 }
 
 /// Reconciles a day.
@@ -298,7 +304,7 @@ pub struct Asked<'a> {
 /// What keeps it from being reconciled: files that cannot be read, all of them with their mistakes; settings that are wrong; more
 /// breaks than the settings allow.
 pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
-    let Asked { settings, day, out, run, task } = *asked;
+    let Asked { settings, day, out, run, task, signs } = *asked;
     let books = Books::of(world.settings(settings)?).map_err(|wrong| format!("{settings}: {wrong}"))?;
     let (before_run, before): (Option<String>, Option<Before>) = match world.before(run, task, day)? {
         Some(past) => {
@@ -318,17 +324,16 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         .flat_map(|(side, checks)| checks.faults.iter().map(move |fault| (side, fault.clone())))
         .collect();
     let matched_before: Vec<WrittenFile> = before.as_ref().map(Before::matched).unwrap_or_default();
-    let mut carrying = Carrying::of(world, before)?;
+    let mut carrying = Carrying::of(world, before, signs)?;
     carrying.replace(&statements, &matcher);
     let sides = [0, 1].map(|side: usize| {
         let today = statements[side].iter_mut().flat_map(|statement| std::mem::take(&mut statement.items));
         std::mem::take(&mut carrying.items[side]).into_iter().chain(today).collect::<Vec<Item>>()
     });
     let [a, b] = &sides;
-    let found = matcher.reconcile(a, b);
+    let (found, seen, not_seen) = match_all(world, &matcher, &matched_before, &carrying, [a, b]);
     conserved(&found, a, b)?;
-    let (seen, not_seen) = matched_earlier(world, &matched_before, &carrying, &found, [a, b]);
-    let mut all = breaks(&matcher, &found, a, b, &Besides { faults: &faults, matched_before: &seen });
+    let mut all = breaks(&matcher, &found, a, b, &Besides { faults: &faults, there_before: &seen });
     carrying.keep_names(&mut all, [a, b]);
     if all.len() > books.most_breaks {
         let (count, most) = (all.len(), books.most_breaks);
@@ -350,7 +355,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         next_round(world, record)?;
     }
     let adjustments: Vec<Adjustment> = found.matches.iter().filter_map(|it| work.adjustment(it)).collect();
-    let accounts = work.accounts(&statements, &checks, &found, &carrying, &adjustments);
+    let accounts = work.accounts(&statements, &left, &checks, &found, &carrying, &adjustments);
     let (cleared, mut withdrawn) = carrying.gone(&records, &work, &found);
     withdrawn.extend(superseded(world, &world.earlier(run, task, day)?, &records)?);
     let mut met = HashSet::new();
@@ -393,8 +398,15 @@ fn next_round(world: &dyn World, record: &mut BreakRecord) -> Result<(), String>
     let withdrawn = |key: &str| Ok::<bool, String>(world.fate(key)?.is_some_and(|fate| fate.withdrawn));
     while let Some(known) = world.case(&record.key)? {
         // One that was taken back is no case any more.
-        let same = serde_json::from_value::<BreakRecord>(known).is_ok_and(|known| known == *record);
-        if same && !withdrawn(&record.key)? && !withdrawn(&signing::recheck_of(&record.key))? {
+        let fate = world.fate(&record.key)?.unwrap_or_default();
+        // What people were asked on that day, and have said, stands as long as it is about the same; what agents decided is decided anew.
+        let asked = fate.asks || fate.by.is_some();
+        let stands = |known: &BreakRecord| *known == *record || asked && known.day == record.day && known.is_like(record);
+        let known = serde_json::from_value::<BreakRecord>(known).ok().filter(stands);
+        if let Some(known) = known.filter(|_| !fate.withdrawn)
+            && !withdrawn(&signing::recheck_of(&record.key))?
+        {
+            *record = known;
             return Ok(());
         }
         record.round += 1;
@@ -494,10 +506,11 @@ impl FaultRecord {
 
 // -- what was there before
 
-/// What tells an entry from others, in the list of what was matched: its side, its account and its reference.
+/// By what an entry is known in the list of what was matched: its side, its account, and its reference, or else what its bank calls it, or
+/// else what is said about it.
 type Named = (Side, String, String);
 
-/// What else is known of an entry that was matched or settled earlier.
+/// What else is known of an entry that was matched or settled earlier, or is open since.
 struct Earlier {
     place: Place,
     currency: String,
@@ -505,21 +518,26 @@ struct Earlier {
     value_date: Date,
     counterparty: String,
     quantity: Option<Decimal>,
+    /// Whether it was not booked yet.
+    pending: bool,
 }
 
 impl Earlier {
     fn of(side: Side, item: &Item) -> (Named, Earlier) {
         let text = |text: &Option<Arc<str>>| crate::report::harmless(text.as_deref().unwrap_or_default());
         let Item { place, currency, amount, value_date, quantity, .. } = item.clone();
-        let earlier =
-            Earlier { place, currency: currency.to_string(), amount, value_date, counterparty: text(&item.counterparty), quantity };
-        ((side, item.account.to_string(), text(&item.reference)), earlier)
+        let known_as = [text(&item.reference), text(&item.bank_reference), crate::report::harmless(&item.text)];
+        let known_as = known_as.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        let (counterparty, pending) = (text(&item.counterparty), item.status.is_some());
+        let earlier = Earlier { place, currency: currency.to_string(), amount, value_date, counterparty, quantity, pending };
+        ((side, item.account.to_string(), known_as), earlier)
     }
 
     /// The name of an entry that is listed.
     fn name(row: &csv::StringRecord) -> Named {
         let cell = |column: usize| row.get(column).unwrap_or_default();
-        (if cell(2) == "A" { Side::A } else { Side::B }, cell(4).to_owned(), cell(8).to_owned())
+        let known_as = [8, 13, 15].into_iter().map(cell).find(|name| !name.is_empty()).unwrap_or_default();
+        (if cell(2) == "A" { Side::A } else { Side::B }, cell(4).to_owned(), known_as.to_owned())
     }
 
     fn read(row: &csv::StringRecord) -> Option<Earlier> {
@@ -531,22 +549,29 @@ impl Earlier {
             value_date: cell(7).parse().ok()?,
             counterparty: cell(11).to_owned(),
             quantity: cell(12).parse().ok(),
+            pending: !cell(14).is_empty(),
         })
     }
 
-    /// Whether an entry with the same name is this one once more.
+    /// Whether an entry with the same name is this one once more. What was not booked yet may be told day after day, and then be booked.
     fn is(&self, item: &Item) -> bool {
         let party = crate::report::harmless(item.counterparty.as_deref().unwrap_or_default());
         let quantities = self.quantity.zip(item.quantity);
-        (&*self.currency, self.amount, self.value_date) == (item.currency.as_str(), item.amount, item.value_date)
+        !self.pending
+            && (&*self.currency, self.amount, self.value_date) == (item.currency.as_str(), item.amount, item.value_date)
             && (self.counterparty.is_empty() || party.is_empty() || self.counterparty == party)
             && quantities.is_none_or(|(one, other)| one == other)
     }
 }
 
-/// Items of the day that are open, and of which an earlier day had another one that was matched: the same account, reference,
-/// currency, amount and value date. And the files that could not be looked at.
-fn matched_earlier(
+/// Whether a match needs no more than that both sides have the very same, or takes something back: what is there once more may be in one.
+fn is_plain(pass: Pass) -> bool {
+    matches!(pass, Pass::Exact | Pass::Dated | Pass::Reversal)
+}
+
+/// Items of the day of which an earlier day had another one, as far as they are open or would be matched by more than being the same. And the
+/// files that could not be looked at.
+fn there_before(
     world: &dyn World,
     files: &[WrittenFile],
     carrying: &Carrying,
@@ -554,23 +579,32 @@ fn matched_earlier(
     sides: [&[Item]; 2],
 ) -> (Vec<Repeated>, Vec<String>) {
     let mut wanted: HashMap<Named, Vec<u32>> = HashMap::new();
-    for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
-        for at in open.iter().filter(|at| **at as usize >= carrying.from[side as usize].len()) {
-            let item = &sides[side as usize][*at as usize];
-            if item.reference.is_some() {
-                wanted.entry(Earlier::of(side, item).0).or_default().push(*at);
+    for (side, open, of) in [(Side::A, &found.open_a, (|it| &it.a) as fn(&Match) -> &Vec<u32>), (Side::B, &found.open_b, |it| &it.b)] {
+        let taken = found.matches.iter().filter(|it| it.standing == Standing::Matched && !is_plain(it.pass)).flat_map(of);
+        for at in open.iter().chain(taken).filter(|at| **at as usize >= carrying.from[side as usize].len()) {
+            let (name, _) = Earlier::of(side, &sides[side as usize][*at as usize]);
+            if !name.2.is_empty() {
+                wanted.entry(name).or_default().push(*at);
             }
         }
     }
     let (mut seen, mut not_seen) = (BTreeMap::new(), Vec::new());
-    let again = |name: &Named, earlier: &Earlier| -> Vec<((Side, u32), Place)> {
+    let again = |name: &Named, earlier: &Earlier, open: bool| -> Vec<((Side, u32), (Place, bool))> {
         let all = wanted.get(name).into_iter().flatten();
-        all.filter(|at| earlier.is(&sides[name.0 as usize][**at as usize])).map(|at| ((name.0, *at), earlier.place.clone())).collect()
+        all.filter(|at| earlier.is(&sides[name.0 as usize][**at as usize]))
+            .map(|at| ((name.0, *at), (earlier.place.clone(), open)))
+            .collect()
     };
+    let known = |side: Side, item: &Item, open: bool| {
+        let (name, earlier) = Earlier::of(side, item);
+        again(&name, &earlier, open)
+    };
+    for side in [Side::A, Side::B] {
+        seen.extend(carrying.items_of(side, sides).filter(|item| !item.is_expected()).flat_map(|item| known(side, item, true)));
+    }
     let closed = carrying.closed.iter().filter_map(|it| Some((it.side, it.item.as_ref()?.item(&it.account))));
     for (side, item) in carrying.settled.iter().cloned().chain(closed) {
-        let (name, earlier) = Earlier::of(side, &item);
-        seen.extend(again(&name, &earlier));
+        seen.extend(known(side, &item, false));
     }
     for file in files.iter().filter(|_| !wanted.is_empty()) {
         let Ok(from) = world.open(&file.path) else {
@@ -584,7 +618,7 @@ fn matched_earlier(
             let row = row?;
             let name = Earlier::name(&row);
             if wanted.contains_key(&name) {
-                known.extend(Earlier::read(&row).iter().flat_map(|earlier| again(&name, earlier)));
+                known.extend(Earlier::read(&row).iter().flat_map(|earlier| again(&name, earlier, false)));
             }
             Ok(())
         });
@@ -595,7 +629,31 @@ fn matched_earlier(
             not_seen.push(file.path.clone());
         }
     }
-    (seen.into_iter().map(|((side, at), place)| (side, at, place)).collect(), not_seen)
+    (seen.into_iter().map(|((side, item), (place, open))| Repeated { side, item, place, open }).collect(), not_seen)
+}
+
+/// Matches, and finds out what was there before. What was may belong to what is the very same, but is no part of anything else.
+fn match_all(
+    world: &dyn World,
+    matcher: &Matcher,
+    files: &[WrittenFile],
+    carrying: &Carrying,
+    [a, b]: [&[Item]; 2],
+) -> (Reconciled, Vec<Repeated>, Vec<String>) {
+    let found = matcher.reconcile(a, b);
+    let (seen, not_seen) = there_before(world, files, carrying, &found, [a, b]);
+    let again: HashSet<(Side, u32)> = seen.iter().map(|it| (it.side, it.item)).collect();
+    let takes = |pass: Pass, a: &[u32], b: &[u32]| {
+        !is_plain(pass) && (a.iter().any(|at| again.contains(&(Side::A, *at))) || b.iter().any(|at| again.contains(&(Side::B, *at))))
+    };
+    let wrong =
+        found.matches.iter().any(|it| takes(it.pass, &it.a, &it.b)) || found.ambiguous.iter().any(|it| takes(it.pass, &it.a, &it.b));
+    if !wrong {
+        return (found, seen, not_seen);
+    }
+    let found = matcher.reconcile_but(a, b, &again);
+    let (seen, not_seen) = there_before(world, files, carrying, &found, [a, b]);
+    (found, seen, not_seen)
 }
 
 // -- what came in is what is matched and what is open
@@ -721,7 +779,10 @@ impl Work<'_> {
             amount_b,
             amount_diff,
             exposure,
-            share: exposure.and_then(|exposure| exposure.checked_div(self.on_account(&it.account, it.currency)?)).map(|it| it.round_dp(4)),
+            share: exposure.zip(self.on_account(&it.account, it.currency)).map(|(exposure, there)| {
+                // Of an account with nothing on it, whatever is at stake is all.
+                exposure.checked_div(there).map_or(Decimal::from(u8::from(!exposure.is_zero())), |share| share.round_dp(4))
+            }),
             rate,
             value_date,
             opened,
@@ -774,7 +835,7 @@ impl Work<'_> {
     /// What is on an account in the base currency, if that is known.
     fn on_account(&self, account: &Arc<str>, currency: Currency) -> Option<Decimal> {
         let amount = self.on_accounts.get(&(account.clone(), currency))?;
-        amount.checked_mul(self.books.rate(currency, self.day)?.rate).filter(|worth| !worth.is_zero())
+        amount.checked_mul(self.books.rate(currency, self.day)?.rate)
     }
 
     /// A statement that does not add up stands against everything on its account.
@@ -879,6 +940,7 @@ impl Work<'_> {
     fn accounts(
         &self,
         statements: &[Vec<Statement>; 2],
+        left: &[Vec<Known>; 2],
         checks: &[books::Checks; 2],
         found: &Reconciled,
         carrying: &Carrying,
@@ -907,11 +969,13 @@ impl Work<'_> {
                 let book = of!(&statement.account, statement.currency).book(side);
                 let amount = |balance: &Option<books::Balance>| balance.as_ref().map(|balance| balance.amount);
                 book.opening = book.opening.or(amount(&statement.opening));
-                book.closing = amount(&statement.closing).or(book.closing);
             }
+            // What there is in the end is what the checks say: behind entries of which no balance is stated nobody knows.
             for known in &checks[side as usize].left {
+                of!(&known.account, known.currency).book(side).closing = known.closing;
+            }
+            for known in &left[side as usize] {
                 let book = of!(&known.account, known.currency).book(side);
-                book.closing = book.closing.or(known.closing);
                 book.opening = book.opening.or(known.closing);
             }
         }
@@ -963,6 +1027,9 @@ impl Work<'_> {
             "why",
             "counterparty",
             "quantity",
+            "bank_reference",
+            "status",
+            "text",
         ])
         .map_err(wrong)?;
         let mut row = |number: String, pass: String, side: Side, item: &Item, difference: String, why: &str| {
@@ -972,6 +1039,7 @@ impl Work<'_> {
             let (at, account, currency) = (item.place.to_string(), item.account.to_string(), item.currency.to_string());
             let (amount, value_date) = (item.amount.to_string(), item.value_date.to_string());
             let (reference, party) = (text(&item.reference), text(&item.counterparty));
+            let (bank_reference, status) = (text(&item.bank_reference), text(&item.status));
             let cells = [
                 number,
                 pass,
@@ -986,6 +1054,9 @@ impl Work<'_> {
                 harmless(why),
                 party,
                 quantity,
+                bank_reference,
+                status,
+                harmless(&item.text),
             ];
             rows.write_record(&cells).map_err(wrong)
         };
@@ -1028,28 +1099,6 @@ impl Adjustment {
         let legs = legs(account, amount);
         Adjustment { reference, account: account.clone(), currency, amount, day, why, at, legs }
     }
-
-    /// What the statement's side has until the ledger has booked it.
-    fn item(&self) -> Item {
-        Item {
-            place: Place { file: format!("{EXPECTED}{} of {}", self.reference, self.day).into(), line: 0 },
-            account: self.account.clone(),
-            currency: self.currency,
-            amount: self.amount,
-            value_date: self.day,
-            booked: None,
-            reference: Some(self.reference.as_str().into()),
-            bank_reference: None,
-            batch: None,
-            counterparty: None,
-            code: None,
-            quantity: None,
-            price: None,
-            status: None,
-            reversal: false,
-            text: format!("{} ({})", self.why, self.at.join(", ")).into(),
-        }
-    }
 }
 
 // -- what goes on from the day before
@@ -1075,10 +1124,12 @@ struct Carrying {
     settled: Vec<(Side, Item)>,
     /// What is opened again that was closed before the last day, and on which day it was met.
     reopened: Vec<(String, Date)>,
+    /// Statements that do not add up, of which that was closed and is opened again.
+    faults_again: Vec<(BreakRecord, Option<Fate>)>,
 }
 
 impl Carrying {
-    fn of(world: &dyn World, before: Option<Before>) -> Result<Carrying, String> {
+    fn of(world: &dyn World, before: Option<Before>, signs: &str) -> Result<Carrying, String> {
         let Some(before) = before else { return Ok(Carrying::default()) };
         let mut carrying = Carrying { day: Some(before.day), ..Carrying::default() };
         let again = world.opened_again()?;
@@ -1089,10 +1140,13 @@ impl Carrying {
             if let Some(item) = &it.item {
                 carrying.carry(it.side as usize, item.item(&it.account), None);
             }
+            if let Some(record) = it.fault {
+                let fate = signing::fate_of(world, &record.key)?;
+                carrying.faults_again.push((*record, fate));
+            }
         }
-        for adjustment in &before.adjustments {
-            carrying.carry(0, adjustment.item(), None);
-        }
+        let mut kept = HashSet::new();
+        let mut due: Vec<Booking> = before.adjustments.iter().map(Booking::let_pass).collect();
         for (number, record) in before.breaks.into_iter().enumerate() {
             let fate = signing::fate_of(world, &record.key)?;
             // One that was taken back already is taken back again without harm: this day may be reconciled anew.
@@ -1103,17 +1157,14 @@ impl Carrying {
             match settled {
                 // People may have thought better of it.
                 Settled::Closed | Settled::Together if again.contains(&record.key) => {
+                    if record.statement_at.is_some() {
+                        carrying.faults_again.push((record.clone(), fate.clone()));
+                    }
                     for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
                         items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), Some(number)));
                     }
                 }
-                Settled::Booked => {
-                    let at = record.a.iter().chain(&record.b).map(|item| item.at.clone()).collect();
-                    let (reference, difference) = (format!("ADJ-{}", record.break_id), record.amount_diff.unwrap_or_default());
-                    let adjustment =
-                        Adjustment::new(reference, &record.account, record.currency, difference, before.day, record.why.clone(), at);
-                    carrying.carry(0, adjustment.item(), None);
-                }
+                Settled::Booked => due.push(Booking::decided(&record, fate.as_ref().and_then(|fate| fate.by.as_deref()))),
                 Settled::Together => {}
                 Settled::Closed => {
                     // What is closed by force is in the books still, and explains their difference; what is not booked is in none.
@@ -1128,6 +1179,7 @@ impl Carrying {
                         by: fate.as_ref().and_then(|fate| fate.by.clone()),
                         since: before.day,
                         opened: Some(record.opened),
+                        fault: record.statement_at.is_some().then(|| Box::new(record.clone())),
                     };
                     for (side, items, sign) in [(Side::A, &record.a, Decimal::ONE), (Side::B, &record.b, Decimal::NEGATIVE_ONE)] {
                         let amount = |item: &ItemRecord| if item.status.is_none() { item.amount * sign } else { Decimal::ZERO };
@@ -1138,6 +1190,7 @@ impl Carrying {
                     }
                 }
                 Settled::Open => {
+                    kept.insert(Booking::id_of(&record));
                     for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
                         items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), Some(number)));
                     }
@@ -1149,6 +1202,8 @@ impl Carrying {
             }
             carrying.breaks.push((record, fate));
         }
+        let posts = booking::posted(world.outputs_of(signs, signing::POSTS)?);
+        booking::expected(due, before.day, &posts, &kept).into_iter().for_each(|item| carrying.carry(0, item, None));
         Ok(carrying)
     }
 
@@ -1196,11 +1251,12 @@ impl Carrying {
 
     /// Statements that do not add up, as long as nobody has closed that by force.
     fn faulty(&self) -> impl Iterator<Item = (&BreakRecord, Option<&Fate>)> {
-        self.breaks.iter().filter_map(|(record, fate)| {
+        let still = self.breaks.iter().filter_map(|(record, fate)| {
             let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
             let stands = record.kind == BreakKind::StatementError && record.settled(resolution) != Settled::Closed;
             stands.then_some((record, fate.as_ref()))
-        })
+        });
+        still.chain(self.faults_again.iter().map(|(record, fate)| (record, fate.as_ref())))
     }
 
     fn standing_faults(&self) -> Vec<(Arc<str>, String)> {
@@ -1209,12 +1265,17 @@ impl Carrying {
         self.faulty().map(of).collect()
     }
 
+    /// The items of a side that were open before: they stand first.
+    fn items_of<'i>(&self, side: Side, sides: [&'i [Item]; 2]) -> impl Iterator<Item = &'i Item> {
+        sides[side as usize][..self.from[side as usize].len()].iter()
+    }
+
     fn carry(&mut self, side: usize, item: Item, from: Option<usize>) {
         self.items[side].push(item);
         self.from[side].push(from);
     }
 
-    /// A break of the very same items is the same break, whatever else it would look like today: that there was another one like
+    /// A break of the very same items is the same break. Where they only look alone today, it is what it was: that there was another one like
     /// it, say, is not seen any more. And one that has nothing of what was there before has a name of its own, also where it looks the same.
     fn keep_names(&self, all: &mut [Break], sides: [&[Item]; 2]) {
         // The break that it was, and whether its entries stand where they stood.
@@ -1240,7 +1301,8 @@ impl Carrying {
             if let Some((record, as_it_was)) = record {
                 it.id.clone_from(&record.break_id);
                 // What is booked by now may look otherwise.
-                if as_it_was {
+                let alone = matches!(it.kind, BreakKind::MissingInA | BreakKind::MissingInB);
+                if as_it_was && alone && it.kind != record.kind {
                     (it.kind, it.why) = (record.kind, record.why.clone());
                 }
                 continue;
@@ -1294,13 +1356,7 @@ impl Carrying {
             let is_open = fate.is_none_or(|fate| fate.open);
             // What is overdue for long is decided anew from one month to the next, also while somebody is asked.
             let is_late = record.sla == Due::Overdue && record.age > 30 && bucket(record.age) != bucket(earlier.age);
-            if is_open
-                && !is_late
-                && earlier.a == record.a
-                && earlier.b == record.b
-                && earlier.near == record.near
-                && earlier.blocked_by == record.blocked_by
-            {
+            if is_open && !is_late && earlier.is_like(record) {
                 record.clone_from(earlier);
                 continue;
             }

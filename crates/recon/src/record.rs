@@ -83,6 +83,11 @@ impl ItemRecord {
         }
     }
 
+    /// Whether another one says the same, wherever it stands.
+    pub(crate) fn is_like(&self, other: &ItemRecord) -> bool {
+        *self == ItemRecord { at: self.at.clone(), ..other.clone() }
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn place(&self) -> Place {
@@ -155,7 +160,7 @@ pub struct BreakRecord {
     /// How much is at stake, in the base currency; nothing where there is no rate.
     #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Decimal>,
-    /// Which share of what is on the account that is; nothing where its balances are not stated, or are zero.
+    /// Which share of what is on the account that is; nothing where its balances are not stated. Of one with nothing on it, it is all.
     #[serde(default, with = "exact::option", skip_serializing_if = "Option::is_none")]
     pub share: Option<Decimal>,
     /// By which rates, where there are several currencies.
@@ -245,6 +250,21 @@ pub enum Settled {
 pub(crate) const EXPECTED: &str = "adjustment ";
 
 impl BreakRecord {
+    /// Whether it is about the same: the same is wrong with the same entries, wherever they stand by now, and nothing else may belong to them.
+    pub(crate) fn is_like(&self, other: &BreakRecord) -> bool {
+        fn all<'i>(one: &'i [ItemRecord], other: &'i [ItemRecord]) -> bool {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_like(other))
+        }
+        let near = |it: &'_ BreakRecord| it.near.iter().map(|near| near.side).collect::<Vec<_>>();
+        let nearest = self.near.iter().zip(&other.near).all(|(one, other)| one.item.is_like(&other.item));
+        self.kind == other.kind
+            && (self.account == other.account && self.currency == other.currency)
+            && (all(&self.a, &other.a) && all(&self.b, &other.b))
+            && (near(self) == near(other) && nearest)
+            && self.blocked_by.is_some() == other.blocked_by.is_some()
+            && (self.statement_at.is_some(), self.amount_diff) == (other.statement_at.is_some(), other.amount_diff)
+    }
+
     /// What a resolution comes to. What cannot be carried out leaves the break open: nothing is booked for what is to be booked
     /// already, or is not booked on the other side yet, and what belongs together differs in nothing.
     #[must_use]

@@ -187,7 +187,8 @@ impl CaseIn {
                 Settled::Booked | Settled::Together | Settled::Closed => "auto_resolved",
             },
             (_, true) if self.action.is_none() => "open",
-            (_, true) => "triaged",
+            // Nobody is asked any more.
+            (_, true) => "answered",
         }
     }
 }

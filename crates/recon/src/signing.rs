@@ -1,6 +1,6 @@
 //! What comes after a day: what is waited for wakes up, and what was decided is signed by a second person and booked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,10 +12,12 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::record::{BreakRecord, Leg, Settled, legs};
+use crate::booking::{self, Booking, Posted};
+use crate::reconcile::Adjustment;
+use crate::record::{BreakRecord, Settled};
 use crate::report::WrittenFile;
 use crate::settings::Books;
-use crate::words::{self, counted, money, proved, sum};
+use crate::words::{counted, money, proved, sum};
 use crate::world::{Fate, NoFile, World};
 use crate::{Currency, exact};
 
@@ -146,47 +148,20 @@ struct Stand {
     waited_for: Vec<String>,
     /// Somebody asks for it, or corrects it.
     looked_after: Vec<String>,
+    /// It was closed or matched, and is open again with the next statement.
+    #[serde(default)]
+    opened_again: Vec<String>,
     unanswered: Vec<String>,
     /// What the next statement brought, or another reconciliation of the day.
     withdrawn: Vec<String>,
-}
-
-/// Something that is to be booked, and who decided so.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Booking {
-    /// By what it is known: it is booked once.
-    id: String,
-    reference: String,
-    account: String,
-    currency: Currency,
-    /// What is to be booked, besides what was booked before.
-    #[serde(with = "exact")]
-    amount: Decimal,
-    #[serde(with = "exact")]
-    before: Decimal,
-    legs: Vec<Leg>,
-    why: String,
-    at: String,
-    by: String,
 }
 
 #[derive(Debug, Deserialize)]
 struct Reconciled {
     day: Date,
     breaks: Vec<BreakRecord>,
-    adjustments: Vec<AdjustmentIn>,
+    adjustments: Vec<Adjustment>,
     accounts: Vec<AccountIn>,
-}
-
-#[derive(Debug, Deserialize)]
-struct AdjustmentIn {
-    reference: String,
-    account: String,
-    currency: Currency,
-    #[serde(with = "exact")]
-    amount: Decimal,
-    why: String,
-    at: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,56 +177,8 @@ struct Report {
     files: Vec<WrittenFile>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Posted {
-    booked: Vec<Entry>,
-}
-
-/// An entry that was booked: by what it is known, and how much.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Entry {
-    id: String,
-    #[serde(with = "exact")]
-    amount: Decimal,
-}
-
-/// What other sign-offs have booked.
-fn booked(world: &dyn World, run: RunId, task: &str) -> Result<HashMap<String, Decimal>, String> {
-    let mut all: HashMap<String, Decimal> = HashMap::new();
-    let outputs = world.standing_outputs(run, task)?.into_iter().filter_map(|output| serde_json::from_value::<Posted>(output).ok());
-    outputs.flat_map(|posted| posted.booked).for_each(|entry| *all.entry(entry.id).or_default() += entry.amount);
-    Ok(all)
-}
-
-/// Where entries stand, without their lines: the same file may have another line before them tomorrow.
-fn files_of(at: &str) -> String {
-    let files: BTreeSet<&str> = at.split(", ").map(|place| place.rsplit_once(':').map_or(place, |(file, _)| file)).collect();
-    files.into_iter().collect::<Vec<_>>().join(" ")
-}
-
-/// What is still to be booked: entries that are known by one name are one, and what was booked of it is booked.
-fn remaining(bookings: Vec<Booking>, before: &HashMap<String, Decimal>) -> Vec<Booking> {
-    let mut all: BTreeMap<String, Booking> = BTreeMap::new();
-    for it in bookings {
-        match all.get_mut(&it.id) {
-            Some(known) => {
-                known.amount += it.amount;
-                known.at = format!("{}, {}", known.at, it.at);
-            }
-            None => drop(all.insert(it.id.clone(), it)),
-        }
-    }
-    let rest = |mut it: Booking| {
-        it.before = before.get(&it.id).copied().unwrap_or_default();
-        it.amount -= it.before;
-        it.legs = legs(&it.account, it.amount);
-        (!it.amount.is_zero()).then_some(it)
-    };
-    all.into_values().filter_map(rest).collect()
-}
-
 /// The task of a sign-off that books.
-const POSTS: &str = "post";
+pub(crate) const POSTS: &str = "post";
 
 /// How a day stands by now: what agents settled, what people did, and what is to be booked for it.
 pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -> Result<Standing, String> {
@@ -263,38 +190,35 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let done = all.next().ok_or_else(|| format!("{day} has not been reconciled yet; `quorate run {workflow}` does it"))?;
     let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
     let whole: Reconciled = serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
-    // On an account whose statements do not add up nothing is booked that nobody has looked at.
-    let faulty: HashSet<&str> = whole.breaks.iter().filter(|it| it.statement_at.is_some()).map(|it| &*it.account).collect();
-    let (held, adjustments): (Vec<AdjustmentIn>, Vec<AdjustmentIn>) =
-        whole.adjustments.into_iter().partition(|it| faulty.contains(it.account.as_str()));
-    let mut bookings: Vec<Booking> = (adjustments.into_iter())
-        .map(|it| {
-            let at = it.at.join(", ");
-            let id = format!("{day} {} {} {} {}", it.reference, it.account, it.currency, files_of(&at));
-            let AdjustmentIn { reference, account, currency, amount, why, .. } = it;
-            Booking {
-                id,
-                reference,
-                account,
-                currency,
-                amount,
-                before: Decimal::ZERO,
-                legs: Vec::new(),
-                why,
-                at,
-                by: "within tolerance".to_owned(),
-            }
-        })
-        .collect();
     let mut stand = Stand::default();
+    let again: HashSet<String> = world.opened_again()?.into_iter().collect();
+    // On an account whose statements do not add up nothing is booked that nobody has looked at.
+    let mut faulty: HashSet<&str> = HashSet::new();
+    // What is to be booked, and what is there still and is not to be booked as yet.
+    let (mut due, mut kept) = (Vec::new(), HashSet::new());
     for it in &whole.breaks {
         let name = it.break_id.clone();
-        let Some(fate) = fate_of(world, &it.key)? else {
+        let fate = fate_of(world, &it.key)?;
+        let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
+        let is_again = again.contains(&it.key);
+        if it.statement_at.is_some() && (is_again || it.settled(resolution) != Settled::Closed) {
+            faulty.insert(&it.account);
+        }
+        let Some(fate) = &fate else {
+            kept.insert(Booking::id_of(it));
             stand.unanswered.push(name);
             continue;
         };
-        let resolution = fate.resolution.as_deref().filter(|_| !fate.open);
+        // Whoever had a say in any of it leaves it to others to sign.
+        not_by.extend(fate.heard.iter().cloned());
+        if is_again && matches!(it.settled(resolution), Settled::Closed | Settled::Together) {
+            stand.opened_again.push(name);
+            continue;
+        }
         let settled = it.settled(resolution);
+        if settled == Settled::Open || fate.withdrawn {
+            kept.insert(Booking::id_of(it));
+        }
         match (settled, resolution, &fate.by) {
             _ if fate.withdrawn => stand.withdrawn.push(name),
             _ if fate.asks => stand.unanswered.push(name),
@@ -304,28 +228,18 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
             (_, _, Some(_)) => stand.settled_by_people.push(name),
             (_, _, None) => stand.settled_by_agents.push(name),
         }
-        // Whoever had a say in any of it leaves it to others to sign.
-        not_by.extend(fate.by.iter().flat_map(|by| by.split(", ")).map(str::to_owned));
         if settled == Settled::Closed && !fate.withdrawn {
             stand.closed_by_force.push(format!("{} by {}: {}", it.break_id, fate.by.as_deref().unwrap_or("nobody"), it.title));
         }
         if settled == Settled::Booked && !fate.withdrawn {
-            let at = words::places(it);
-            bookings.push(Booking {
-                id: format!("{} {} {}", it.opened, it.break_id, files_of(&at)),
-                reference: format!("ADJ-{}", it.break_id),
-                account: it.account.to_string(),
-                currency: it.currency,
-                amount: it.amount_diff.unwrap_or_default(),
-                before: Decimal::ZERO,
-                legs: Vec::new(),
-                why: it.why.clone(),
-                at,
-                by: fate.by.clone().unwrap_or_else(|| quorate_core::AUTO_RESOLVE.to_owned()),
-            });
+            due.push(Booking::decided(it, fate.by.as_deref()));
         }
     }
-    let bookings = remaining(bookings, &booked(world, run, POSTS)?);
+    let (held, adjustments): (Vec<&Adjustment>, Vec<&Adjustment>) = whole.adjustments.iter().partition(|it| faulty.contains(&*it.account));
+    kept.extend(held.iter().map(|it| Booking::let_pass(it).id));
+    due.extend(adjustments.into_iter().map(Booking::let_pass));
+    let posts = booking::posted(world.standing_outputs(run, POSTS)?);
+    let bookings = booking::remaining(due, day, &posts, &kept);
     let files: Report = world
         .output(&done.run, &named(&wanted.report, "report"))?
         .and_then(|output| serde_json::from_value(output).ok())
@@ -354,13 +268,23 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         1 => format!("One difference is to be booked: {}", sums.join(", ")),
         count => format!("{count} differences are to be booked, in all {}", sums.join(", ")),
     };
+    let to_book = match bookings.iter().filter(|it| it.takes_back()).count() {
+        0 => to_book,
+        back => format!(
+            "{to_book}; {} back what was booked before and has no reason any more",
+            if back == 1 { "one takes".to_owned() } else { format!("{back} take") }
+        ),
+    };
     let to_book = match held.len() {
         0 => to_book,
-        held => format!("{to_book}; {} held back, since a statement of the account does not add up", counted(held, "difference")),
+        held => format!(
+            "{to_book}; {} held back, since a statement of the account does not add up: once somebody has closed that by force, the day is signed once more",
+            counted(held, "difference")
+        ),
     };
     let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
     let text = format!(
-        "Reconciliation of {day}: of {}, agents settled {} and people {}{}{}{}{}, and {} still wait for an answer. {to_book}. {}{all_the_same}",
+        "Reconciliation of {day}: of {}, agents settled {} and people {}{}{}{}{}{}, and {} still wait for an answer. {to_book}. {}{all_the_same}",
         counted(whole.breaks.len(), "break"),
         stand.settled_by_agents.len(),
         stand.settled_by_people.len(),
@@ -368,6 +292,7 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         also(&stand.waited_for, "are waited for"),
         also(&stand.looked_after, "are chased or corrected"),
         also(&stand.withdrawn, "were withdrawn since"),
+        also(&stand.opened_again, "were opened again"),
         stand.unanswered.len(),
         proved(&proof, &not_proved),
     );
@@ -461,16 +386,17 @@ pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     if let Some(unbalanced) = day.bookings.iter().find(|it| !it.legs.iter().map(|leg| leg.amount).sum::<Decimal>().is_zero()) {
         return Err(format!("both sides of {} do not come to nothing: it is not booked", unbalanced.reference));
     }
-    let before = booked(world, run, POSTS)?;
-    if let Some(twice) = day.bookings.iter().find(|it| before.get(&it.id).copied().unwrap_or_default() != it.before) {
+    let posts = booking::posted(world.standing_outputs(run, POSTS)?);
+    let before = |it: &Booking| booking::booked(&it.id, &posts).map(|entry| entry.amount).sum::<Decimal>();
+    if let Some(twice) = day.bookings.iter().find(|it| before(it) != it.before) {
         return Err(format!("{} was booked by another sign-off meanwhile; bring the day to be signed once more", twice.reference));
     }
     let path = format!("{folder}/bookings.csv");
     let bytes = table(&day.bookings, Decimal::ONE, &by.join(", ")).map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
     world.write(&path, &bytes)?;
-    let entries: Vec<Entry> = day.bookings.iter().map(|it| Entry { id: it.id.clone(), amount: it.amount }).collect();
-    let explanation = format!("{} in {path}", counted(entries.len(), "booking"));
-    Ok(json!({ "file": WrittenFile::of(path, &bytes), "booked": entries, "explanation": explanation }))
+    let posted = Posted { booked: day.bookings.iter().map(Booking::entry).collect() };
+    let explanation = format!("{} in {path}", counted(posted.booked.len(), "booking"));
+    Ok(json!({ "file": WrittenFile::of(path, &bytes), "booked": posted.booked, "explanation": explanation }))
 }
 
 /// The opposite of all that this sign-off booked, so that nothing of it stays.

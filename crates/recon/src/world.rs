@@ -63,6 +63,12 @@ pub trait World: Send + Sync {
     /// Why that cannot be said.
     fn standing_outputs(&self, run: RunId, task: &str) -> Result<Vec<Value>, String>;
 
+    /// What a task returned in all runs of a workflow, where it stands.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn outputs_of(&self, workflow: &str, task: &str) -> Result<Vec<Value>, String>;
+
     /// What a case is about, by its key; nothing where there is none.
     ///
     /// # Errors
@@ -131,6 +137,8 @@ pub struct Fate {
     pub resolution: Option<String>,
     /// Who settled it, where people did.
     pub by: Option<String>,
+    /// Who has said anything on it, also where that settled nothing yet.
+    pub heard: Vec<String>,
     /// Whether they agreed with what was proposed.
     pub agreed: Option<bool>,
 }

@@ -325,7 +325,20 @@ fn give(context: &Context, answer: &Given, choose: &dyn Fn(Asks<'_>) -> Result<S
 }
 
 fn delegate(context: &Context, answer: &Given, to: &str) -> Outcome {
-    let (id, task) = find(context, &answer.approval, |run, task, _| Ok((run.id(), Arc::<str>::from(task.id()))))?;
+    let host = context.sound_part(&context.folder()?)?;
+    let Project { groups, .. } = host.project();
+    let (id, task) = find(context, &answer.approval, |run, task, asks| {
+        let named = asks.levels.iter().flat_map(|level| &level.users).any(|user| **user == *to);
+        // Who is asked is written down, and so is who may be asked instead: a name that is mistyped is nobody.
+        if !groups.is_empty() && !named && person(to, host.project()).groups.is_empty() {
+            let all: Vec<String> = groups.iter().map(|(group, people)| format!("{group} ({})", people.join(", "))).collect();
+            let hint = format!("people are {}; whoever else is to answer is added to `groups` in quorate.yaml", all.join(", "));
+            return Err(
+                Problem::new(Exit::NotFound, format!("`{to}` is in no group of this project, and is not asked otherwise")).hint(hint)
+            );
+        }
+        Ok((run.id(), Arc::<str>::from(task.id())))
+    })?;
     put(context, id, &|project| Input::Delegated {
         task: task.clone(),
         from: context.me(project),

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-const PROJECT: &str = "name: house\ngroups: { leads: [ann, bob, cid] }\n";
+const PROJECT: &str = "name: house\ngroups: { leads: [ann, bob, cid], deputies: [dan] }\n";
 
 const WORKFLOWS: &str = r#"
 workflows:

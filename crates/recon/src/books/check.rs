@@ -162,8 +162,15 @@ impl Checks {
     fn pages(&mut self, ordered: &[Statement]) {
         for (at, statement) in ordered.iter().enumerate() {
             let Some((number, goes_on)) = statement.page else { continue };
-            let before = at.checked_sub(1).and_then(|before| ordered[before].page).map(|(number, _)| number);
-            if number > 1 && before != Some(number - 1) {
+            // One that says that it is the last has none behind it, but of its own statement: there are banks that say so of each.
+            let precedes = |other: &Statement| {
+                let page = other.page.filter(|(before, _)| before.checked_add(1) == Some(number));
+                page.is_some_and(|(_, goes_on)| goes_on || is_one(other, statement))
+            };
+            let before = at.checked_sub(1).is_some_and(|before| precedes(&ordered[before]));
+            // One that was there before is set aside, and stands before it all the same.
+            let own = |other: &&Statement| (&other.account, other.currency) == (&statement.account, statement.currency);
+            if number > 1 && !before && !self.set_aside.iter().filter(own).any(precedes) {
                 let what = format!("it is page {number}, and page {} is not there", number - 1);
                 self.fault(FaultKind::Continuity, statement, &statement.place, Decimal::ZERO, what);
             }
@@ -245,6 +252,14 @@ fn of(total: Totalled) -> &'static str {
     }
 }
 
+/// Whether two pages are of one statement, as far as they say of which.
+fn is_one(one: &Statement, other: &Statement) -> bool {
+    match (&one.id, &other.id) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.number.is_some() && one.number == other.number,
+    }
+}
+
 /// The order in which each begins with what the one before ended with; where that is not so, the order of their days.
 fn in_order(mut left: Vec<Statement>, mut before: Option<Decimal>) -> Vec<Statement> {
     let day = |statement: &Statement| {
@@ -254,10 +269,16 @@ fn in_order(mut left: Vec<Statement>, mut before: Option<Decimal>) -> Vec<Statem
     left.sort_by(|one, other| (day(one), one.page, &one.place).cmp(&(day(other), other.page, &other.place)));
     let opens_with =
         |statement: &Statement, amount: Option<Decimal>| amount.is_some() && statement.opening.as_ref().map(|it| it.amount) == amount;
-    let mut ordered = Vec::with_capacity(left.len());
+    let mut ordered: Vec<Statement> = Vec::with_capacity(left.len());
     while !left.is_empty() {
+        // A page is followed by the next of the same statement.
+        let follows = |statement: &Statement, last: &Statement| {
+            let next = last.page.filter(|(_, goes_on)| *goes_on).and_then(|(number, _)| number.checked_add(1));
+            next.is_some() && next == statement.page.map(|(number, _)| number) && is_one(statement, last)
+        };
+        let page = ordered.last().and_then(|last| left.iter().position(|statement| follows(statement, last)));
         let closings: Vec<Option<Decimal>> = left.iter().map(|it| it.closing.as_ref().map(|it| it.amount)).collect();
-        let next = left.iter().position(|statement| opens_with(statement, before));
+        let next = page.or_else(|| left.iter().position(|statement| opens_with(statement, before)));
         // Where nothing fits, one goes first that none of the others leads to.
         let first = || left.iter().position(|statement| !closings.iter().any(|closing| opens_with(statement, *closing)));
         let next = left.remove(next.or_else(first).unwrap_or(0));

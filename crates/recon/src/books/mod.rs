@@ -233,5 +233,7 @@ fn kept(text: &str) -> Option<Arc<str>> {
 /// A reference, or nothing where what stands there says that there is none.
 fn reference(text: &str) -> Option<Arc<str>> {
     const NONE: [&str; 6] = ["NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOREF", "NONE", "N/A"];
-    kept(text).filter(|text| !NONE.iter().any(|none| text.eq_ignore_ascii_case(none)))
+    // Nor do marks or zeros alone name anything.
+    let names = |text: &Arc<str>| text.chars().any(|letter| letter.is_alphanumeric() && letter != '0');
+    kept(text).filter(names).filter(|text| !NONE.iter().any(|none| text.eq_ignore_ascii_case(none)))
 }

@@ -7,7 +7,7 @@ mod reference;
 
 pub(crate) use reference::{numbers_agree, plain};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use jiff::civil::Date;
@@ -276,6 +276,16 @@ impl Matcher {
     /// Where a side has more than [`u32::MAX`] items.
     #[must_use]
     pub fn reconcile(&self, a: &[Item], b: &[Item]) -> Reconciled {
+        self.reconcile_but(a, b, &HashSet::new())
+    }
+
+    /// The same, where some items are known to be there once too often: they belong to what is the very same, or to what takes them back,
+    /// and are no part of anything else.
+    ///
+    /// # Panics
+    /// Where a side has more than [`u32::MAX`] items.
+    #[must_use]
+    pub fn reconcile_but(&self, a: &[Item], b: &[Item], again: &HashSet<(Side, u32)>) -> Reconciled {
         let mut all = Reconciled::default();
         for sides in apart([a, b]) {
             // What was not settled belongs to nothing, also where both sides know that.
@@ -292,10 +302,12 @@ impl Matcher {
             let mut work = Work::new(self, items);
             work.pairs(Pass::Exact);
             work.pairs(Pass::Dated);
+            let held = work.hold(|side, place| again.contains(&(side, sides[side as usize][place as usize])));
             work.pairs(Pass::Reference);
             work.pairs(Pass::Tolerance);
             work.groups();
             work.netting();
+            work.release(&held);
             work.reversals();
             all.add(work.done(), &sides);
         }
@@ -374,6 +386,24 @@ impl<'i> Book<'i> {
         (0..).map(Ix).zip(&self.free).filter(|(_, free)| **free).map(|(ix, _)| ix)
     }
 
+    /// Those of some items of one day and one amount that are free, and of which there is another one that is matched: the reference is the
+    /// same, and nobody says that it is with somebody else.
+    fn copies(&self, all: impl Iterator<Item = Ix>) -> Vec<Ix> {
+        let (free, others): (Vec<Ix>, Vec<Ix>) = all.partition(|ix| self.free[ix.0 as usize]);
+        let mut matched: HashMap<&str, HashSet<Option<&str>>> = HashMap::new();
+        for item in others.into_iter().filter(|ix| !free.is_empty() && !self.open[ix.0 as usize]).map(|ix| self.item(ix)) {
+            if let Some(reference) = &item.reference {
+                matched.entry(reference).or_default().insert(item.counterparty.as_deref());
+            }
+        }
+        let is_copy = |ix: &Ix| {
+            let Item { reference, counterparty, .. } = self.item(*ix);
+            let parties = reference.as_deref().and_then(|reference| matched.get(reference));
+            parties.is_some_and(|parties| counterparty.is_none() || parties.contains(&None) || parties.contains(&counterparty.as_deref()))
+        };
+        free.into_iter().filter(is_copy).collect()
+    }
+
     /// Copies of one item, by their number.
     fn kind(&self, ix: Ix) -> u32 {
         self.kinds[ix.0 as usize]
@@ -426,6 +456,34 @@ impl<'m, 'i> Work<'m, 'i> {
     /// How many business days lie between the value dates of two items of one currency.
     fn days(&self, one: &Item, other: &Item) -> u32 {
         self.matcher.calendar.between(one.currency, one.value_date, other.value_date)
+    }
+
+    /// Keeps back what is there once too often: what is said to be, and copies of what is matched.
+    fn hold(&mut self, again: impl Fn(Side, u32) -> bool) -> [Vec<Ix>; 2] {
+        [Side::A, Side::B].map(|side| {
+            let book = self.book(side);
+            let mut held: Vec<Ix> = book.all_free().filter(|ix| again(side, book.places[ix.0 as usize])).collect();
+            let mut first = 0_u32;
+            // Items of one day and one amount lie side by side.
+            for same in book.items.chunk_by(|one, other| (one.value_date, one.amount) == (other.value_date, other.amount)) {
+                let all = (first..).map(Ix).take(same.len());
+                first += u32::try_from(same.len()).unwrap_or_default();
+                if same.len() > 1 {
+                    held.extend(book.copies(all));
+                }
+            }
+            held.sort_unstable();
+            held.dedup();
+            held.iter().for_each(|ix| self.books[side as usize].free[ix.0 as usize] = false);
+            held
+        })
+    }
+
+    /// Gives back what was kept back.
+    fn release(&mut self, held: &[Vec<Ix>; 2]) {
+        for (book, held) in self.books.iter_mut().zip(held) {
+            held.iter().for_each(|ix| book.free[ix.0 as usize] = true);
+        }
     }
 
     fn sum(&self, side: Side, all: &[Ix]) -> Decimal {
