@@ -561,12 +561,13 @@ impl Report<'_> {
             text += &format!("  {}: {} {}: {}\n", fault.at, fault.account, fault.currency, fault.what);
         }
         text += &format!("\n{}\n{}\n{}\n{}\n", self.passes().text(), self.kinds().text(), self.tiers().text(), self.decisions().text());
-        if !day.cleared.is_empty() {
-            text += &format!(
-                "{} from before, and {} need no answer any more.\n",
-                cleared(day.cleared.len()),
-                counted(day.withdrawn.iter().filter(|it| !it.recheck).count(), "question")
-            );
+        let withdrawn = day.withdrawn.iter().filter(|it| !it.recheck).count();
+        match (day.cleared.len(), withdrawn) {
+            (0, 0) => {}
+            (0, 1) => text += "One question from before needs no answer any more.\n",
+            (0, count) => text += &format!("{count} questions from before need no answer any more.\n"),
+            (count, 1) => text += &format!("{} from before, and one question needs no answer any more.\n", cleared(count)),
+            (count, questions) => text += &format!("{} from before, and {questions} questions need no answer any more.\n", cleared(count)),
         }
         if !day.closed.is_empty() {
             text += &format!("{}\n", self.closed().text());

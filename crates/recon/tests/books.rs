@@ -251,6 +251,20 @@ fn pages_of_iso_20022_are_brought_into_their_order_and_none_may_be_missing() {
     file:8: continuity: it is page 3, and page 2 is not there
     file:10: continuity: it begins with 0.00, and the statement before ended with 10.00: -10.00 are missing in between
     ");
+    // Two statements that come through each other, and are the same in between; a bank that calls each page the last; and a page that is of
+    // a statement whose first page is missing, behind one that has only one.
+    let named = |page: &str, id: &str| page.replace("<Stmt>", &format!("<Stmt><Id>{id}</Id>"));
+    let [one, two] = [named(&first, "S1"), named(&page(2, true, &[("ITBD", "10"), ("CLBD", "0")], "10", "DBIT"), "S1")];
+    let [three, four] = [
+        named(&first.replace("2026-03-02", "2026-03-03"), "S2"),
+        named(&page(2, true, &[("ITBD", "10"), ("CLBD", "30")], "20", "CRDT"), "S2"),
+    ];
+    for order in [[&one, &three, &two, &four], [&four, &one, &three, &two], [&four, &one, &two, &three]] {
+        assert_eq!(faults(&order), "", "{}", of_camt(&order.map(Clone::clone)));
+    }
+    assert_eq!(faults(&[&one.replace("false", "true"), &two]), "");
+    let alone = named(&page(1, true, &[("OPBD", "0"), ("CLBD", "10")], "10", "CRDT"), "S0");
+    assert_snapshot!(faults(&[&alone, &two]), @"file:8: continuity: it is page 2, and page 1 is not there");
 }
 
 #[test]

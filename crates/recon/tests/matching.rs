@@ -8,7 +8,7 @@ mod typed;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use quorate_recon::{Besides, Currency, Decimal, Item, Match, Matcher, Place, Reconciled, Standing, breaks};
+use quorate_recon::{Besides, Currency, Decimal, Item, Match, Matcher, Place, Reconciled, Side, Standing, breaks};
 use typed::{any_book, book, shuffled};
 
 /// What is found between two books, a line each.
@@ -165,6 +165,39 @@ fn what_is_let_pass_is_worth_little() {
     a3 ~ b3 (100.00): within tolerance: the reference is the same, and 9,000,000.00 and 8,999,900.00 differ by 100.00, where 100.00 is allowed
     open: a1 a4 a5 ~ b1 b4 b5
     ");
+}
+
+#[test]
+fn what_is_there_once_too_often_is_part_of_nothing_else_but_may_be_taken_back() {
+    // Its other one is matched: neither parts of the same sum, nor a reference or an amount that is nearly the same, make up for it.
+    for ledger in
+        ["60.00 EUR 12 INV-8 party=ACME\n40.00 EUR 12 INV-9 party=ACME", "100.00 EUR 12 inv123MAIER", "100.01 EUR 12 Invoice/00123-Maier"]
+    {
+        let copy = "100.00 EUR 12 Invoice/00123-Maier party=ACME";
+        let (a, b) = (format!("{copy}\n{copy}"), format!("{copy}\n{ledger}"));
+        let found = Matcher::default().reconcile(&book(&a), &book(&b));
+        assert_eq!((found.matches.len(), found.open_a.len(), found.ambiguous.len()), (1, 1, 0), "{ledger}");
+    }
+    // With somebody else it is another entry.
+    assert_snapshot!(found("
+        100.00 EUR 12 Invoice/00123-Maier party=ACME
+        100.00 EUR 12 Invoice/00123-Maier party=BETA
+    ", "
+        100.00 EUR 12 Invoice/00123-Maier party=ACME
+        100.00 EUR 12 inv123MAIER
+    "), @"
+    a1 ~ b1: exact: amount and reference are the same
+    a2 ~ b2 suggested: similar reference: the amount is the same, and Invoice/00123-Maier is nearly inv123MAIER
+    open: a2 ~ b2
+    ");
+    assert_snapshot!(found("100.00 EUR 12 INV-1\n100.00 EUR 12 INV-1\n-100.00 EUR 13 INV-1 reversal", "100.00 EUR 12 INV-1"), @"
+    a1 ~ b1: exact: amount and reference are the same
+    a2 a3: reversal: one takes the other back: amount and reference are the same, one business day apart
+    open:
+    ");
+    // The same is so for what was there on another day.
+    let (a, b) = (book("100.00 EUR 12 INV-1"), book("60.00 EUR 12 INV-8 batch=7\n40.00 EUR 12 INV-9 batch=7"));
+    assert_eq!(Matcher::default().reconcile_but(&a, &b, &[(Side::A, 0)].into()).open_a, [0]);
 }
 
 #[test]
