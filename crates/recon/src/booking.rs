@@ -98,9 +98,10 @@ impl Booking {
 /// Who decides that something has no reason any more.
 const TAKEN_BACK: &str = "reconciled anew";
 
-/// What sign-offs have returned.
-pub(crate) fn posted(outputs: Vec<Value>) -> Vec<Posted> {
-    outputs.into_iter().filter_map(|output| serde_json::from_value(output).ok()).collect()
+/// What sign-offs have booked, by what they returned: one that cannot be read may have booked anything.
+pub(crate) fn posted(outputs: Vec<Value>) -> Result<Vec<Posted>, String> {
+    let read = |output| serde_json::from_value(output).map_err(|wrong| format!("what a sign-off has booked cannot be read: {wrong}"));
+    outputs.into_iter().map(read).collect()
 }
 
 /// What was booked under a name.

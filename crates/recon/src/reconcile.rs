@@ -398,7 +398,7 @@ fn next_round(world: &dyn World, record: &mut BreakRecord) -> Result<(), String>
     let withdrawn = |key: &str| Ok::<bool, String>(world.fate(key)?.is_some_and(|fate| fate.withdrawn));
     while let Some(known) = world.case(&record.key)? {
         // One that was taken back is no case any more.
-        let fate = world.fate(&record.key)?.unwrap_or_default();
+        let fate = signing::fate_of(world, &record.key)?.unwrap_or_default();
         // What people were asked on that day, and have said, stands as long as it is about the same; what agents decided is decided anew.
         let asked = fate.asks || fate.by.is_some();
         let stands = |known: &BreakRecord| *known == *record || asked && known.day == record.day && known.is_like(record);
@@ -1202,7 +1202,7 @@ impl Carrying {
             }
             carrying.breaks.push((record, fate));
         }
-        let posts = booking::posted(world.outputs_of(signs, signing::POSTS)?);
+        let posts = booking::posted(world.outputs_of(signs, signing::POSTS)?)?;
         booking::expected(due, before.day, &posts, &kept).into_iter().for_each(|item| carrying.carry(0, item, None));
         Ok(carrying)
     }

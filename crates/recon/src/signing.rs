@@ -34,10 +34,11 @@ pub(crate) fn fate_of(world: &dyn World, key: &str) -> Result<Option<Fate>, Stri
     let Some(fate) = world.fate(key)? else { return Ok(None) };
     let waits = !fate.open && fate.resolution.as_deref() == Some("wait");
     let later = if waits { world.fate(&recheck_of(key))? } else { None };
-    Ok(Some(match later {
-        Some(later) if later.by.is_some() => Fate { resolution: later.resolution, by: later.by, agreed: later.agreed, ..fate },
-        Some(later) => Fate { asks: later.asks, ..fate },
-        None => fate,
+    let Some(later) = later else { return Ok(Some(fate)) };
+    let heard = fate.heard.iter().chain(&later.heard).cloned().collect();
+    Ok(Some(match later.by {
+        Some(by) => Fate { resolution: later.resolution, by: Some(by), agreed: later.agreed, heard, ..fate },
+        None => Fate { asks: later.asks, heard, ..fate },
     }))
 }
 
@@ -238,7 +239,7 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let (held, adjustments): (Vec<&Adjustment>, Vec<&Adjustment>) = whole.adjustments.iter().partition(|it| faulty.contains(&*it.account));
     kept.extend(held.iter().map(|it| Booking::let_pass(it).id));
     due.extend(adjustments.into_iter().map(Booking::let_pass));
-    let posts = booking::posted(world.standing_outputs(run, POSTS)?);
+    let posts = booking::posted(world.standing_outputs(run, POSTS)?)?;
     let bookings = booking::remaining(due, day, &posts, &kept);
     let files: Report = world
         .output(&done.run, &named(&wanted.report, "report"))?
@@ -386,7 +387,7 @@ pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     if let Some(unbalanced) = day.bookings.iter().find(|it| !it.legs.iter().map(|leg| leg.amount).sum::<Decimal>().is_zero()) {
         return Err(format!("both sides of {} do not come to nothing: it is not booked", unbalanced.reference));
     }
-    let posts = booking::posted(world.standing_outputs(run, POSTS)?);
+    let posts = booking::posted(world.standing_outputs(run, POSTS)?)?;
     let before = |it: &Booking| booking::booked(&it.id, &posts).map(|entry| entry.amount).sum::<Decimal>();
     if let Some(twice) = day.bookings.iter().find(|it| before(it) != it.before) {
         return Err(format!("{} was booked by another sign-off meanwhile; bring the day to be signed once more", twice.reference));
