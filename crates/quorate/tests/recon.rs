@@ -1302,7 +1302,7 @@ fn what_is_sent_again_is_no_part_of_anything_else() {
       MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 12.0: the ledger has nothing like it
     2026-03-13: 3 entries and one that was open: 2 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
       MISSING_IN_B since 2026-03-12: AUTO_RESOLVE wait, at stake 12.0: the ledger has nothing like it
-      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 12.0: it is the same as data/2026-03-12/broker.csv:2, which is open
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 12.0: it is the same as data/2026-03-12/broker.csv:2, which was there before
     ");
 }
 

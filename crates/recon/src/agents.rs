@@ -341,6 +341,8 @@ struct RulesParams {
     rounding: Number,
     /// The same in the base currency, and what `amount` may be worth.
     rounding_worth: Number,
+    /// What a difference within so many ten thousandths may be worth.
+    share_worth: Number,
     /// How many business days something may be late.
     timing_days: u32,
     /// How many business days may lie between two value dates.
@@ -357,6 +359,7 @@ impl Default for RulesParams {
             quantity: of("0.01"),
             rounding: of("0.05"),
             rounding_worth: of("1"),
+            share_worth: of("100"),
             timing_days: 2,
             days_apart: 10,
         }
@@ -399,6 +402,16 @@ impl Check {
                 let apart = it.days_apart.unwrap_or_default();
                 format!("the value dates lie {} apart, and up to {} are let pass", days(apart), self.allowed.unwrap_or_default())
             }
+            "WORTH" => match self.difference {
+                Some(worth) => {
+                    format!(
+                        "{} in the base currency are at stake, and up to {} are let pass",
+                        money(worth),
+                        money(self.allowed.unwrap_or_default())
+                    )
+                }
+                None => "nobody knows what is at stake".to_owned(),
+            },
             "NOT_EXPECTED" => "it is an entry that the ledger was to bring".to_owned(),
             "PRICE" => "the prices differ".to_owned(),
             "REFERENCE_MATCH" if it.a.len() > 1 || it.b.len() > 1 => "there is more than one entry on a side".to_owned(),
@@ -451,6 +464,12 @@ fn rules(call: &Call) -> Outcome {
         difference_bps: bps.filter(|_| both).map(|bps| bps.round_dp(2)),
         allowed: Some(amount),
     });
+    // What is little of very much is not little.
+    let share_worth = limit(&given.share_worth)?;
+    if both && difference.is_some_and(|difference| !difference.is_zero() && difference <= amount) {
+        let passed = it.exposure.is_some_and(|worth| worth <= share_worth);
+        checks.push(Check { rule: "WORTH", passed, difference: it.exposure, difference_bps: None, allowed: Some(share_worth) });
+    }
     let says_the_same = |of: fn(&ItemRecord) -> Option<Decimal>| {
         let (one, other) = (it.a.first().and_then(of), it.b.first().and_then(of));
         one.zip(other).map(|(one, other)| one == other)

@@ -301,7 +301,7 @@ impl<'w> Work<'w> {
     /// An open item that was there before: its sender has sent it once more.
     fn there_before(&mut self, all: &[Repeated]) {
         for Repeated { side, item, place, open } in all {
-            let why = format!("it is the same as {place}, which {}", if *open { "is open" } else { "was matched before" });
+            let why = format!("it is the same as {place}, which {}", if *open { "was there before" } else { "was matched before" });
             let (a, b): (&[u32], &[u32]) = if *side == Side::A { (&[*item], &[]) } else { (&[], &[*item]) };
             self.record(BreakKind::Duplicate, a, b, why);
         }

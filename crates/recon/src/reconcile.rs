@@ -392,27 +392,36 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     })
 }
 
-/// The case of a break is about just this: where there is one by its key that is about something else, since the break had cleared
-/// and is there again, or was reconciled from other files, it gets the next.
+/// The case of a break is about just this: where there is one for the same day that is, whichever it is, it goes on; else there is a new one,
+/// known by the name of the break and the next number. So days that are reconciled anew find their cases, whatever came between.
 fn next_round(world: &dyn World, record: &mut BreakRecord) -> Result<(), String> {
     let withdrawn = |key: &str| Ok::<bool, String>(world.fate(key)?.is_some_and(|fate| fate.withdrawn));
-    while let Some(known) = world.case(&record.key)? {
-        // One that was taken back is no case any more.
-        let fate = signing::fate_of(world, &record.key)?.unwrap_or_default();
-        // What people were asked on that day, and have said, stands as long as it is about the same; what agents decided is decided anew.
-        let asked = fate.asks || fate.by.is_some();
-        let stands = |known: &BreakRecord| *known == *record || asked && known.day == record.day && known.is_like(record);
-        let known = serde_json::from_value::<BreakRecord>(known).ok().filter(stands);
-        if let Some(known) = known.filter(|_| !fate.withdrawn)
-            && !withdrawn(&signing::recheck_of(&record.key))?
-        {
-            *record = known;
-            return Ok(());
+    let (mut number, mut found) = (1, None);
+    loop {
+        let key = key_of(&record.break_id, number);
+        let Some(known) = world.case(&key)? else { break };
+        number += 1;
+        let Ok(known) = serde_json::from_value::<BreakRecord>(known) else { continue };
+        let same = known == BreakRecord { round: known.round, key: known.key.clone(), ..record.clone() };
+        if !same && (known.day != record.day || !known.is_like(record)) {
+            continue;
         }
-        record.round += 1;
-        record.key = format!("{}/{}", record.break_id, record.round);
+        // What people were asked on that day, and have said, stands as long as it is about the same; what agents decided is decided anew.
+        let fate = signing::fate_of(world, &key)?.unwrap_or_default();
+        // One that was taken back is no case any more.
+        if (same || fate.asks || fate.by.is_some()) && !fate.withdrawn && !withdrawn(&signing::recheck_of(&key))? {
+            found = Some(known);
+        }
+    }
+    match found {
+        Some(known) => *record = known,
+        None => (record.round, record.key) = (number, key_of(&record.break_id, number)),
     }
     Ok(())
+}
+
+fn key_of(break_id: &str, round: u32) -> String {
+    format!("{break_id}/{round}")
 }
 
 /// Cases that earlier reconciliations of the same day opened, and that this one knows nothing of.
@@ -566,7 +575,7 @@ impl Earlier {
 
 /// Whether a match needs no more than that both sides have the very same, or takes something back: what is there once more may be in one.
 fn is_plain(pass: Pass) -> bool {
-    matches!(pass, Pass::Exact | Pass::Dated | Pass::Reversal)
+    matches!(pass, Pass::Exact | Pass::Reversal)
 }
 
 /// Items of the day of which an earlier day had another one, as far as they are open or would be matched by more than being the same. And the
@@ -640,9 +649,10 @@ fn match_all(
     carrying: &Carrying,
     [a, b]: [&[Item]; 2],
 ) -> (Reconciled, Vec<Repeated>, Vec<String>) {
-    let found = matcher.reconcile(a, b);
+    let known = carrying.repeated();
+    let found = matcher.reconcile_but(a, b, &known);
     let (seen, not_seen) = there_before(world, files, carrying, &found, [a, b]);
-    let again: HashSet<(Side, u32)> = seen.iter().map(|it| (it.side, it.item)).collect();
+    let again: HashSet<(Side, u32)> = seen.iter().map(|it| (it.side, it.item)).chain(known).collect();
     let takes = |pass: Pass, a: &[u32], b: &[u32]| {
         !is_plain(pass) && (a.iter().any(|at| again.contains(&(Side::A, *at))) || b.iter().any(|at| again.contains(&(Side::B, *at))))
     };
@@ -765,7 +775,7 @@ impl Work<'_> {
         let sla_days = self.books.sla_days(it.kind, known.map(|known| known.break_type.as_str()), exposure);
         BreakRecord {
             break_id: it.id.clone(),
-            key: format!("{}/1", it.id),
+            key: key_of(&it.id, 1),
             round: 1,
             kind: it.kind,
             break_type: known.map(|known| known.break_type.clone()),
@@ -1265,6 +1275,17 @@ impl Carrying {
         self.faulty().map(of).collect()
     }
 
+    /// The items of both sides that were found to be there once too often on an earlier day, and are there still.
+    fn repeated(&self) -> HashSet<(Side, u32)> {
+        let is_repeated = |from: &Option<usize>| {
+            let record = from.map(|from| &self.breaks[from].0).filter(|record| record.kind == BreakKind::Duplicate);
+            record.is_some_and(|record| record.a.is_empty() || record.b.is_empty())
+        };
+        let of =
+            |side: Side| (0..).zip(&self.from[side as usize]).filter(move |(_, from)| is_repeated(from)).map(move |(at, _)| (side, at));
+        of(Side::A).chain(of(Side::B)).collect()
+    }
+
     /// The items of a side that were open before: they stand first.
     fn items_of<'i>(&self, side: Side, sides: [&'i [Item]; 2]) -> impl Iterator<Item = &'i Item> {
         sides[side as usize][..self.from[side as usize].len()].iter()
@@ -1360,16 +1381,13 @@ impl Carrying {
                 record.clone_from(earlier);
                 continue;
             }
-            record.round = earlier.round + 1;
-            record.key = format!("{}/{}", record.break_id, record.round);
         }
         // What did not add up yesterday is not mended by not being looked at today, nor by somebody saying what is to be done.
         let there: HashSet<String> = records.iter().map(|record| record.break_id.clone()).collect();
         for (record, fate) in self.faulty().filter(|(record, _)| !there.contains(&record.break_id)) {
             let mut record = record.clone();
             if fate.is_some_and(|fate| !fate.open) {
-                record.round += 1;
-                (record.key, record.day) = (format!("{}/{}", record.break_id, record.round), day);
+                record.day = day;
             }
             records.push(record);
         }

@@ -233,6 +233,17 @@ pub struct BreakRecord {
     pub message: Option<String>,
 }
 
+/// How many times as much may be at stake of what is as much: rates move from day to day.
+const AS_MUCH: Decimal = Decimal::from_parts(11, 0, 0, false, 1);
+
+fn as_much(one: Option<Decimal>, other: Option<Decimal>) -> bool {
+    let larger = |one: Decimal, other: Decimal| other.checked_mul(AS_MUCH).is_none_or(|most| one > most);
+    match (one, other) {
+        (Some(one), Some(other)) => !larger(one, other) && !larger(other, one),
+        (one, other) => one == other,
+    }
+}
+
 /// What a resolution comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -250,7 +261,8 @@ pub enum Settled {
 pub(crate) const EXPECTED: &str = "adjustment ";
 
 impl BreakRecord {
-    /// Whether it is about the same: the same is wrong with the same entries, wherever they stand by now, and nothing else may belong to them.
+    /// Whether it is about the same: the same is wrong with the same entries, wherever they stand by now, as much is at stake, the same
+    /// people answer for it, and nothing else may belong to them.
     pub(crate) fn is_like(&self, other: &BreakRecord) -> bool {
         fn all<'i>(one: &'i [ItemRecord], other: &'i [ItemRecord]) -> bool {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_like(other))
@@ -262,7 +274,11 @@ impl BreakRecord {
             && (all(&self.a, &other.a) && all(&self.b, &other.b))
             && (near(self) == near(other) && nearest)
             && self.blocked_by.is_some() == other.blocked_by.is_some()
-            && (self.statement_at.is_some(), self.amount_diff) == (other.statement_at.is_some(), other.amount_diff)
+            && (self.amount_diff, &self.break_type, &self.asset_class) == (other.amount_diff, &other.break_type, &other.asset_class)
+            && self.owner == other.owner
+            && as_much(self.exposure, other.exposure)
+            // Of a statement, its words say what there is before and after.
+            && (self.statement_at.is_some() == other.statement_at.is_some() && (self.statement_at.is_none() || self.why == other.why))
     }
 
     /// What a resolution comes to. What cannot be carried out leaves the break open: nothing is booked for what is to be booked

@@ -165,7 +165,9 @@ impl Checks {
             // One that says that it is the last has none behind it, but of its own statement: there are banks that say so of each.
             let precedes = |other: &Statement| {
                 let page = other.page.filter(|(before, _)| before.checked_add(1) == Some(number));
-                page.is_some_and(|(_, goes_on)| goes_on || is_one(other, statement))
+                let (ended, begins) = (other.closing.as_ref(), statement.opening.as_ref());
+                let fits = || ended.zip(begins).is_none_or(|(ended, begins)| ended.amount == begins.amount);
+                page.is_some_and(|(_, goes_on)| is_one(other, statement) || goes_on && fits())
             };
             let before = at.checked_sub(1).is_some_and(|before| precedes(&ordered[before]));
             // One that was there before is set aside, and stands before it all the same.

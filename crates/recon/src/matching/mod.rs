@@ -301,13 +301,16 @@ impl Matcher {
                 [(a, &sides[0]), (b, &sides[1])].map(|(items, places)| places.iter().map(|place| &items[*place as usize]).collect());
             let mut work = Work::new(self, items);
             work.pairs(Pass::Exact);
+            let again = work.hold(|side, book, ix| again.contains(&(side, sides[side as usize][book.places[ix.0 as usize] as usize])));
             work.pairs(Pass::Dated);
-            let held = work.hold(|side, place| again.contains(&(side, sides[side as usize][place as usize])));
+            let copies = work.copies();
+            let copies = work.hold(|side, _, ix| copies[side as usize].contains(&ix));
             work.pairs(Pass::Reference);
             work.pairs(Pass::Tolerance);
             work.groups();
             work.netting();
-            work.release(&held);
+            work.release(&again);
+            work.release(&copies);
             work.reversals();
             all.add(work.done(), &sides);
         }
@@ -458,24 +461,30 @@ impl<'m, 'i> Work<'m, 'i> {
         self.matcher.calendar.between(one.currency, one.value_date, other.value_date)
     }
 
-    /// Keeps back what is there once too often: what is said to be, and copies of what is matched.
-    fn hold(&mut self, again: impl Fn(Side, u32) -> bool) -> [Vec<Ix>; 2] {
+    /// Keeps back some of what is free.
+    fn hold(&mut self, which: impl Fn(Side, &Book<'_>, Ix) -> bool) -> [Vec<Ix>; 2] {
         [Side::A, Side::B].map(|side| {
             let book = self.book(side);
-            let mut held: Vec<Ix> = book.all_free().filter(|ix| again(side, book.places[ix.0 as usize])).collect();
-            let mut first = 0_u32;
+            let held: Vec<Ix> = book.all_free().filter(|ix| which(side, book, *ix)).collect();
+            held.iter().for_each(|ix| self.books[side as usize].free[ix.0 as usize] = false);
+            held
+        })
+    }
+
+    /// What is free, and of which there is another one that is matched.
+    fn copies(&self) -> [HashSet<Ix>; 2] {
+        [Side::A, Side::B].map(|side| {
+            let book = self.book(side);
+            let (mut copies, mut first) = (HashSet::new(), 0_u32);
             // Items of one day and one amount lie side by side.
             for same in book.items.chunk_by(|one, other| (one.value_date, one.amount) == (other.value_date, other.amount)) {
                 let all = (first..).map(Ix).take(same.len());
                 first += u32::try_from(same.len()).unwrap_or_default();
                 if same.len() > 1 {
-                    held.extend(book.copies(all));
+                    copies.extend(book.copies(all));
                 }
             }
-            held.sort_unstable();
-            held.dedup();
-            held.iter().for_each(|ix| self.books[side as usize].free[ix.0 as usize] = false);
-            held
+            copies
         })
     }
 
