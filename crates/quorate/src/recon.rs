@@ -1,6 +1,6 @@
 //! What a reconciliation needs of the world: the files of its project, and what the journal says of earlier days.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -261,6 +261,14 @@ impl World for Books {
             goes_on(&past, day, newest)?;
         }
         Ok(all)
+    }
+
+    fn later(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Value>, String> {
+        let mut newest = BTreeMap::new();
+        for (of, past) in self.past(Some(workflow.to_owned()), task, &|of| of > day)?.into_iter().filter(|(of, _)| *of > day) {
+            newest.entry(of).or_insert(past.output);
+        }
+        Ok(newest.into_values().collect())
     }
 
     fn last(&self, workflow: &str, task: &str) -> Result<Option<Value>, String> {

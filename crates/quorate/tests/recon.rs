@@ -1165,11 +1165,136 @@ fn what_was_booked_and_has_no_reason_any_more_is_taken_back() {
     assert_snapshot!(become_of(&house, FIRST), @"2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; Proof amount: 0.00 EUR: everything is explained.");
     let id = bring(&house, FIRST, "gus");
     assert_snapshot!(house.type_in(&format!("approvals show {id}")).lines().next().unwrap(), @"Reconciliation of 2026-03-12: of 0 breaks, agents settled 0 and people 0, and 0 still wait for an answer. One difference is to be booked: 10.00 EUR; one takes back what was booked before and has no reason any more. Proof amount: 0.00 EUR: everything is explained. Is it signed?");
-    assert_snapshot!(signed(&house, FIRST, "emil"), @"ADJ-BRK-594F492C482C -10.0: what was booked with an earlier signature of 2026-03-12 has no reason any more");
+    assert_snapshot!(signed(&house, FIRST, "emil"), @r#"ADJ-BRK-594F492C482C -10.0: "what was booked with an earlier signature has no reason any more, as of 2026-03-12""#);
     // The ledger brings both, and nothing is left of it.
     let both = [10.00, -10.00].map(|amount| serde_json::json!({ "amount": amount, "reference": reference }));
     correct(&house, SECOND, &account(1100.0, serde_json::json!([]), serde_json::json!(both)));
     assert_snapshot!(become_of(&house, SECOND), @"2026-03-13: 2 entries and 2 that were open: 4 are matched, 0 are open in 0 breaks.; Proof amount: 0.00 EUR: everything is explained.");
+}
+
+#[test]
+fn what_was_booked_stands_whichever_day_it_was_signed_with_and_goes_where_it_was_decided_otherwise() {
+    let inv =
+        |reference: &str, amount: f64| serde_json::json!({ "amount": amount, "reference": reference, "party": "Acme", "value": FIRST });
+    let bank = || serde_json::json!([inv("INV-1001", 6000.0)]);
+    let none = || serde_json::json!([]);
+    let (first, second) = (account(1000.0, bank(), none()), serde_json::json!({ "account": CASH, "a": [], "b": [] }));
+    let house = house_over(&[(FIRST, std::slice::from_ref(&first)), (SECOND, std::slice::from_ref(&second))]);
+    report(&house, FIRST);
+    answer(&house, "INV-1001", "chase", "ann");
+    report(&house, SECOND);
+    answer(&house, "INV-1001", "adjust", "ann");
+    assert_snapshot!(signed(&house, SECOND, "dora"), @"ADJ-BRK-9B4E579C1F1D 6000.0: the ledger has nothing like it");
+    // The first day is corrected, by an entry that may belong to it: it is asked anew, and answered as before.
+    let near = serde_json::json!([inv("PAY-77", 6100.0)]);
+    correct(&house, FIRST, &account(1000.0, bank(), near));
+    report(&house, FIRST);
+    answer(&house, "INV-1001", "adjust", "ann");
+    report(&house, SECOND);
+    for day in [FIRST, SECOND, FIRST] {
+        assert_eq!(signed(&house, day, "emil"), "nothing");
+    }
+    // Once more something else, and now it is to be chased.
+    correct(&house, FIRST, &account(1000.0, bank(), serde_json::json!([inv("PAY-78", 6050.0)])));
+    report(&house, FIRST);
+    answer(&house, "INV-1001", "chase", "ann");
+    let reference =
+        format!("ADJ-{}", breaks(&written(&house, FIRST)).into_iter().find(|(_, (it, _))| it["kind"] == "MISSING_IN_B").unwrap().0);
+    assert_snapshot!(signed(&house, FIRST, "emil"), @r#"ADJ-BRK-9B4E579C1F1D -6000.0: "what was booked with an earlier signature has no reason any more, as of 2026-03-12""#);
+    assert_eq!(signed(&house, FIRST, "emil"), "nothing");
+    // The ledger brings what was booked and what took it back, and then the entry itself: nothing is left.
+    let both = serde_json::json!([{ "amount": 6000.00, "reference": reference }, { "amount": -6000.00, "reference": reference }]);
+    correct(&house, SECOND, &serde_json::json!({ "account": CASH, "a": [], "b": both }));
+    assert_snapshot!(become_of(&house, SECOND), @"
+    2026-03-13: 2 entries and 4 that were open: 4 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_A since 2026-03-12: HIL_REVIEW wait, at stake 6050.0: the statement has nothing that surely belongs to it, and one entry that is alike
+      MISSING_IN_B since 2026-03-12: HIL_REVIEW wait, at stake 6000.0: the ledger has nothing that surely belongs to it, and one entry that is alike
+    ");
+}
+
+#[test]
+fn on_an_account_that_does_not_add_up_nothing_is_taken_back() {
+    let inv = |reference: &str, amount: f64| serde_json::json!({ "amount": amount, "reference": reference });
+    let whole = account(1000.0, serde_json::json!([inv("INV-1", 6000.0), inv("INV-2", 200.01)]), serde_json::json!([inv("INV-2", 200.0)]));
+    let house = house_over(&[(FIRST, std::slice::from_ref(&whole))]);
+    report(&house, FIRST);
+    answer(&house, "INV-1", "adjust", "ann");
+    assert_snapshot!(signed(&house, FIRST, "dora"), @r#"
+    ADJ-INV-2 0.01: "the reference is the same, and 200.01 and 200.00 differ by 0.01, where 0.0100005 is allowed"
+    ADJ-BRK-E85DB8D99556 6000.0: the ledger has nothing like it
+    "#);
+    // The file ends too early.
+    let mut cut = account(1000.0, serde_json::json!([]), serde_json::json!([inv("INV-2", 200.0)]));
+    cut["closing"] = whole["closing"].clone();
+    correct(&house, FIRST, &cut);
+    report(&house, FIRST);
+    let asked = house.type_in("run sign_off -q --as gus -i '{\"unexplained\": \"the file is cut off\"}'");
+    assert!(asked.ends_with("exit 5"), "{asked}");
+    assert!(questions(&house).into_values().any(|question| question.contains("Nothing is to be booked.")));
+    correct(&house, FIRST, &whole);
+    report(&house, FIRST);
+    let booked = to_be_signed(&house);
+    assert_eq!(booked.len(), 1);
+    assert_eq!(signed(&house, FIRST, "emil"), "nothing", "it stands as it was booked");
+}
+
+#[test]
+fn what_is_known_to_be_there_twice_is_part_of_nothing_on_later_days_either() {
+    let day = |a: Value, b: Value| serde_json::json!([{ "account": CASH, "a": a, "b": b }]);
+    let inv = || serde_json::json!({ "amount": 100.00, "reference": "I-100", "party": "Acme", "value": FIRST });
+    let new = |reference: &str| serde_json::json!({ "amount": 50.00, "reference": reference, "party": "Acme" });
+    let batch = serde_json::json!([{ "amount": 150.00, "reference": "BATCH", "party": "Acme" }]);
+    let nearly = serde_json::json!([{ "amount": 100.01, "reference": "I-100", "value": FIRST }]);
+    let told: Vec<String> = [(serde_json::json!([new("N-2")]), batch), (serde_json::json!([]), nearly)]
+        .map(|(bank, ledger)| {
+            over(&[
+                (FIRST, day(serde_json::json!([inv()]), serde_json::json!([inv()]))),
+                (SECOND, day(serde_json::json!([inv(), new("N-1")]), serde_json::json!([new("N-1")]))),
+                ("2026-03-16", day(bank, ledger)),
+            ])
+        })
+        .to_vec();
+    assert_snapshot!(told.join("\n\n"), @"
+    2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 3 entries: 2 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 100.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+    2026-03-16: 2 entries and one that was open: 0 are matched, 3 are open in 3 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_A since 2026-03-16: AUTO_RESOLVE wait, at stake 150.0: the statement has nothing like it
+      MISSING_IN_B since 2026-03-16: AUTO_RESOLVE wait, at stake 50.0: the ledger has nothing like it
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 100.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+
+    2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 3 entries: 2 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 100.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+    2026-03-16: 1 entry and one that was open: 0 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_A since 2026-03-16: AUTO_RESOLVE wait, at stake 100.01: the statement has nothing that surely belongs to it, and one entry that is alike
+      DUPLICATE since 2026-03-13: HIL_REVIEW correct_source, at stake 100.0: it is the same as data/2026-03-12/broker.csv:2, which was matched before
+    ");
+}
+
+#[test]
+fn people_are_asked_anew_where_much_more_is_at_stake() {
+    let large = serde_json::json!({ "account": "FO-FX-1", "a": [{ "amount": 600000.00, "reference": "BIG", "currency": "USD" }], "b": [] });
+    let house = house_over(&[(FIRST, &[large])]);
+    let path = house.path().join("books.yaml");
+    let right = std::fs::read_to_string(&path).unwrap();
+    let wrong = right.replace("\"USD\":0.92", "\"USD\":0.0092");
+    assert_ne!(right, wrong);
+    std::fs::write(&path, &wrong).unwrap();
+    report(&house, FIRST);
+    answer(&house, "BIG", "adjust", "ann");
+    std::fs::write(&path, &right).unwrap();
+    assert_snapshot!(become_of(&house, FIRST), @"
+    2026-03-12: 1 entry: 0 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
+      MISSING_IN_B since 2026-03-12: ESCALATE wait, at stake 552600.00: the ledger has nothing like it
+    ");
+    assert_eq!(questions(&house).len(), 1);
+    // A little more is as much.
+    answer(&house, "BIG", "adjust", "dora");
+    let before = questions(&house);
+    std::fs::write(&path, right.replace("\"USD\":0.92", "\"USD\":0.93")).unwrap();
+    report(&house, FIRST);
+    assert_eq!(questions(&house), before);
 }
 
 #[test]
@@ -1185,10 +1310,10 @@ fn a_name_that_others_get_books_nothing_twice() {
     correct(&house, FIRST, &account(1000.0, fees(&[5500.0, 6000.0, 7000.0]), none()));
     report(&house, FIRST);
     answer(&house, "6,000.00", "adjust", "ann");
-    assert_snapshot!(signed(&house, FIRST, "emil"), @"
-    ADJ-BRK-F5CD0F9EBBE6 -6000.0: what was booked with an earlier signature of 2026-03-12 has no reason any more
+    assert_snapshot!(signed(&house, FIRST, "emil"), @r#"
     ADJ-BRK-F5CD0F9EBBE6-2 6000.0: the ledger has nothing like it
-    ");
+    ADJ-BRK-F5CD0F9EBBE6 -6000.0: "what was booked with an earlier signature has no reason any more, as of 2026-03-12"
+    "#);
 }
 
 #[test]
@@ -1206,6 +1331,14 @@ fn what_people_answered_stands_although_lines_have_moved() {
     correct(&house, FIRST, &account(1000.0, bank(), entries(&[("OTHER-1", 7.00), ("INV-1", 90.00), ("INV-2", 295.00), ("INV-3", 390.00)])));
     report(&house, FIRST);
     assert_eq!(questions(&house), before, "nobody is asked twice, and whoever was asked is");
+    // The report says where the entries stand now.
+    let rows = csv_of(&house.path().join(format!("reports/{FIRST}/breaks.csv")));
+    assert_snapshot!(rows.iter().map(|row| format!("{} {}", row[1], row.last().unwrap())).collect::<Vec<_>>().join("\n"), @"
+    MISSING_IN_A data/2026-03-12/ledger.csv:2
+    AMOUNT_DIFF data/2026-03-12/broker.csv:3 data/2026-03-12/ledger.csv:3
+    AMOUNT_DIFF data/2026-03-12/broker.csv:4 data/2026-03-12/ledger.csv:4
+    AMOUNT_DIFF data/2026-03-12/broker.csv:5 data/2026-03-12/ledger.csv:5
+    ");
     assert_snapshot!(signed(&house, FIRST, "dora"), @r#"ADJ-BRK-594F492C482C 10.0: "the reference is the same, and 100.00 in A differ from 90.00 in B by 10.00""#);
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::reconcile::Adjustment;
 use crate::record::{BreakRecord, EXPECTED, Leg, legs};
@@ -17,7 +17,7 @@ use crate::{Currency, Item, Place, exact, words};
 pub(crate) struct Booking {
     /// By what it is known: it is booked once.
     pub(crate) id: String,
-    /// The day whose books it comes of: where these are corrected, it may have no reason any more.
+    /// The day on which it was met first: where its books are corrected, it may have no reason any more.
     pub(crate) of: Date,
     pub(crate) reference: String,
     pub(crate) account: Arc<str>,
@@ -65,7 +65,7 @@ impl Booking {
     pub(crate) fn decided(it: &BreakRecord, by: Option<&str>) -> Booking {
         Booking {
             id: Booking::id_of(it),
-            of: it.day,
+            of: it.opened,
             reference: format!("ADJ-{}", it.break_id),
             account: it.account.clone(),
             currency: it.currency,
@@ -98,15 +98,36 @@ impl Booking {
 /// Who decides that something has no reason any more.
 const TAKEN_BACK: &str = "reconciled anew";
 
-/// What sign-offs have booked, by what they returned: one that cannot be read may have booked anything.
-pub(crate) fn posted(outputs: Vec<Value>) -> Result<Vec<Posted>, String> {
-    let read = |output| serde_json::from_value(output).map_err(|wrong| format!("what a sign-off has booked cannot be read: {wrong}"));
-    outputs.into_iter().map(read).collect()
-}
+/// What sign-offs have booked, by its names, the oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Posts(BTreeMap<String, Vec<Entry>>);
 
-/// What was booked under a name.
-pub(crate) fn booked<'p>(id: &str, posts: &'p [Posted]) -> impl Iterator<Item = &'p Entry> {
-    posts.iter().flat_map(|posted| &posted.booked).filter(move |entry| entry.id == id)
+impl Posts {
+    /// Reads what they returned, the newest first. One that cannot be read may have booked anything.
+    pub(crate) fn read(outputs: Vec<Value>) -> Result<Posts, String> {
+        let mut all = Posts::default();
+        for output in outputs.into_iter().rev() {
+            let posted: Posted =
+                serde_json::from_value(output).map_err(|wrong| format!("what a sign-off has booked cannot be read: {wrong}"))?;
+            posted.booked.into_iter().for_each(|entry| all.0.entry(entry.id.clone()).or_default().push(entry));
+        }
+        Ok(all)
+    }
+
+    /// What was booked under a name.
+    pub(crate) fn of(&self, id: &str) -> &[Entry] {
+        self.0.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was booked for the books of a day.
+    pub(crate) fn of_day(&self, day: Date) -> impl Iterator<Item = &Entry> {
+        self.0.values().flatten().filter(move |entry| entry.of == day)
+    }
+
+    /// What was booked under a name, together.
+    pub(crate) fn sum(&self, id: &str) -> Decimal {
+        self.of(id).iter().map(|entry| entry.amount).sum()
+    }
 }
 
 /// Where entries stand, without their lines: the same file may have another line before them tomorrow.
@@ -115,9 +136,8 @@ fn files_of(at: &str) -> String {
     files.into_iter().collect::<Vec<_>>().join(" ")
 }
 
-/// What is due, by its names. Entries that are known by one name are one; and what was booked for the day and has no reason any more, since the
-/// day was reconciled anew, is due as nothing. What is `kept` is there still and waits for an answer: it stays as it is until then.
-fn by_name(due: Vec<Booking>, day: Date, posts: &[Posted], kept: &HashSet<String>) -> BTreeMap<String, Booking> {
+/// What is due, by its names: entries that are known by one name are one.
+fn by_name(due: Vec<Booking>) -> BTreeMap<String, Booking> {
     let mut all: BTreeMap<String, Booking> = BTreeMap::new();
     for it in due {
         match all.get_mut(&it.id) {
@@ -128,69 +148,240 @@ fn by_name(due: Vec<Booking>, day: Date, posts: &[Posted], kept: &HashSet<String
             None => drop(all.insert(it.id.clone(), it)),
         }
     }
-    for entry in posts.iter().flat_map(|posted| &posted.booked).filter(|entry| entry.of == day && !kept.contains(&entry.id)) {
-        let Entry { id, of, reference, account, currency, .. } = entry.clone();
-        all.entry(id.clone()).or_insert_with(|| Booking {
-            id,
-            of,
-            reference,
-            account,
-            currency,
-            amount: Decimal::ZERO,
-            before: Decimal::ZERO,
-            legs: Vec::new(),
-            why: format!("what was booked with an earlier signature of {day} has no reason any more"),
-            at: format!("signed before, of {day}"),
-            by: TAKEN_BACK.to_owned(),
-        });
-    }
     all
 }
 
-/// What is still to be booked: what was booked under a name is booked.
-pub(crate) fn remaining(due: Vec<Booking>, day: Date, posts: &[Posted], kept: &HashSet<String>) -> Vec<Booking> {
+/// What is still to be booked: what was booked under a name is booked, and what was booked under one that has `lost` its reason is taken back.
+pub(crate) fn remaining(day: Date, due: Vec<Booking>, lost: &BTreeSet<String>, posts: &Posts) -> Vec<Booking> {
+    let due = by_name(due);
+    let back = lost.iter().filter(|id| !due.contains_key(*id)).filter_map(|id| posts.of(id).first()).map(|entry| {
+        let Entry { id, of, reference, account, currency, .. } = entry.clone();
+        let why = format!("what was booked with an earlier signature has no reason any more, as of {day}");
+        let (at, by) = (format!("signed before, of {of}"), TAKEN_BACK.to_owned());
+        Booking { id, of, reference, account, currency, amount: Decimal::ZERO, before: Decimal::ZERO, legs: Vec::new(), why, at, by }
+    });
+    let back: Vec<Booking> = back.collect();
     let rest = |mut it: Booking| {
-        it.before = booked(&it.id, posts).map(|entry| entry.amount).sum();
+        it.before = posts.sum(&it.id);
         it.amount -= it.before;
         it.legs = legs(&it.account, it.amount);
         (!it.amount.is_zero()).then_some(it)
     };
-    by_name(due, day, posts, kept).into_values().filter_map(rest).collect()
+    due.into_values().chain(back).filter_map(rest).collect()
 }
 
-/// What the ledger is to bring for a day, entry by entry as sign-offs booked it, and in one for what none has booked yet. Together that is
-/// what is due.
-pub(crate) fn expected(due: Vec<Booking>, day: Date, posts: &[Posted], kept: &HashSet<String>) -> Vec<Item> {
-    let mut all = Vec::new();
-    let mut met: BTreeMap<String, u32> = BTreeMap::new();
-    for it in by_name(due, day, posts, kept).into_values() {
-        // The newest sign-off comes first.
-        let mut amounts: Vec<Decimal> = booked(&it.id, posts).map(|entry| entry.amount).collect();
-        amounts.reverse();
-        amounts.push(it.amount - amounts.iter().sum::<Decimal>());
-        for amount in amounts.into_iter().filter(|amount| !amount.is_zero()) {
-            let number = met.entry(it.reference.clone()).or_insert(0);
-            *number += 1;
-            let more = if *number == 1 { String::new() } else { format!(", {number}") };
-            all.push(Item {
-                place: Place { file: format!("{EXPECTED}{} of {day}{more}", it.reference).into(), line: 0 },
-                account: it.account.clone(),
-                currency: it.currency,
-                amount,
-                value_date: day,
-                booked: None,
-                reference: Some(it.reference.as_str().into()),
-                bank_reference: None,
-                batch: None,
-                counterparty: None,
-                code: None,
-                quantity: None,
-                price: None,
-                status: None,
-                reversal: false,
-                text: format!("{} ({})", it.why, it.at).into(),
-            });
+// -- what the ledger is to bring
+
+/// What the ledger is to bring under a name, as it is known when a day begins.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Expected {
+    /// By what it is known.
+    pub(crate) id: String,
+    of: Date,
+    reference: String,
+    account: Arc<str>,
+    currency: Currency,
+    why: String,
+    at: String,
+    /// What is due by it: nothing where it has lost its reason.
+    #[serde(with = "exact")]
+    pub(crate) due: Decimal,
+    /// Whether the break is there, and is none that is booked: nothing is expected as yet.
+    open: bool,
+    /// What stands for it on the statement's side.
+    stands: Vec<Number>,
+}
+
+/// What became of a break on the day before.
+pub(crate) enum Became {
+    /// It is to be booked.
+    Booked(Booking),
+    /// It is there still.
+    Open,
+    /// It was closed, or matched.
+    Settled,
+}
+
+/// After so many days nothing more is found out about what was never booked.
+const MAX_DAYS_EXPECTED: i32 = 60;
+
+/// Goes on from the day before: what is known of each booking by now, and the items by which the statement's side comes to it. What a sign-off
+/// has booked is one of them, and so is what none has booked yet; together that is what is due.
+pub(crate) fn go_on(
+    known: Vec<Expected>,
+    day: Date,
+    within_tolerance: Vec<Booking>,
+    breaks: Vec<(String, Became)>,
+    posts: &Posts,
+) -> Result<(Vec<Expected>, Vec<Item>), String> {
+    let mut all: BTreeMap<String, Expected> = known.into_iter().map(|it| (it.id.clone(), it)).collect();
+    let there: HashSet<String> = breaks.iter().map(|(id, _)| id.clone()).collect();
+    // What was open, and is not there any more, has cleared without being booked.
+    all.values_mut().filter(|it| !there.contains(&it.id)).for_each(|it| it.open = false);
+    let (mut due, mut open, mut settled) = (within_tolerance, Vec::new(), Vec::new());
+    for (id, became) in breaks {
+        match became {
+            Became::Booked(booking) => due.push(booking),
+            Became::Open => open.push(id),
+            Became::Settled => settled.push(id),
         }
     }
-    all
+    for it in by_name(due).into_values() {
+        let Booking { id, of, reference, account, currency, amount, why, at, .. } = it;
+        let stands = all.remove(&id).map(|known| known.stands).unwrap_or_default();
+        all.insert(id.clone(), Expected { id, of, reference, account, currency, why, at, due: amount, open: false, stands });
+    }
+    // What was booked for a break that is not, or of the day and for nothing that is known of it by now.
+    let undue = |entry: &Entry, open: bool| {
+        let Entry { id, of, reference, account, currency, .. } = entry.clone();
+        let why = "what was booked has no reason any more".to_owned();
+        let at = format!("signed before, of {of}");
+        Expected { id, of, reference, account, currency, why, at, due: Decimal::ZERO, open, stands: Vec::new() }
+    };
+    for (id, is_open) in open.into_iter().map(|id| (id, true)).chain(settled.into_iter().map(|id| (id, false))) {
+        if let Some(known) = all.get_mut(&id) {
+            (known.due, known.open) = (Decimal::ZERO, is_open);
+        } else if let Some(entry) = posts.of(&id).first() {
+            all.insert(id, undue(entry, is_open));
+        }
+    }
+    for entry in posts.of_day(day) {
+        all.entry(entry.id.clone()).or_insert_with(|| undue(entry, false));
+    }
+    let mut items = Vec::new();
+    let mut met: BTreeMap<String, u32> = BTreeMap::new();
+    for it in all.values_mut() {
+        let mut amounts: Vec<Decimal> = posts.of(&it.id).iter().map(|entry| entry.amount).collect();
+        let rest = it.due - posts.sum(&it.id);
+        if it.open && !rest.is_zero() {
+            continue;
+        }
+        amounts.extend((!rest.is_zero()).then_some(rest));
+        let stood: Vec<Decimal> = it.stands.iter().map(exact::decimal).collect::<Result<_, _>>()?;
+        for amount in apart(&amounts, &stood).into_iter().chain(apart(&stood, &amounts).into_iter().map(|amount| -amount)) {
+            let number = met.entry(it.reference.clone()).or_insert(0);
+            *number += 1;
+            items.push(it.item(amount, day, *number));
+        }
+        it.stands = amounts.iter().map(exact::number).collect::<Result<_, _>>()?;
+    }
+    let is_done = |it: &Expected| !it.open && posts.sum(&it.id) == it.due;
+    let is_old = |it: &Expected| it.of.until(day).is_ok_and(|since| since.get_days() > MAX_DAYS_EXPECTED);
+    Ok((all.into_values().filter(|it| !is_done(it) && !is_old(it)).collect(), items))
+}
+
+/// Those of some amounts that are not among others, each as often as it is there.
+fn apart(some: &[Decimal], others: &[Decimal]) -> Vec<Decimal> {
+    let mut others = others.to_vec();
+    let mut left = some.to_vec();
+    left.retain(|amount| match others.iter().position(|other| other == amount) {
+        Some(at) => {
+            others.swap_remove(at);
+            false
+        }
+        None => true,
+    });
+    left
+}
+
+impl Expected {
+    fn item(&self, amount: Decimal, day: Date, number: u32) -> Item {
+        let more = if number == 1 { String::new() } else { format!(", {number}") };
+        Item {
+            place: Place { file: format!("{EXPECTED}{} of {day}{more}", self.reference).into(), line: 0 },
+            account: self.account.clone(),
+            currency: self.currency,
+            amount,
+            value_date: day,
+            booked: None,
+            reference: Some(self.reference.as_str().into()),
+            bank_reference: None,
+            batch: None,
+            counterparty: None,
+            code: None,
+            quantity: None,
+            price: None,
+            status: None,
+            reversal: false,
+            text: format!("{} ({})", self.why, self.at).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(number: i8) -> Date {
+        Date::constant(2026, 3, number)
+    }
+
+    fn posts(amounts: &[i64]) -> Posts {
+        let entry = |amount: &i64| Entry {
+            id: "X".to_owned(),
+            of: day(1),
+            reference: "ADJ-X".to_owned(),
+            account: "1".into(),
+            currency: "EUR".parse().unwrap(),
+            amount: Decimal::from(*amount),
+        };
+        Posts(
+            [("X".to_owned(), amounts.iter().map(entry).collect())].into_iter().filter(|(_, all): &(_, Vec<_>)| !all.is_empty()).collect(),
+        )
+    }
+
+    fn booked(amount: i64) -> Became {
+        let Entry { id, of, reference, account, currency, amount } = posts(&[amount]).of("X")[0].clone();
+        let (why, at, by) = ("it is missing".to_owned(), "bank:3".to_owned(), "ann".to_owned());
+        Became::Booked(Booking { id, of, reference, account, currency, amount, before: Decimal::ZERO, legs: Vec::new(), why, at, by })
+    }
+
+    /// Whatever becomes of a break from day to day, and whatever was signed meanwhile for these or for other books: what stands on the
+    /// statement's side is what is due, once the break is not open any more, and each entry that was booked has its own.
+    #[test]
+    fn what_stands_for_a_booking_is_what_is_due_by_it() {
+        let mut seeds = 0..4_000_u64;
+        for mut seed in seeds.by_ref() {
+            let mut next = |below: u64| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (seed >> 33) % below
+            };
+            let (mut known, mut stands, mut signed): (Vec<Expected>, Vec<Decimal>, Vec<i64>) = Default::default();
+            let ends = next(5);
+            let mut due = 0;
+            for at in 0..8_u64 {
+                // It is open for some days, and then booked, or closed, or gone.
+                let became = match (at.cmp(&ends), next(3)) {
+                    (std::cmp::Ordering::Less, _) => Some(Became::Open),
+                    (std::cmp::Ordering::Equal, 0) => {
+                        due = 10;
+                        Some(booked(10))
+                    }
+                    (std::cmp::Ordering::Equal, 1) => Some(Became::Settled),
+                    _ => None,
+                };
+                let is_open = matches!(became, Some(Became::Open));
+                // As long as it is there, days may be reconciled anew, and what others were signed for is signed anew.
+                if (is_open || due != 0) && at <= ends && next(3) == 0 {
+                    signed.push([10, -10, 4, 6][usize::try_from(next(4)).unwrap()]);
+                } else if at > ends && next(3) == 0 {
+                    signed.extend(Some(due - signed.iter().sum::<i64>()).filter(|rest| *rest != 0));
+                }
+                let breaks = became.into_iter().map(|became| ("X".to_owned(), became)).collect();
+                let (now, items) = go_on(known, day(i8::try_from(at).unwrap() + 1), Vec::new(), breaks, &posts(&signed)).unwrap();
+                known = now;
+                stands.extend(items.iter().map(|item| item.amount));
+                if !is_open {
+                    assert_eq!(stands.iter().sum::<Decimal>(), Decimal::from(due), "{signed:?} {stands:?}");
+                    let mut left = stands.clone();
+                    let own = signed.iter().all(|amount| {
+                        let found = left.iter().position(|other| *other == Decimal::from(*amount));
+                        found.map(|at| left.swap_remove(at)).is_some()
+                    });
+                    assert!(own || signed.is_empty(), "{signed:?} {stands:?}");
+                }
+            }
+        }
+        assert_eq!(seeds.next(), None);
+    }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::books::Fault;
 use crate::matching::plain;
 use crate::words::{money, sum};
-use crate::{Currency, Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing};
+use crate::{Currency, Item, Match, Matcher, Pass, Reconciled, Side, Standing};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -146,7 +146,7 @@ const LIKE_ENOUGH: Decimal = Decimal::from_parts(5, 0, 0, false, 1);
 pub struct Besides<'b> {
     /// What does not add up in their files.
     pub faults: &'b [(Side, Fault)],
-    /// Items of which an earlier day had another one.
+    /// Items that are there once too often, by what is known of earlier days.
     pub there_before: &'b [Repeated],
 }
 
@@ -157,10 +157,8 @@ pub struct Repeated {
     pub side: Side,
     /// Its place in what came in.
     pub item: u32,
-    /// Where the one stands that was there before.
-    pub place: Place,
-    /// Whether that is still open: else it was matched or settled.
-    pub open: bool,
+    /// How that is known.
+    pub why: String,
 }
 
 /// Finds what is wrong with whatever is open. Every open item is in one break.
@@ -300,10 +298,9 @@ impl<'w> Work<'w> {
 
     /// An open item that was there before: its sender has sent it once more.
     fn there_before(&mut self, all: &[Repeated]) {
-        for Repeated { side, item, place, open } in all {
-            let why = format!("it is the same as {place}, which {}", if *open { "was there before" } else { "was matched before" });
+        for Repeated { side, item, why } in all {
             let (a, b): (&[u32], &[u32]) = if *side == Side::A { (&[*item], &[]) } else { (&[], &[*item]) };
-            self.record(BreakKind::Duplicate, a, b, why);
+            self.record(BreakKind::Duplicate, a, b, why.clone());
         }
     }
 
@@ -434,6 +431,10 @@ impl<'w> Work<'w> {
             );
         }
         let (one, other) = (one.reference.as_deref().unwrap_or_default(), other.reference.as_deref().unwrap_or_default());
+        if one == other {
+            let why = "amount and reference are the same, and one of them is there once more than it should be";
+            return (BreakKind::Ambiguous, why.to_owned());
+        }
         (BreakKind::ReferenceDiff, format!("the amount is the same, and the reference is {one} in A and {other} in B"))
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::booking::{self, Booking};
+use crate::booking::{self, Became, Booking, Expected, Posts};
 use crate::books::{self, Fault, FaultKind, Known, Statement};
 use crate::breaks::{self, Besides, Repeated, Told, breaks};
 use crate::record::{BreakRecord, Due, ItemRecord, Leg, Likeness, NearRecord, Settled, bucket, legs};
@@ -54,6 +54,8 @@ pub struct Day {
     pub accounts: Vec<AccountRecord>,
     /// What is open.
     pub breaks: Vec<BreakRecord>,
+    /// Where the entries of each of them stand in the files of today, or where they stood: a case that goes on knows them as they were.
+    pub places: Vec<String>,
     /// How many business days the oldest item of each of them is old: the case of a break may be of an earlier day.
     pub ages: Vec<u32>,
     /// How the time of each of them stands.
@@ -66,6 +68,8 @@ pub struct Day {
     pub answers: Answers,
     /// What people closed although nothing belongs to it.
     pub closed: Vec<Closed>,
+    /// What the ledger is to bring, as it was known when the day began.
+    pub expects: Vec<Expected>,
     /// How the accounts of both sides are left.
     pub left: [Vec<Known>; 2],
     /// The file that lists what was matched.
@@ -83,6 +87,7 @@ struct Before {
     breaks: Vec<BreakRecord>,
     adjustments: Vec<Adjustment>,
     closed: Vec<Closed>,
+    expects: Vec<Expected>,
     left: [Vec<Known>; 2],
     matched_file: Option<WrittenFile>,
     #[serde(default)]
@@ -350,6 +355,7 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
     }
     let work = Work { books: &books, matcher: &matcher, day, sides: [a, b], faults: &faults, standing: &standing, since, on_accounts };
     let mut records = work.records(&all);
+    let now: HashMap<String, String> = records.iter().map(|it| (it.break_id.clone(), it.places())).collect();
     carrying.go_on(day, &mut records);
     for record in &mut records {
         next_round(world, record)?;
@@ -379,12 +385,14 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         adjustments,
         accounts,
         due: records.iter().zip(&ages).map(|(it, age)| books.due(age.saturating_sub(it.paused), it.sla_days)).collect(),
+        places: records.iter().map(|it| now.get(&it.break_id).cloned().unwrap_or_else(|| it.places())).collect(),
         ages,
         breaks: records,
         cleared,
         withdrawn,
         answers: carrying.answers(),
         closed: carrying.closed,
+        expects: carrying.expects,
         left: checks.map(|checks| checks.left),
         matched_file,
         matched_before,
@@ -638,7 +646,11 @@ fn there_before(
             not_seen.push(file.path.clone());
         }
     }
-    (seen.into_iter().map(|((side, item), (place, open))| Repeated { side, item, place, open }).collect(), not_seen)
+    let why = |place: &Place, open: bool| {
+        format!("it is the same as {place}, which {}", if open { "was there before" } else { "was matched before" })
+    };
+    let seen = seen.into_iter().map(|((side, item), (place, open))| Repeated { side, item, why: why(&place, open) });
+    (carrying.repeated().chain(seen).collect(), not_seen)
 }
 
 /// Matches, and finds out what was there before. What was may belong to what is the very same, but is no part of anything else.
@@ -649,10 +661,10 @@ fn match_all(
     carrying: &Carrying,
     [a, b]: [&[Item]; 2],
 ) -> (Reconciled, Vec<Repeated>, Vec<String>) {
-    let known = carrying.repeated();
+    let known: HashSet<(Side, u32)> = carrying.repeated().map(|it| (it.side, it.item)).collect();
     let found = matcher.reconcile_but(a, b, &known);
     let (seen, not_seen) = there_before(world, files, carrying, &found, [a, b]);
-    let again: HashSet<(Side, u32)> = seen.iter().map(|it| (it.side, it.item)).chain(known).collect();
+    let again: HashSet<(Side, u32)> = seen.iter().map(|it| (it.side, it.item)).collect();
     let takes = |pass: Pass, a: &[u32], b: &[u32]| {
         !is_plain(pass) && (a.iter().any(|at| again.contains(&(Side::A, *at))) || b.iter().any(|at| again.contains(&(Side::B, *at))))
     };
@@ -1136,6 +1148,7 @@ struct Carrying {
     reopened: Vec<(String, Date)>,
     /// Statements that do not add up, of which that was closed and is opened again.
     faults_again: Vec<(BreakRecord, Option<Fate>)>,
+    expects: Vec<Expected>,
 }
 
 impl Carrying {
@@ -1155,8 +1168,8 @@ impl Carrying {
                 carrying.faults_again.push((*record, fate));
             }
         }
-        let mut kept = HashSet::new();
-        let mut due: Vec<Booking> = before.adjustments.iter().map(Booking::let_pass).collect();
+        let within_tolerance: Vec<Booking> = before.adjustments.iter().map(Booking::let_pass).collect();
+        let mut became: Vec<(String, Became)> = Vec::new();
         for (number, record) in before.breaks.into_iter().enumerate() {
             let fate = signing::fate_of(world, &record.key)?;
             // One that was taken back already is taken back again without harm: this day may be reconciled anew.
@@ -1164,6 +1177,13 @@ impl Carrying {
             carrying.rechecks.push(recheck.map(|recheck| recheck.run));
             let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
             let settled = record.settled(resolution);
+            let is_open = settled == Settled::Open || again.contains(&record.key);
+            let by = || fate.as_ref().and_then(|fate| fate.by.as_deref());
+            became.push(match settled {
+                Settled::Booked => (Booking::id_of(&record), Became::Booked(Booking::decided(&record, by()))),
+                _ if is_open => (Booking::id_of(&record), Became::Open),
+                Settled::Together | Settled::Closed | Settled::Open => (Booking::id_of(&record), Became::Settled),
+            });
             match settled {
                 // People may have thought better of it.
                 Settled::Closed | Settled::Together if again.contains(&record.key) => {
@@ -1174,8 +1194,7 @@ impl Carrying {
                         items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), Some(number)));
                     }
                 }
-                Settled::Booked => due.push(Booking::decided(&record, fate.as_ref().and_then(|fate| fate.by.as_deref()))),
-                Settled::Together => {}
+                Settled::Booked | Settled::Together => {}
                 Settled::Closed => {
                     // What is closed by force is in the books still, and explains their difference; what is not booked is in none.
                     let closed = |side, item: Option<&ItemRecord>, amount| Closed {
@@ -1200,20 +1219,20 @@ impl Carrying {
                     }
                 }
                 Settled::Open => {
-                    kept.insert(Booking::id_of(&record));
                     for (side, items) in [&record.a, &record.b].into_iter().enumerate() {
                         items.iter().for_each(|item| carrying.carry(side, item.item(&record.account), Some(number)));
                     }
                 }
             }
-            let is_open = settled == Settled::Open || again.contains(&record.key);
             for (side, items) in [(Side::A, &record.a), (Side::B, &record.b)] {
                 carrying.settled.extend(items.iter().filter(|_| !is_open).map(|item| (side, item.item(&record.account))));
             }
             carrying.breaks.push((record, fate));
         }
-        let posts = booking::posted(world.outputs_of(signs, signing::POSTS)?)?;
-        booking::expected(due, before.day, &posts, &kept).into_iter().for_each(|item| carrying.carry(0, item, None));
+        let posts = Posts::read(world.outputs_of(signs, signing::POSTS)?)?;
+        let (expects, items) = booking::go_on(before.expects, before.day, within_tolerance, became, &posts)?;
+        carrying.expects = expects;
+        items.into_iter().for_each(|item| carrying.carry(0, item, None));
         Ok(carrying)
     }
 
@@ -1276,14 +1295,16 @@ impl Carrying {
     }
 
     /// The items of both sides that were found to be there once too often on an earlier day, and are there still.
-    fn repeated(&self) -> HashSet<(Side, u32)> {
-        let is_repeated = |from: &Option<usize>| {
-            let record = from.map(|from| &self.breaks[from].0).filter(|record| record.kind == BreakKind::Duplicate);
-            record.is_some_and(|record| record.a.is_empty() || record.b.is_empty())
+    fn repeated(&self) -> impl Iterator<Item = Repeated> {
+        let why = |from: Option<usize>| {
+            let record = &self.breaks[from?].0;
+            let alone = record.kind == BreakKind::Duplicate && (record.a.is_empty() || record.b.is_empty());
+            alone.then(|| record.why.clone())
         };
-        let of =
-            |side: Side| (0..).zip(&self.from[side as usize]).filter(move |(_, from)| is_repeated(from)).map(move |(at, _)| (side, at));
-        of(Side::A).chain(of(Side::B)).collect()
+        let of = move |side: Side| {
+            (0..).zip(&self.from[side as usize]).filter_map(move |(item, from)| Some(Repeated { side, item, why: why(*from)? }))
+        };
+        of(Side::A).chain(of(Side::B))
     }
 
     /// The items of a side that were open before: they stand first.

@@ -281,6 +281,12 @@ impl BreakRecord {
             && (self.statement_at.is_some() == other.statement_at.is_some() && (self.statement_at.is_none() || self.why == other.why))
     }
 
+    /// Where all its items stand, or the statement that does not add up.
+    pub(crate) fn places(&self) -> String {
+        let all: Vec<&str> = self.a.iter().chain(&self.b).map(|item| item.at.as_str()).collect();
+        if all.is_empty() { self.at.clone() } else { all.join(" ") }
+    }
+
     /// What a resolution comes to. What cannot be carried out leaves the break open: nothing is booked for what is to be booked
     /// already, or is not booked on the other side yet, and what belongs together differs in nothing.
     #[must_use]

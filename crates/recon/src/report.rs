@@ -47,6 +47,7 @@ struct DayIn {
     adjustments: Vec<Value>,
     accounts: Vec<AccountIn>,
     breaks: Vec<BreakRecord>,
+    places: Vec<String>,
     ages: Vec<u32>,
     due: Vec<Due>,
     cleared: Vec<ClearedIn>,
@@ -229,7 +230,9 @@ impl WrittenFile {
 pub(crate) fn write(world: &dyn World, task: &str, wanted: &Wanted) -> Result<Written, String> {
     let raw = wanted.day.as_deref().ok_or("`params.day` is what came of the day, and there is none")?;
     let day: DayIn = serde_json::from_str(raw.get()).map_err(|wrong| format!("`params.day` is not what came of a day: {wrong}"))?;
-    if day.breaks.len() != wanted.cases.len() || day.breaks.len() != day.ages.len() || day.breaks.len() != day.due.len() {
+    if day.breaks.len() != wanted.cases.len()
+        || [day.ages.len(), day.due.len(), day.places.len()].iter().any(|len| *len != day.breaks.len())
+    {
         return Err(format!("there are {} breaks and {} cases: each break has one", day.breaks.len(), wanted.cases.len()));
     }
     let report = Report { day: &day, cases: &wanted.cases };
@@ -618,9 +621,8 @@ impl Report<'_> {
             "entries",
         ];
         rows.write_record(head).map_err(wrong)?;
-        for ((it, case, age), due) in self.all().zip(&self.day.due) {
+        for (((it, case, age), due), places) in self.all().zip(&self.day.due).zip(&self.day.places) {
             let amount = |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
-            let places: Vec<&str> = it.a.iter().chain(&it.b).map(|item| item.at.as_str()).collect();
             let row = [
                 it.break_id.clone(),
                 it.kind.to_string(),
@@ -644,7 +646,7 @@ impl Report<'_> {
                 case.agents.join(" "),
                 case.run.clone(),
                 harmless(&it.why),
-                harmless(&if places.is_empty() { it.at.clone() } else { places.join(" ") }),
+                harmless(places),
             ];
             rows.write_record(&row).map_err(wrong)?;
         }

@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::booking::{self, Booking, Posted};
+use crate::booking::{self, Booking, Expected, Posted, Posts};
 use crate::reconcile::Adjustment;
 use crate::record::{BreakRecord, Settled};
 use crate::report::WrittenFile;
@@ -163,6 +163,12 @@ struct Reconciled {
     breaks: Vec<BreakRecord>,
     adjustments: Vec<Adjustment>,
     accounts: Vec<AccountIn>,
+    expects: Vec<Expected>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LaterDay {
+    breaks: Vec<BreakRecord>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -195,8 +201,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let again: HashSet<String> = world.opened_again()?.into_iter().collect();
     // On an account whose statements do not add up nothing is booked that nobody has looked at.
     let mut faulty: HashSet<&str> = HashSet::new();
-    // What is to be booked, and what is there still and is not to be booked as yet.
-    let (mut due, mut kept) = (Vec::new(), HashSet::new());
+    // What is to be booked, and what was decided otherwise.
+    let (mut due, mut otherwise) = (Vec::new(), BTreeSet::new());
     for it in &whole.breaks {
         let name = it.break_id.clone();
         let fate = fate_of(world, &it.key)?;
@@ -206,7 +212,6 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
             faulty.insert(&it.account);
         }
         let Some(fate) = &fate else {
-            kept.insert(Booking::id_of(it));
             stand.unanswered.push(name);
             continue;
         };
@@ -217,8 +222,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
             continue;
         }
         let settled = it.settled(resolution);
-        if settled == Settled::Open || fate.withdrawn {
-            kept.insert(Booking::id_of(it));
+        if settled != Settled::Booked && resolution.is_some() && !fate.asks && !fate.withdrawn {
+            otherwise.insert(Booking::id_of(it));
         }
         match (settled, resolution, &fate.by) {
             _ if fate.withdrawn => stand.withdrawn.push(name),
@@ -237,10 +242,24 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         }
     }
     let (held, adjustments): (Vec<&Adjustment>, Vec<&Adjustment>) = whole.adjustments.iter().partition(|it| faulty.contains(&*it.account));
-    kept.extend(held.iter().map(|it| Booking::let_pass(it).id));
+    let there: HashSet<String> =
+        whole.breaks.iter().map(Booking::id_of).chain(whole.adjustments.iter().map(|it| Booking::let_pass(it).id)).collect();
     due.extend(adjustments.into_iter().map(Booking::let_pass));
-    let posts = booking::posted(world.standing_outputs(run, POSTS)?)?;
-    let bookings = booking::remaining(due, day, &posts, &kept);
+    let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
+    // What was booked has lost its reason where it was decided otherwise since, on the last day that has the break, or is not there any more.
+    let mut lost = if otherwise.iter().any(|id| !posts.of(id).is_empty()) {
+        let later = world.later(&workflow, &task, day)?;
+        let later: Vec<LaterDay> = later.into_iter().filter_map(|output| serde_json::from_value(output).ok()).collect();
+        let later: HashSet<String> = later.iter().flat_map(|later| &later.breaks).map(Booking::id_of).collect();
+        otherwise.into_iter().filter(|id| !later.contains(id)).collect()
+    } else {
+        BTreeSet::new()
+    };
+    lost.extend(whole.expects.iter().filter(|it| it.due.is_zero()).map(|it| it.id.clone()).filter(|id| !there.contains(id)));
+    lost.extend(posts.of_day(day).map(|entry| entry.id.clone()).filter(|id| !there.contains(id)));
+    // Of an account that does not add up nobody knows what is lost.
+    lost.retain(|id| posts.of(id).iter().all(|entry| !faulty.contains(&*entry.account)));
+    let bookings = booking::remaining(day, due, &lost, &posts);
     let files: Report = world
         .output(&done.run, &named(&wanted.report, "report"))?
         .and_then(|output| serde_json::from_value(output).ok())
@@ -387,9 +406,8 @@ pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     if let Some(unbalanced) = day.bookings.iter().find(|it| !it.legs.iter().map(|leg| leg.amount).sum::<Decimal>().is_zero()) {
         return Err(format!("both sides of {} do not come to nothing: it is not booked", unbalanced.reference));
     }
-    let posts = booking::posted(world.standing_outputs(run, POSTS)?)?;
-    let before = |it: &Booking| booking::booked(&it.id, &posts).map(|entry| entry.amount).sum::<Decimal>();
-    if let Some(twice) = day.bookings.iter().find(|it| before(it) != it.before) {
+    let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
+    if let Some(twice) = day.bookings.iter().find(|it| posts.sum(&it.id) != it.before) {
         return Err(format!("{} was booked by another sign-off meanwhile; bring the day to be signed once more", twice.reference));
     }
     let path = format!("{folder}/bookings.csv");

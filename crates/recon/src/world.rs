@@ -45,6 +45,12 @@ pub trait World: Send + Sync {
     /// Why that cannot be said.
     fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Past>, String>;
 
+    /// What the newest reconciliation of each later day returned.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn later(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Value>, String>;
+
     /// What the last reconciliation returned, of whatever day.
     ///
     /// # Errors
