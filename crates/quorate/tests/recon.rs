@@ -1213,6 +1213,25 @@ fn what_was_booked_stands_whichever_day_it_was_signed_with_and_goes_where_it_was
 }
 
 #[test]
+fn what_was_booked_for_a_later_day_is_nothing_that_an_earlier_one_lacks() {
+    let entry = |status: &str| serde_json::json!([{ "amount": 6000.00, "reference": "BIG", "status": status, "value": FIRST }, { "amount": 100.00, "reference": "INV-2", "value": FIRST }]);
+    let ledger = serde_json::json!([{ "amount": 90.00, "reference": "INV-2", "value": FIRST }]);
+    let first = serde_json::json!({ "account": CASH, "a": entry("PDNG"), "b": ledger });
+    let second = serde_json::json!({ "account": CASH, "a": [{ "amount": 6000.00, "reference": "BIG", "value": FIRST }], "b": [] });
+    let house = house_over(&[(FIRST, std::slice::from_ref(&first)), (SECOND, std::slice::from_ref(&second))]);
+    report(&house, FIRST);
+    // Pending first, and then booked: what is booked for it comes of the second day.
+    report(&house, SECOND);
+    answer(&house, "BIG", "adjust", "ann");
+    assert_snapshot!(signed(&house, SECOND, "dora"), @"ADJ-BRK-9E8B5B2F3845 6000.0: the ledger has nothing like it");
+    assert_eq!(signed(&house, FIRST, "emil"), "nothing");
+    report(&house, SECOND);
+    assert_eq!(signed(&house, SECOND, "emil"), "nothing");
+    let told = become_of(&house, SECOND);
+    assert!(!told.contains("has no reason any more"), "{told}");
+}
+
+#[test]
 fn on_an_account_that_does_not_add_up_nothing_is_taken_back() {
     let inv = |reference: &str, amount: f64| serde_json::json!({ "amount": amount, "reference": reference });
     let whole = account(1000.0, serde_json::json!([inv("INV-1", 6000.0), inv("INV-2", 200.01)]), serde_json::json!([inv("INV-2", 200.0)]));

@@ -17,7 +17,7 @@ use crate::{Currency, Item, Place, exact, words};
 pub(crate) struct Booking {
     /// By what it is known: it is booked once.
     pub(crate) id: String,
-    /// The day on which it was met first: where its books are corrected, it may have no reason any more.
+    /// The day whose case it comes of: where its books are corrected, it may have no reason any more.
     pub(crate) of: Date,
     pub(crate) reference: String,
     pub(crate) account: Arc<str>,
@@ -65,7 +65,7 @@ impl Booking {
     pub(crate) fn decided(it: &BreakRecord, by: Option<&str>) -> Booking {
         Booking {
             id: Booking::id_of(it),
-            of: it.opened,
+            of: it.day,
             reference: format!("ADJ-{}", it.break_id),
             account: it.account.clone(),
             currency: it.currency,
@@ -202,7 +202,7 @@ pub(crate) enum Became {
     Settled,
 }
 
-/// After so many days nothing more is found out about what was never booked.
+/// For so many days it is known what was due: what was booked for that has its reason.
 const MAX_DAYS_EXPECTED: i32 = 60;
 
 /// Goes on from the day before: what is known of each booking by now, and the items by which the statement's side comes to it. What a sign-off
@@ -265,9 +265,8 @@ pub(crate) fn go_on(
         }
         it.stands = amounts.iter().map(exact::number).collect::<Result<_, _>>()?;
     }
-    let is_done = |it: &Expected| !it.open && posts.sum(&it.id) == it.due;
     let is_old = |it: &Expected| it.of.until(day).is_ok_and(|since| since.get_days() > MAX_DAYS_EXPECTED);
-    Ok((all.into_values().filter(|it| !is_done(it) && !is_old(it)).collect(), items))
+    Ok((all.into_values().filter(|it| !is_old(it)).collect(), items))
 }
 
 /// Those of some amounts that are not among others, each as often as it is there.

@@ -256,7 +256,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         BTreeSet::new()
     };
     lost.extend(whole.expects.iter().filter(|it| it.due.is_zero()).map(|it| it.id.clone()).filter(|id| !there.contains(id)));
-    lost.extend(posts.of_day(day).map(|entry| entry.id.clone()).filter(|id| !there.contains(id)));
+    let known: HashSet<&str> = whole.expects.iter().map(|it| it.id.as_str()).collect();
+    lost.extend(posts.of_day(day).map(|entry| &entry.id).filter(|id| !there.contains(*id) && !known.contains(id.as_str())).cloned());
     // Of an account that does not add up nobody knows what is lost.
     lost.retain(|id| posts.of(id).iter().all(|entry| !faulty.contains(&*entry.account)));
     let bookings = booking::remaining(day, due, &lost, &posts);
