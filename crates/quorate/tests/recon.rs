@@ -1202,7 +1202,7 @@ fn what_was_booked_stands_whichever_day_it_was_signed_with_and_goes_where_it_was
         format!("ADJ-{}", breaks(&written(&house, FIRST)).into_iter().find(|(_, (it, _))| it["kind"] == "MISSING_IN_B").unwrap().0);
     assert_snapshot!(signed(&house, FIRST, "emil"), @r#"ADJ-BRK-9B4E579C1F1D -6000.0: "what was booked with an earlier signature has no reason any more, as of 2026-03-12""#);
     assert_eq!(signed(&house, FIRST, "emil"), "nothing");
-    // The ledger brings what was booked and what took it back, and then the entry itself: nothing is left.
+    // The ledger brings what was booked and what took it back: of these nothing is left.
     let both = serde_json::json!([{ "amount": 6000.00, "reference": reference }, { "amount": -6000.00, "reference": reference }]);
     correct(&house, SECOND, &serde_json::json!({ "account": CASH, "a": [], "b": both }));
     assert_snapshot!(become_of(&house, SECOND), @"

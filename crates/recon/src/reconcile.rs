@@ -1400,7 +1400,6 @@ impl Carrying {
             let is_late = record.sla == Due::Overdue && record.age > 30 && bucket(record.age) != bucket(earlier.age);
             if is_open && !is_late && earlier.is_like(record) {
                 record.clone_from(earlier);
-                continue;
             }
         }
         // What did not add up yesterday is not mended by not being looked at today, nor by somebody saying what is to be done.
