@@ -14,7 +14,7 @@ use quorate_project::{AgentSpec, Does};
 use quorate_recon::Date;
 use quorate_recon::agents::{self, case_of};
 use quorate_recon::settings::Books as Settings;
-use quorate_recon::world::{Case, Fate, NoFile, Past, World};
+use quorate_recon::world::{Case, Fate, NoFile, Past, Since, World};
 use quorate_runtime::{Engine, Error, WeakEngine};
 use serde::Deserialize;
 use serde_json::Value;
@@ -250,25 +250,21 @@ impl World for Books {
         Ok(others.map(|(_, past)| past.output).collect())
     }
 
-    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Past>, String> {
+    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Since, String> {
         let past = self.past(Some(workflow.to_owned()), task, &|of| of <= day)?;
-        let all: Vec<Past> = past.iter().filter(|(of, _)| *of == day).map(|(_, past)| past.clone()).collect();
-        if let Some(newest) = all.first() {
+        let of_day: Vec<Past> = past.iter().filter(|(of, _)| *of == day).map(|(_, past)| past.clone()).collect();
+        if let Some(newest) = of_day.first() {
             let ended_well = newest.run.parse().ok().and_then(|run| self.load(run).transpose()).transpose()?;
             if ended_well.is_none_or(|run| run.status() != RunStatus::Succeeded) {
                 return Err(format!("the last reconciliation of {day}, run {}, did not end well; reconcile the day again", newest.run));
             }
             goes_on(&past, day, newest)?;
         }
-        Ok(all)
-    }
-
-    fn later(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Value>, String> {
-        let mut newest = BTreeMap::new();
-        for (of, past) in self.past(Some(workflow.to_owned()), task, &|of| of > day)?.into_iter().filter(|(of, _)| *of > day) {
-            newest.entry(of).or_insert(past.output);
+        let mut later = BTreeMap::new();
+        for (of, past) in past.into_iter().filter(|(of, _)| *of > day) {
+            later.entry(of).or_insert(past.output);
         }
-        Ok(newest.into_values().collect())
+        Ok(Since { of_day, later: later.into_values().collect() })
     }
 
     fn last(&self, workflow: &str, task: &str) -> Result<Option<Value>, String> {

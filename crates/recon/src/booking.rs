@@ -1,12 +1,12 @@
 //! What is to be booked for a day, by what it is known, and what sign-offs have booked of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use crate::reconcile::Adjustment;
 use crate::record::{BreakRecord, EXPECTED, Leg, legs};
@@ -189,7 +189,15 @@ pub struct Expected {
     /// Whether the break is there, and is none that is booked: nothing is expected as yet.
     open: bool,
     /// What stands for it on the statement's side.
-    stands: Vec<Number>,
+    pub(crate) stands: Vec<Stands>,
+}
+
+/// An amount that stands for a booking on the statement's side, and by which place its item is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stands {
+    #[serde(with = "exact")]
+    pub(crate) amount: Decimal,
+    pub(crate) at: String,
 }
 
 /// What became of a break on the day before.
@@ -213,7 +221,7 @@ pub(crate) fn go_on(
     within_tolerance: Vec<Booking>,
     breaks: Vec<(String, Became)>,
     posts: &Posts,
-) -> Result<(Vec<Expected>, Vec<Item>), String> {
+) -> (Vec<Expected>, Vec<Item>) {
     let mut all: BTreeMap<String, Expected> = known.into_iter().map(|it| (it.id.clone(), it)).collect();
     let there: HashSet<String> = breaks.iter().map(|(id, _)| id.clone()).collect();
     // What was open, and is not there any more, has cleared without being booked.
@@ -232,21 +240,15 @@ pub(crate) fn go_on(
         all.insert(id.clone(), Expected { id, of, reference, account, currency, why, at, due: amount, open: false, stands });
     }
     // What was booked for a break that is not, or of the day and for nothing that is known of it by now.
-    let undue = |entry: &Entry, open: bool| {
-        let Entry { id, of, reference, account, currency, .. } = entry.clone();
-        let why = "what was booked has no reason any more".to_owned();
-        let at = format!("signed before, of {of}");
-        Expected { id, of, reference, account, currency, why, at, due: Decimal::ZERO, open, stands: Vec::new() }
-    };
     for (id, is_open) in open.into_iter().map(|id| (id, true)).chain(settled.into_iter().map(|id| (id, false))) {
         if let Some(known) = all.get_mut(&id) {
             (known.due, known.open) = (Decimal::ZERO, is_open);
         } else if let Some(entry) = posts.of(&id).first() {
-            all.insert(id, undue(entry, is_open));
+            all.insert(id, Expected { open: is_open, ..Expected::undue(entry) });
         }
     }
     for entry in posts.of_day(day) {
-        all.entry(entry.id.clone()).or_insert_with(|| undue(entry, false));
+        all.entry(entry.id.clone()).or_insert_with(|| Expected::undue(entry));
     }
     let mut items = Vec::new();
     let mut met: BTreeMap<String, u32> = BTreeMap::new();
@@ -257,35 +259,83 @@ pub(crate) fn go_on(
             continue;
         }
         amounts.extend((!rest.is_zero()).then_some(rest));
-        let stood: Vec<Decimal> = it.stands.iter().map(exact::decimal).collect::<Result<_, _>>()?;
-        for amount in apart(&amounts, &stood).into_iter().chain(apart(&stood, &amounts).into_iter().map(|amount| -amount)) {
+        let mut item = |it: &Expected, amount: Decimal| {
             let number = met.entry(it.reference.clone()).or_insert(0);
             *number += 1;
-            items.push(it.item(amount, day, *number));
+            let more = if *number == 1 { String::new() } else { format!(", {number}") };
+            items.push(it.item(amount, day, &more));
+            Stands { amount, at: items.last().map(|item| item.place.to_string()).unwrap_or_default() }
+        };
+        let mut stood = std::mem::take(&mut it.stands);
+        let mut stands = Vec::new();
+        for amount in amounts {
+            stands.push(match stood.iter().position(|other| other.amount == amount) {
+                Some(at) => stood.remove(at),
+                None => item(it, amount),
+            });
         }
-        it.stands = amounts.iter().map(exact::number).collect::<Result<_, _>>()?;
+        // What stands for nothing any more has something against it.
+        stood.iter().for_each(|gone| drop(item(it, -gone.amount)));
+        it.stands = stands;
     }
     let is_old = |it: &Expected| it.of.until(day).is_ok_and(|since| since.get_days() > MAX_DAYS_EXPECTED);
-    Ok((all.into_values().filter(|it| !is_old(it)).collect(), items))
+    (all.into_values().filter(|it| !is_old(it)).collect(), items)
 }
 
-/// Those of some amounts that are not among others, each as often as it is there.
-fn apart(some: &[Decimal], others: &[Decimal]) -> Vec<Decimal> {
-    let mut others = others.to_vec();
-    let mut left = some.to_vec();
-    left.retain(|amount| match others.iter().position(|other| other == amount) {
-        Some(at) => {
-            others.swap_remove(at);
-            false
-        }
-        None => true,
-    });
-    left
+/// What was booked for a day and stands in its own ledger already, which came again after it was signed: items by which the statement's side
+/// comes to it on the day itself. The next day does not expect that once more.
+pub(crate) fn ahead<'i>(
+    expects: &mut Vec<Expected>,
+    day: Date,
+    expected: &[Item],
+    ledger: impl Iterator<Item = &'i Item>,
+    posts: &Posts,
+) -> Vec<Item> {
+    type Named<'i> = (&'i str, &'i str, Currency, Decimal);
+    fn named(item: &Item) -> Option<Named<'_>> {
+        Some((item.reference.as_deref().filter(|_| item.status.is_none())?, &item.account, item.currency, item.amount))
+    }
+    fn booked(entry: &Entry) -> Named<'_> {
+        (&entry.reference, &entry.account, entry.currency, entry.amount)
+    }
+    let mut there: HashMap<Named<'_>, usize> = posts.of_day(day).map(|entry| (booked(entry), 0)).collect();
+    if there.is_empty() {
+        return Vec::new();
+    }
+    for name in ledger.filter_map(named) {
+        there.entry(name).and_modify(|count| *count += 1);
+    }
+    // What was expected before comes first.
+    for name in expected.iter().filter(|item| item.is_expected()).filter_map(named) {
+        there.entry(name).and_modify(|count| *count = count.saturating_sub(1));
+    }
+    let mut items = Vec::new();
+    for entry in posts.of_day(day) {
+        let Some(count) = there.get_mut(&booked(entry)).filter(|count| **count > 0) else { continue };
+        *count -= 1;
+        let at = expects.iter().position(|it| it.id == entry.id).unwrap_or_else(|| {
+            expects.push(Expected::undue(entry));
+            expects.len() - 1
+        });
+        let it = &mut expects[at];
+        let item = it.item(entry.amount, day, &format!(", booked already, {}", items.len() + 1));
+        let item = Item { text: "it was booked for the day, and stands in its ledger".into(), ..item };
+        it.stands.push(Stands { amount: entry.amount, at: item.place.to_string() });
+        items.push(item);
+    }
+    items
 }
 
 impl Expected {
-    fn item(&self, amount: Decimal, day: Date, number: u32) -> Item {
-        let more = if number == 1 { String::new() } else { format!(", {number}") };
+    /// What was booked, and has no reason that is known by now.
+    fn undue(entry: &Entry) -> Expected {
+        let Entry { id, of, reference, account, currency, .. } = entry.clone();
+        let why = "what was booked has no reason any more".to_owned();
+        let at = format!("signed before, of {of}");
+        Expected { id, of, reference, account, currency, why, at, due: Decimal::ZERO, open: false, stands: Vec::new() }
+    }
+
+    fn item(&self, amount: Decimal, day: Date, more: &str) -> Item {
         Item {
             place: Place { file: format!("{EXPECTED}{} of {day}{more}", self.reference).into(), line: 0 },
             account: self.account.clone(),
@@ -366,8 +416,17 @@ mod tests {
                 } else if at > ends && next(3) == 0 {
                     signed.extend(Some(due - signed.iter().sum::<i64>()).filter(|rest| *rest != 0));
                 }
+                // The first day may come again with what was booked for it by then.
+                if at == 0 && next(2) == 0 {
+                    let posts = posts(&signed);
+                    let brought: Vec<Item> =
+                        posts.of("X").iter().map(|entry| Expected::undue(entry).item(entry.amount, day(1), "")).collect();
+                    let items = ahead(&mut known, day(1), &[], brought.iter(), &posts);
+                    assert_eq!(items.len(), signed.len());
+                    stands.extend(items.iter().map(|item| item.amount));
+                }
                 let breaks = became.into_iter().map(|became| ("X".to_owned(), became)).collect();
-                let (now, items) = go_on(known, day(i8::try_from(at).unwrap() + 1), Vec::new(), breaks, &posts(&signed)).unwrap();
+                let (now, items) = go_on(known, day(i8::try_from(at).unwrap() + 1), Vec::new(), breaks, &posts(&signed));
                 known = now;
                 stands.extend(items.iter().map(|item| item.amount));
                 if !is_open {

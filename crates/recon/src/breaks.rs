@@ -309,8 +309,10 @@ impl<'w> Work<'w> {
     fn duplicates(&mut self) {
         for side in [Side::A, Side::B] {
             type Content<'i> = (&'i str, Currency, Decimal, jiff::civil::Date, &'i str);
+            // The ledger may have to bring the same more than once.
             fn content(item: &Item) -> Option<Content<'_>> {
-                Some((&item.account, item.currency, item.amount, item.value_date, item.reference.as_deref()?))
+                let reference = item.reference.as_deref().filter(|_| !item.is_expected())?;
+                Some((&item.account, item.currency, item.amount, item.value_date, reference))
             }
             let open = self.all_open(side);
             let wanted: HashSet<Content<'_>> = open.iter().filter_map(|place| content(self.item(side, *place))).collect();

@@ -218,6 +218,9 @@ pub struct AccountRecord {
     /// What people closed although nothing belongs to it.
     #[serde(with = "exact")]
     pub closed: Decimal,
+    /// What was booked for the day itself, and stands in its ledger already.
+    #[serde(with = "exact")]
+    pub booked: Decimal,
     /// What nothing explains: it must be zero. Nothing where a balance is not stated.
     #[serde(with = "exact::option")]
     pub proof: Option<Decimal>,
@@ -329,8 +332,10 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         .flat_map(|(side, checks)| checks.faults.iter().map(move |fault| (side, fault.clone())))
         .collect();
     let matched_before: Vec<WrittenFile> = before.as_ref().map(Before::matched).unwrap_or_default();
-    let mut carrying = Carrying::of(world, before, signs)?;
+    let posts = Posts::read(world.outputs_of(signs, signing::POSTS)?)?;
+    let mut carrying = Carrying::of(world, before, &posts)?;
     carrying.replace(&statements, &matcher);
+    carrying.book_ahead(day, &statements, &posts);
     let sides = [0, 1].map(|side: usize| {
         let today = statements[side].iter_mut().flat_map(|statement| std::mem::take(&mut statement.items));
         std::mem::take(&mut carrying.items[side]).into_iter().chain(today).collect::<Vec<Item>>()
@@ -979,6 +984,7 @@ impl Work<'_> {
             matched: 0,
             adjustments: Decimal::ZERO,
             closed: Decimal::ZERO,
+            booked: Decimal::ZERO,
             proof: None,
         };
         macro_rules! of {
@@ -1022,8 +1028,9 @@ impl Work<'_> {
         }
         adjustments.iter().for_each(|it| of!(&it.account, it.currency).adjustments += it.amount);
         carrying.closed.iter().for_each(|it| of!(&it.account, it.currency).closed += it.amount);
+        carrying.ahead.iter().for_each(|it| of!(&it.account, it.currency).booked += it.amount);
         for account in accounts.values_mut() {
-            let explained = account.a.open_amount - account.b.open_amount + account.adjustments + account.closed;
+            let explained = account.a.open_amount - account.b.open_amount + account.adjustments + account.closed - account.booked;
             account.proof = account.a.closing.zip(account.b.closing).map(|(a, b)| a - b - explained);
         }
         accounts.into_values().collect()
@@ -1149,10 +1156,12 @@ struct Carrying {
     /// Statements that do not add up, of which that was closed and is opened again.
     faults_again: Vec<(BreakRecord, Option<Fate>)>,
     expects: Vec<Expected>,
+    /// What was booked for the day itself, and stands in its ledger already.
+    ahead: Vec<Item>,
 }
 
 impl Carrying {
-    fn of(world: &dyn World, before: Option<Before>, signs: &str) -> Result<Carrying, String> {
+    fn of(world: &dyn World, before: Option<Before>, posts: &Posts) -> Result<Carrying, String> {
         let Some(before) = before else { return Ok(Carrying::default()) };
         let mut carrying = Carrying { day: Some(before.day), ..Carrying::default() };
         let again = world.opened_again()?;
@@ -1175,7 +1184,7 @@ impl Carrying {
             // One that was taken back already is taken back again without harm: this day may be reconciled anew.
             let recheck = world.fate(&signing::recheck_of(&record.key))?.filter(|recheck| recheck.open || recheck.withdrawn);
             carrying.rechecks.push(recheck.map(|recheck| recheck.run));
-            let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
+            let resolution = fate.as_ref().and_then(Fate::done);
             let settled = record.settled(resolution);
             let is_open = settled == Settled::Open || again.contains(&record.key);
             let by = || fate.as_ref().and_then(|fate| fate.by.as_deref());
@@ -1229,8 +1238,7 @@ impl Carrying {
             }
             carrying.breaks.push((record, fate));
         }
-        let posts = Posts::read(world.outputs_of(signs, signing::POSTS)?)?;
-        let (expects, items) = booking::go_on(before.expects, before.day, within_tolerance, became, &posts)?;
+        let (expects, items) = booking::go_on(before.expects, before.day, within_tolerance, became, posts);
         carrying.expects = expects;
         items.into_iter().for_each(|item| carrying.carry(0, item, None));
         Ok(carrying)
@@ -1278,10 +1286,19 @@ impl Carrying {
         }
     }
 
+    /// What was booked for the day and is in the ledger that is read now is what the statement's side comes to already.
+    fn book_ahead(&mut self, day: Date, statements: &[Vec<Statement>; 2], posts: &Posts) {
+        let ledger = self.items[1].iter().chain(statements[1].iter().flat_map(|statement| &statement.items));
+        self.ahead = booking::ahead(&mut self.expects, day, &self.items[0], ledger, posts);
+        for item in self.ahead.clone() {
+            self.carry(0, item, None);
+        }
+    }
+
     /// Statements that do not add up, as long as nobody has closed that by force.
     fn faulty(&self) -> impl Iterator<Item = (&BreakRecord, Option<&Fate>)> {
         let still = self.breaks.iter().filter_map(|(record, fate)| {
-            let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
+            let resolution = fate.as_ref().and_then(Fate::done);
             let stands = record.kind == BreakKind::StatementError && record.settled(resolution) != Settled::Closed;
             stands.then_some((record, fate.as_ref()))
         });
@@ -1369,8 +1386,8 @@ impl Carrying {
     /// Since when breaks are open, and how many business days of that do not count: those on which somebody else had them.
     fn since(&self, books: &Books, matcher: &Matcher, day: Date) -> HashMap<String, (Date, u32)> {
         let of = |(record, fate): &(BreakRecord, Option<Fate>)| {
-            let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_ref());
-            let pauses = resolution.is_some_and(|resolution| books.sla.pauses.contains(resolution));
+            let resolution = fate.as_ref().and_then(Fate::done);
+            let pauses = resolution.is_some_and(|resolution| books.sla.pauses.iter().any(|known| known == resolution));
             let more = self.day.filter(|_| pauses).map_or(0, |before| matcher.calendar.between(record.currency, before, day));
             (record.break_id.clone(), (record.opened, record.paused + more))
         };

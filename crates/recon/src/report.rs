@@ -128,6 +128,8 @@ struct AccountIn {
     adjustments: Decimal,
     #[serde(with = "exact")]
     closed: Decimal,
+    #[serde(with = "exact")]
+    booked: Decimal,
     #[serde(with = "exact::option")]
     proof: Option<Decimal>,
 }
@@ -521,11 +523,18 @@ impl Report<'_> {
                 stated(it.b.closing),
                 money(it.a.open_amount),
                 money(it.b.open_amount),
-                money(it.adjustments + it.closed),
+                money(it.adjustments + it.closed - it.booked),
                 stated(it.proof),
             ]);
         }
         table
+    }
+
+    /// What was signed and booked before the ledger of the day came once more.
+    fn booked(&self) -> Option<String> {
+        let booked = self.day.accounts.iter().filter(|it| !it.booked.is_zero());
+        let sums: Vec<String> = booked.map(|it| format!("{} on {}", sum(it.booked, it.currency), it.name)).collect();
+        (!sums.is_empty()).then(|| format!("What was booked for the day stands in its ledger already: {}.", sums.join(", ")))
     }
 
     fn proof_line(&self) -> String {
@@ -584,6 +593,9 @@ impl Report<'_> {
         if !day.adjustments.is_empty() {
             let are = if day.adjustments.len() == 1 { "is" } else { "are" };
             text += &format!("{} within tolerance {are} to be booked.\n", counted(day.adjustments.len(), "difference"));
+        }
+        if let Some(booked) = self.booked() {
+            text += &format!("{booked}\n");
         }
         text += &format!("{}\n{}\n{}\n", self.agents(), self.waiting(), self.proof_line());
         for file in files {
@@ -668,10 +680,21 @@ impl Report<'_> {
     fn accounts_csv(&self) -> Result<String, String> {
         let mut rows = csv::Writer::from_writer(Vec::new());
         let wrong = |wrong: csv::Error| wrong.to_string();
-        let mut head: Vec<String> =
-            ["account", "name", "currency", "opening_a", "closing_a", "opening_b", "closing_b", "matched", "adjustments", "closed"]
-                .map(str::to_owned)
-                .to_vec();
+        let mut head: Vec<String> = [
+            "account",
+            "name",
+            "currency",
+            "opening_a",
+            "closing_a",
+            "opening_b",
+            "closing_b",
+            "matched",
+            "adjustments",
+            "closed",
+            "booked_already",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         head.extend(BUCKETS.iter().flat_map(|age| [format!("open {age} days"), format!("at stake {age} days")]));
         head.push("proof".to_owned());
         rows.write_record(&head).map_err(wrong)?;
@@ -679,7 +702,7 @@ impl Report<'_> {
             let amount = |amount: Option<Decimal>| amount.map(|amount| amount.to_string()).unwrap_or_default();
             let mut row = vec![harmless(&it.account), harmless(&it.name), it.currency.to_string()];
             row.extend([it.a.opening, it.a.closing, it.b.opening, it.b.closing].map(amount));
-            row.extend([it.matched.to_string(), it.adjustments.to_string(), it.closed.to_string()]);
+            row.extend([it.matched.to_string(), it.adjustments.to_string(), it.closed.to_string(), it.booked.to_string()]);
             row.extend(self.open_of(it).iter().flat_map(|(count, at_stake)| [count.to_string(), at_stake.to_string()]));
             row.push(amount(it.proof));
             rows.write_record(&row).map_err(wrong)?;
@@ -720,7 +743,8 @@ impl Report<'_> {
         let class = if proved { "good" } else { "bad" };
         let mark = if proved { "✓" } else { "✗" };
         let _ = writeln!(page, "<p class=\"proof {class}\"><span aria-hidden=\"true\">{mark}</span> {}</p>", escaped(&self.proof_line()));
-        for line in [self.checks(), self.waiting(), self.agents()].into_iter().chain(self.overdue()).chain(self.answers()) {
+        let more = [self.overdue(), self.answers(), self.booked()];
+        for line in [self.checks(), self.waiting(), self.agents()].into_iter().chain(more.into_iter().flatten()) {
             let _ = writeln!(page, "<p>{}</p>", escaped(&line));
         }
         if !day.faults.is_empty() {

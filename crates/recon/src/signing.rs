@@ -1,6 +1,6 @@
 //! What comes after a day: what is waited for wakes up, and what was decided is signed by a second person and booked.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ use crate::record::{BreakRecord, Settled};
 use crate::report::WrittenFile;
 use crate::settings::Books;
 use crate::words::{counted, money, proved, sum};
-use crate::world::{Fate, NoFile, World};
+use crate::world::{Fate, NoFile, Since, World};
 use crate::{Currency, exact};
 
 /// By what the run is known that wakes up for a case, beside the key of the case.
@@ -153,6 +153,9 @@ struct Stand {
     #[serde(default)]
     opened_again: Vec<String>,
     unanswered: Vec<String>,
+    /// What is not booked, since somebody closed by force what was expected of it; in words.
+    #[serde(default)]
+    not_booked: Vec<String>,
     /// What the next statement brought, or another reconciliation of the day.
     withdrawn: Vec<String>,
 }
@@ -166,10 +169,56 @@ struct Reconciled {
     expects: Vec<Expected>,
 }
 
-#[derive(Debug, Deserialize)]
-struct LaterDay {
+/// What is known on the days after it.
+#[derive(Debug, Default)]
+struct Later {
     breaks: Vec<BreakRecord>,
+    expects: Vec<Expected>,
 }
+
+impl Later {
+    /// Reads them, the earliest day first.
+    fn read(days: Vec<Value>) -> Result<Later, String> {
+        #[derive(Deserialize)]
+        struct Day {
+            breaks: Vec<BreakRecord>,
+            expects: Vec<Expected>,
+        }
+        let mut all = Later::default();
+        for output in days {
+            let day: Day = serde_json::from_value(output).map_err(|wrong| format!("what became of a later day cannot be read: {wrong}"))?;
+            all.breaks.extend(day.breaks);
+            all.expects.extend(day.expects);
+        }
+        Ok(all)
+    }
+
+    /// Whether somebody has closed by force that a statement does not add up, with the last case of it.
+    fn closes(&self, world: &dyn World, again: &HashSet<String>, fault: &BreakRecord) -> Result<bool, String> {
+        let last = self.breaks.iter().rfind(|it| it.break_id == fault.break_id && it.statement_at.is_some()).unwrap_or(fault);
+        let fate = fate_of(world, &last.key)?;
+        Ok(last.settled(fate.as_ref().and_then(Fate::done)) == Settled::Closed && !again.contains(&last.key))
+    }
+
+    /// What was expected of the ledger and is closed by force: by the name of its booking, each amount with who did so. And whoever has said
+    /// anything on what was expected.
+    fn not_wanted(&self, world: &dyn World, again: &HashSet<String>) -> Result<(NotWanted, Vec<String>), String> {
+        let (mut closed, mut heard): (HashMap<&str, String>, Vec<String>) = (HashMap::new(), Vec::new());
+        for it in self.breaks.iter().filter(|it| it.expected) {
+            let Some(fate) = fate_of(world, &it.key)? else { continue };
+            if it.settled(fate.done()) == Settled::Closed && !again.contains(&it.key) {
+                closed.extend(it.a.iter().map(|item| (&*item.at, fate.by.clone().unwrap_or_else(|| "nobody".to_owned()))));
+            }
+            heard.extend(fate.heard);
+        }
+        // Each day knows what stands since days before it.
+        let amounts = |it: &Expected| it.stands.iter().filter_map(|it| Some((it.amount, closed.get(&*it.at)?.clone()))).collect();
+        Ok((self.expects.iter().map(|it| (it.id.clone(), amounts(it))).collect(), heard))
+    }
+}
+
+/// By the names of bookings: amounts that were expected and are not wanted, and who said so.
+type NotWanted = HashMap<String, Vec<(Decimal, String)>>;
 
 #[derive(Debug, Deserialize)]
 struct AccountIn {
@@ -193,10 +242,12 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let day: Date = day.parse().map_err(|_| format!("`{day}` is not a day as in 2026-03-31"))?;
     let named = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
     let (workflow, task) = (named(&wanted.workflow, "reconcile"), named(&wanted.task, "books"));
-    let mut all = world.reconciled(&workflow, &task, day)?.into_iter();
+    let Since { of_day, later } = world.reconciled(&workflow, &task, day)?;
+    let mut all = of_day.into_iter();
     let done = all.next().ok_or_else(|| format!("{day} has not been reconciled yet; `quorate run {workflow}` does it"))?;
     let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
     let whole: Reconciled = serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
+    let later = Later::read(later)?;
     let mut stand = Stand::default();
     let again: HashSet<String> = world.opened_again()?.into_iter().collect();
     // On an account whose statements do not add up nothing is booked that nobody has looked at.
@@ -206,9 +257,9 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     for it in &whole.breaks {
         let name = it.break_id.clone();
         let fate = fate_of(world, &it.key)?;
-        let resolution = fate.as_ref().filter(|fate| !fate.open).and_then(|fate| fate.resolution.as_deref());
+        let resolution = fate.as_ref().and_then(Fate::done);
         let is_again = again.contains(&it.key);
-        if it.statement_at.is_some() && (is_again || it.settled(resolution) != Settled::Closed) {
+        if it.statement_at.is_some() && !later.closes(world, &again, it)? {
             faulty.insert(&it.account);
         }
         let Some(fate) = &fate else {
@@ -247,20 +298,23 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     due.extend(adjustments.into_iter().map(Booking::let_pass));
     let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
     // What was booked has lost its reason where it was decided otherwise since, on the last day that has the break, or is not there any more.
-    let mut lost = if otherwise.iter().any(|id| !posts.of(id).is_empty()) {
-        let later = world.later(&workflow, &task, day)?;
-        let later: Vec<LaterDay> = later.into_iter().filter_map(|output| serde_json::from_value(output).ok()).collect();
-        let later: HashSet<String> = later.iter().flat_map(|later| &later.breaks).map(Booking::id_of).collect();
-        otherwise.into_iter().filter(|id| !later.contains(id)).collect()
-    } else {
-        BTreeSet::new()
-    };
+    let later_ids: HashSet<String> = later.breaks.iter().map(Booking::id_of).collect();
+    let mut lost: BTreeSet<String> = otherwise.into_iter().filter(|id| !later_ids.contains(id)).collect();
     lost.extend(whole.expects.iter().filter(|it| it.due.is_zero()).map(|it| it.id.clone()).filter(|id| !there.contains(id)));
     let known: HashSet<&str> = whole.expects.iter().map(|it| it.id.as_str()).collect();
     lost.extend(posts.of_day(day).map(|entry| &entry.id).filter(|id| !there.contains(*id) && !known.contains(id.as_str())).cloned());
     // Of an account that does not add up nobody knows what is lost.
     lost.retain(|id| posts.of(id).iter().all(|entry| !faulty.contains(&*entry.account)));
-    let bookings = booking::remaining(day, due, &lost, &posts);
+    let (not_wanted, heard) = later.not_wanted(world, &again)?;
+    not_by.extend(heard);
+    let mut bookings = booking::remaining(day, due, &lost, &posts);
+    // What was booked before it was closed by force is booked, and what was not is not wanted any more.
+    bookings.retain(|it| {
+        let mut closed = not_wanted.get(&it.id).into_iter().flatten().filter(|(amount, _)| *amount == it.amount);
+        let Some((amount, by)) = closed.nth(posts.of(&it.id).iter().filter(|entry| entry.amount == it.amount).count()) else { return true };
+        stand.not_booked.push(format!("{} of {}, which {by} closed by force", it.reference, sum(*amount, it.currency)));
+        false
+    });
     let files: Report = world
         .output(&done.run, &named(&wanted.report, "report"))?
         .and_then(|output| serde_json::from_value(output).ok())
@@ -302,6 +356,10 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
             "{to_book}; {} held back, since a statement of the account does not add up: once somebody has closed that by force, the day is signed once more",
             counted(held, "difference")
         ),
+    };
+    let to_book = match &stand.not_booked[..] {
+        [] => to_book,
+        all => format!("{to_book}; what is not expected any more is not booked: {}", all.join(", ")),
     };
     let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
     let text = format!(
@@ -507,7 +565,7 @@ pub(crate) fn closed(world: &dyn World, wanted: &ReopenParams) -> Result<Value, 
     }
     if let Some(it) = last.breaks.iter().find(|it| it.break_id == name || it.key == name) {
         let fate = fate_of(world, &it.key)?.unwrap_or_default();
-        let how = match it.settled(fate.resolution.as_deref().filter(|_| !fate.open)) {
+        let how = match it.settled(fate.done()) {
             Settled::Closed => "closed",
             Settled::Together => "matched",
             Settled::Booked => return Err(format!("{name} is to be booked: the ledger brings the entry, and it is taken back there")),

@@ -39,17 +39,11 @@ pub trait World: Send + Sync {
     /// Why that cannot be said.
     fn earlier(&self, run: RunId, task: &str, day: Date) -> Result<Vec<Value>, String>;
 
-    /// The reconciliations of a day that ended well, by their workflow and the task that did it: the newest first.
+    /// The reconciliations of a day, of which the last has ended well, and of the days after it; by their workflow and the task that did it.
     ///
     /// # Errors
     /// Why that cannot be said.
-    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Past>, String>;
-
-    /// What the newest reconciliation of each later day returned.
-    ///
-    /// # Errors
-    /// Why that cannot be said.
-    fn later(&self, workflow: &str, task: &str, day: Date) -> Result<Vec<Value>, String>;
+    fn reconciled(&self, workflow: &str, task: &str, day: Date) -> Result<Since, String>;
 
     /// What the last reconciliation returned, of whatever day.
     ///
@@ -126,6 +120,15 @@ pub struct Past {
     pub output: Value,
 }
 
+/// The reconciliations of a day, and of the days after it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Since {
+    /// Those of the day, the newest first.
+    pub of_day: Vec<Past>,
+    /// What the newest of each later day returned, the earliest day first.
+    pub later: Vec<Value>,
+}
+
 /// What became of a case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fate {
@@ -147,6 +150,14 @@ pub struct Fate {
     pub heard: Vec<String>,
     /// Whether they agreed with what was proposed.
     pub agreed: Option<bool>,
+}
+
+impl Fate {
+    /// What is done about it, once nobody is waited for any more.
+    #[must_use]
+    pub fn done(&self) -> Option<&str> {
+        self.resolution.as_deref().filter(|_| !self.open)
+    }
 }
 
 /// A case of an earlier day.

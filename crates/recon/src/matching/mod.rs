@@ -300,6 +300,7 @@ impl Matcher {
             let items =
                 [(a, &sides[0]), (b, &sides[1])].map(|(items, places)| places.iter().map(|place| &items[*place as usize]).collect());
             let mut work = Work::new(self, items);
+            work.booked();
             work.pairs(Pass::Exact);
             let again = work.hold(|side, book, ix| again.contains(&(side, sides[side as usize][book.places[ix.0 as usize] as usize])));
             work.pairs(Pass::Dated);
@@ -400,8 +401,9 @@ impl<'i> Book<'i> {
             }
         }
         let is_copy = |ix: &Ix| {
-            let Item { reference, counterparty, .. } = self.item(*ix);
-            let parties = reference.as_deref().and_then(|reference| matched.get(reference));
+            let item = self.item(*ix);
+            let Item { reference, counterparty, .. } = item;
+            let parties = reference.as_deref().filter(|_| !item.is_expected()).and_then(|reference| matched.get(reference));
             parties.is_some_and(|parties| counterparty.is_none() || parties.contains(&None) || parties.contains(&counterparty.as_deref()))
         };
         free.into_iter().filter(is_copy).collect()

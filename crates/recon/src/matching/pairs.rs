@@ -1,6 +1,7 @@
 //! Passes that pair one item with one across.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -56,6 +57,30 @@ impl Pass {
 }
 
 impl Work<'_, '_> {
+    /// Pairs what the ledger is to bring with what it has brought, however late: of several that have one reference and one amount the oldest
+    /// come first, since one is as good as another.
+    pub(super) fn booked(&mut self) {
+        let expected: Vec<Ix> = self.book(Side::A).all_free().filter(|ix| self.item(Side::A, *ix).is_expected()).collect();
+        if expected.is_empty() {
+            return;
+        }
+        let named = |item: &'_ Item| Some((item.reference.clone()?, item.amount));
+        let mut brought: HashMap<(Arc<str>, Decimal), VecDeque<Ix>> =
+            expected.iter().filter_map(|ix| Some((named(self.item(Side::A, *ix))?, VecDeque::new()))).collect();
+        for ix in self.book(Side::B).all_free() {
+            if let Some(all) = named(self.item(Side::B, ix)).and_then(|name| brought.get_mut(&name)) {
+                all.push_back(ix);
+            }
+        }
+        for one in expected {
+            let Some(other) = named(self.item(Side::A, one)).and_then(|name| brought.get_mut(&name)?.pop_front()) else { continue };
+            let (ours, theirs) = (self.item(Side::A, one), self.item(Side::B, other));
+            let pass = if ours.value_date == theirs.value_date { Pass::Exact } else { Pass::Dated };
+            let (standing, why) = self.told(pass, ours, theirs);
+            self.matched(pass, standing, [&[one], &[other]], why);
+        }
+    }
+
     /// Pairs what is free, as far as it is certain.
     pub(super) fn pairs(&mut self, pass: Pass) {
         for bucket in self.buckets(pass) {
@@ -136,7 +161,7 @@ impl Work<'_, '_> {
         }
         let settings = &self.matcher.settings;
         let days = self.days(one, other);
-        let same = |one: &Option<std::sync::Arc<str>>, other: &Option<std::sync::Arc<str>>| one.is_some() && one == other;
+        let same = |one: &Option<Arc<str>>, other: &Option<Arc<str>>| one.is_some() && one == other;
         let besides = 10 * u32::from(same(&one.bank_reference, &other.bank_reference))
             + 10 * u32::from(same(&one.counterparty, &other.counterparty))
             + 5 * u32::from(!one.text.is_empty() && one.text == other.text);
