@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::civil::Date;
@@ -236,6 +237,93 @@ struct Report {
 /// The task of a sign-off that books.
 pub(crate) const POSTS: &str = "post";
 
+/// What was decided on the breaks of a day by now.
+#[derive(Default)]
+struct Decided {
+    stand: Stand,
+    /// What is to be booked.
+    due: Vec<Booking>,
+    /// By what that is known that was decided otherwise.
+    otherwise: BTreeSet<String>,
+    /// The accounts whose statements do not add up: nothing is booked there that nobody has looked at.
+    faulty: HashSet<Arc<str>>,
+    /// Whoever had a say in any of it.
+    heard: BTreeSet<String>,
+}
+
+impl Decided {
+    fn of(world: &dyn World, breaks: &[BreakRecord], later: &Later, again: &HashSet<String>) -> Result<Decided, String> {
+        let mut all = Decided::default();
+        for it in breaks {
+            if it.statement_at.is_some() && !later.closes(world, again, it)? {
+                all.faulty.insert(it.account.clone());
+            }
+            match fate_of(world, &it.key)? {
+                Some(fate) => all.add(it, &fate, again.contains(&it.key)),
+                None => all.stand.unanswered.push(it.break_id.clone()),
+            }
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, it: &BreakRecord, fate: &Fate, is_again: bool) {
+        let (name, stand) = (it.break_id.clone(), &mut self.stand);
+        let resolution = fate.done();
+        let settled = it.settled(resolution);
+        self.heard.extend(fate.heard.iter().cloned());
+        if fate.withdrawn {
+            stand.withdrawn.push(name);
+            return;
+        }
+        if is_again && matches!(settled, Settled::Closed | Settled::Together) {
+            stand.opened_again.push(name);
+            return;
+        }
+        match (settled, resolution, &fate.by) {
+            _ if fate.asks => stand.unanswered.push(name),
+            (Settled::Open, None, _) => stand.unanswered.push(name),
+            (Settled::Open, Some("wait"), _) => stand.waited_for.push(name),
+            (Settled::Open, Some(_), _) => stand.looked_after.push(name),
+            (_, _, Some(_)) => stand.settled_by_people.push(name),
+            (_, _, None) => stand.settled_by_agents.push(name),
+        }
+        if settled == Settled::Booked {
+            self.due.push(Booking::decided(it, fate.by.as_deref()));
+        } else if resolution.is_some() && !fate.asks {
+            self.otherwise.insert(Booking::id_of(it));
+        }
+        if settled == Settled::Closed {
+            stand.closed_by_force.push(format!("{} by {}: {}", it.break_id, fate.by.as_deref().unwrap_or("nobody"), it.title));
+        }
+    }
+}
+
+/// What nothing explains, by currency, and the accounts of which nobody knows.
+struct Proof {
+    amounts: BTreeMap<Currency, Decimal>,
+    not_proved: Vec<String>,
+}
+
+impl Proof {
+    fn of(accounts: &[AccountIn]) -> Proof {
+        let mut amounts: BTreeMap<Currency, Decimal> = BTreeMap::new();
+        for (currency, amount) in accounts.iter().filter_map(|it| Some((it.currency, it.proof?))) {
+            *amounts.entry(currency).or_default() += amount.abs();
+        }
+        let not_proved = accounts.iter().filter(|it| it.proof.is_none()).map(|it| format!("{} {}", it.name, it.currency));
+        Proof { amounts, not_proved: not_proved.collect() }
+    }
+
+    /// Whether all is explained, as far as that is known of any account.
+    fn explained(&self) -> bool {
+        !self.amounts.is_empty() && self.amounts.values().all(Decimal::is_zero)
+    }
+
+    fn told(&self) -> String {
+        proved(&self.amounts, &self.not_proved)
+    }
+}
+
 /// How a day stands by now: what agents settled, what people did, and what is to be booked for it.
 pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -> Result<Standing, String> {
     let day = wanted.day.as_deref().ok_or("`params.day` says which day, as in 2026-03-31")?;
@@ -248,70 +336,23 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
     let whole: Reconciled = serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
     let later = Later::read(later)?;
-    let mut stand = Stand::default();
     let again: HashSet<String> = world.opened_again()?.into_iter().collect();
-    // On an account whose statements do not add up nothing is booked that nobody has looked at.
-    let mut faulty: HashSet<&str> = HashSet::new();
-    // What is to be booked, and what was decided otherwise.
-    let (mut due, mut otherwise) = (Vec::new(), BTreeSet::new());
-    for it in &whole.breaks {
-        let name = it.break_id.clone();
-        let fate = fate_of(world, &it.key)?;
-        let resolution = fate.as_ref().and_then(Fate::done);
-        let is_again = again.contains(&it.key);
-        if it.statement_at.is_some() && !later.closes(world, &again, it)? {
-            faulty.insert(&it.account);
-        }
-        let Some(fate) = &fate else {
-            stand.unanswered.push(name);
-            continue;
-        };
-        // Whoever had a say in any of it leaves it to others to sign.
-        not_by.extend(fate.heard.iter().cloned());
-        if is_again && matches!(it.settled(resolution), Settled::Closed | Settled::Together) {
-            stand.opened_again.push(name);
-            continue;
-        }
-        let settled = it.settled(resolution);
-        if settled != Settled::Booked && resolution.is_some() && !fate.asks && !fate.withdrawn {
-            otherwise.insert(Booking::id_of(it));
-        }
-        match (settled, resolution, &fate.by) {
-            _ if fate.withdrawn => stand.withdrawn.push(name),
-            _ if fate.asks => stand.unanswered.push(name),
-            (Settled::Open, None, _) => stand.unanswered.push(name),
-            (Settled::Open, Some("wait"), _) => stand.waited_for.push(name),
-            (Settled::Open, Some(_), _) => stand.looked_after.push(name),
-            (_, _, Some(_)) => stand.settled_by_people.push(name),
-            (_, _, None) => stand.settled_by_agents.push(name),
-        }
-        if settled == Settled::Closed && !fate.withdrawn {
-            stand.closed_by_force.push(format!("{} by {}: {}", it.break_id, fate.by.as_deref().unwrap_or("nobody"), it.title));
-        }
-        if settled == Settled::Booked && !fate.withdrawn {
-            due.push(Booking::decided(it, fate.by.as_deref()));
-        }
-    }
-    let (held, adjustments): (Vec<&Adjustment>, Vec<&Adjustment>) = whole.adjustments.iter().partition(|it| faulty.contains(&*it.account));
-    let there: HashSet<String> =
-        whole.breaks.iter().map(Booking::id_of).chain(whole.adjustments.iter().map(|it| Booking::let_pass(it).id)).collect();
-    due.extend(adjustments.into_iter().map(Booking::let_pass));
+    let decided = Decided::of(world, &whole.breaks, &later, &again)?;
     let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
-    // What was booked has lost its reason where it was decided otherwise since, on the last day that has the break, or is not there any more.
-    let later_ids: HashSet<String> = later.breaks.iter().map(Booking::id_of).collect();
-    let mut lost: BTreeSet<String> = otherwise.into_iter().filter(|id| !later_ids.contains(id)).collect();
-    lost.extend(whole.expects.iter().filter(|it| it.due.is_zero()).map(|it| it.id.clone()).filter(|id| !there.contains(id)));
-    let known: HashSet<&str> = whole.expects.iter().map(|it| it.id.as_str()).collect();
-    lost.extend(posts.of_day(day).map(|entry| &entry.id).filter(|id| !there.contains(*id) && !known.contains(id.as_str())).cloned());
-    // Of an account that does not add up nobody knows what is lost.
-    lost.retain(|id| posts.of(id).iter().all(|entry| !faulty.contains(&*entry.account)));
+    let lost = lost(day, &whole, &decided, &later, &posts);
+    let Decided { mut stand, mut due, faulty, heard, .. } = decided;
+    // Whoever had a say in any of it leaves it to others to sign.
+    not_by.extend(heard);
+    let (held, let_pass): (Vec<&Adjustment>, Vec<&Adjustment>) = whole.adjustments.iter().partition(|it| faulty.contains(&it.account));
+    due.extend(let_pass.into_iter().map(Booking::let_pass));
+    let mut bookings = booking::remaining(day, due, &lost, &posts);
     let (not_wanted, heard) = later.not_wanted(world, &again)?;
     not_by.extend(heard);
-    let mut bookings = booking::remaining(day, due, &lost, &posts);
     // What was booked before it was closed by force is booked, and what was not is not wanted any more.
     bookings.retain(|it| {
         let mut closed = not_wanted.get(&it.id).into_iter().flatten().filter(|(amount, _)| *amount == it.amount);
-        let Some((amount, by)) = closed.nth(posts.of(&it.id).iter().filter(|entry| entry.amount == it.amount).count()) else { return true };
+        let booked = posts.of(&it.id).iter().filter(|entry| entry.amount == it.amount).count();
+        let Some((amount, by)) = closed.nth(booked) else { return true };
         stand.not_booked.push(format!("{} of {}, which {by} closed by force", it.reference, sum(*amount, it.currency)));
         false
     });
@@ -320,60 +361,21 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         .and_then(|output| serde_json::from_value(output).ok())
         .ok_or_else(|| format!("run {} wrote no report of {day}", done.run))?;
     unchanged(world, &files.files)?;
-    let mut proof: BTreeMap<Currency, Decimal> = BTreeMap::new();
-    for (currency, amount) in whole.accounts.iter().filter_map(|it| Some((it.currency, it.proof?))) {
-        *proof.entry(currency).or_default() += amount.abs();
-    }
-    let not_proved = whole.accounts.iter().filter(|it| it.proof.is_none()).map(|it| format!("{} {}", it.name, it.currency));
-    let not_proved: Vec<String> = not_proved.collect();
-    let explained = !proof.is_empty() && proof.values().all(Decimal::is_zero);
+    let proof = Proof::of(&whole.accounts);
+    let explained = proof.explained();
     let unexplained = wanted.unexplained.as_deref().map(str::trim).filter(|why| !why.is_empty() && !explained);
-    if !explained && !proof.is_empty() && unexplained.is_none() {
+    if !explained && !proof.amounts.is_empty() && unexplained.is_none() {
         return Err(format!(
             "{} It is not signed as long as that is so: correct the files and reconcile {day} again; or say why it is signed all the same, as `unexplained`",
-            proved(&proof, &not_proved)
+            proof.told()
         ));
     }
     let all_the_same = unexplained.map(|why| format!(" It is to be signed all the same: {why}.")).unwrap_or_default();
-    let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
-    bookings.iter().for_each(|it| *sums.entry(it.currency).or_default() += it.amount.abs());
-    let sums: Vec<String> = sums.into_iter().map(|(currency, amount)| sum(amount, currency)).collect();
-    let to_book = match bookings.len() {
-        0 => "Nothing is to be booked".to_owned(),
-        1 => format!("One difference is to be booked: {}", sums.join(", ")),
-        count => format!("{count} differences are to be booked, in all {}", sums.join(", ")),
-    };
-    let to_book = match bookings.iter().filter(|it| it.takes_back()).count() {
-        0 => to_book,
-        back => format!(
-            "{to_book}; {} back what was booked before and has no reason any more",
-            if back == 1 { "one takes".to_owned() } else { format!("{back} take") }
-        ),
-    };
-    let to_book = match held.len() {
-        0 => to_book,
-        held => format!(
-            "{to_book}; {} held back, since a statement of the account does not add up: once somebody has closed that by force, the day is signed once more",
-            counted(held, "difference")
-        ),
-    };
-    let to_book = match &stand.not_booked[..] {
-        [] => to_book,
-        all => format!("{to_book}; what is not expected any more is not booked: {}", all.join(", ")),
-    };
-    let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
     let text = format!(
-        "Reconciliation of {day}: of {}, agents settled {} and people {}{}{}{}{}{}, and {} still wait for an answer. {to_book}. {}{all_the_same}",
-        counted(whole.breaks.len(), "break"),
-        stand.settled_by_agents.len(),
-        stand.settled_by_people.len(),
-        also(&stand.closed_by_force, "of them closed by force"),
-        also(&stand.waited_for, "are waited for"),
-        also(&stand.looked_after, "are chased or corrected"),
-        also(&stand.withdrawn, "were withdrawn since"),
-        also(&stand.opened_again, "were opened again"),
-        stand.unanswered.len(),
-        proved(&proof, &not_proved),
+        "Reconciliation of {day}: {}. {}. {}{all_the_same}",
+        stand.told(whole.breaks.len()),
+        to_book(&bookings, held.len(), &stand.not_booked),
+        proof.told()
     );
     Ok(Standing {
         day: whole.day,
@@ -381,14 +383,75 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         not_by: not_by.into_iter().collect(),
         breaks: whole.breaks.len(),
         stand,
-        proof: proof.into_iter().map(|(currency, amount)| (currency, json!(money(amount)))).collect(),
-        not_proved,
+        proof: proof.amounts.into_iter().map(|(currency, amount)| (currency, json!(money(amount)))).collect(),
+        not_proved: proof.not_proved,
         explained,
         unexplained: unexplained.map(str::to_owned),
         bookings,
         files: files.files,
         text,
     })
+}
+
+/// The bookings that have lost their reason: what was decided otherwise since, on the last day that has the break, or is not there any more.
+fn lost(day: Date, whole: &Reconciled, decided: &Decided, later: &Later, posts: &Posts) -> BTreeSet<String> {
+    let there: HashSet<String> =
+        whole.breaks.iter().map(Booking::id_of).chain(whole.adjustments.iter().map(|it| Booking::let_pass(it).id)).collect();
+    let goes_on: HashSet<String> = later.breaks.iter().map(Booking::id_of).collect();
+    let known: HashSet<&str> = whole.expects.iter().map(|it| it.id.as_str()).collect();
+    let undue = whole.expects.iter().filter(|it| it.due.is_zero()).map(|it| &it.id).filter(|id| !there.contains(*id));
+    let unknown = posts.of_day(day).map(|entry| &entry.id).filter(|id| !there.contains(*id) && !known.contains(id.as_str()));
+    let mut lost: BTreeSet<String> =
+        decided.otherwise.iter().filter(|id| !goes_on.contains(*id)).chain(undue).chain(unknown).cloned().collect();
+    // Of an account that does not add up nobody knows what is lost.
+    lost.retain(|id| posts.of(id).iter().all(|entry| !decided.faulty.contains(&entry.account)));
+    lost
+}
+
+impl Stand {
+    /// How the breaks of a day stand, in words.
+    fn told(&self, breaks: usize) -> String {
+        let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
+        format!(
+            "of {}, agents settled {} and people {}{}{}{}{}{}, and {} still wait for an answer",
+            counted(breaks, "break"),
+            self.settled_by_agents.len(),
+            self.settled_by_people.len(),
+            also(&self.closed_by_force, "of them closed by force"),
+            also(&self.waited_for, "are waited for"),
+            also(&self.looked_after, "are chased or corrected"),
+            also(&self.withdrawn, "were withdrawn since"),
+            also(&self.opened_again, "were opened again"),
+            self.unanswered.len(),
+        )
+    }
+}
+
+/// What is to be booked, in words, and what is not.
+fn to_book(bookings: &[Booking], held: usize, not_booked: &[String]) -> String {
+    let mut sums: BTreeMap<Currency, Decimal> = BTreeMap::new();
+    bookings.iter().for_each(|it| *sums.entry(it.currency).or_default() += it.amount.abs());
+    let sums: Vec<String> = sums.into_iter().map(|(currency, amount)| sum(amount, currency)).collect();
+    let mut told = match bookings.len() {
+        0 => "Nothing is to be booked".to_owned(),
+        1 => format!("One difference is to be booked: {}", sums.join(", ")),
+        count => format!("{count} differences are to be booked, in all {}", sums.join(", ")),
+    };
+    let back = bookings.iter().filter(|it| it.takes_back()).count();
+    if back > 0 {
+        let take = if back == 1 { "one takes".to_owned() } else { format!("{back} take") };
+        told += &format!("; {take} back what was booked before and has no reason any more");
+    }
+    if held > 0 {
+        told += &format!(
+            "; {} held back, since a statement of the account does not add up: once somebody has closed that by force, the day is signed once more",
+            counted(held, "difference")
+        );
+    }
+    if !not_booked.is_empty() {
+        told += &format!("; what is not expected any more is not booked: {}", not_booked.join(", "));
+    }
+    told
 }
 
 /// The files of a report are those that its run wrote.
