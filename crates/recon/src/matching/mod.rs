@@ -368,9 +368,12 @@ impl<'i> Book<'i> {
         });
         let places: Vec<u32> = order.iter().map(|(_, _, place)| *place).collect();
         let mut kinds: Vec<u32> = Vec::with_capacity(places.len());
-        for (ix, place) in (0_u32..).zip(&places) {
+        for (ix, (date, amount, place)) in (0_u32..).zip(&order) {
             let before = ix.checked_sub(1).map(|before| before as usize);
-            let same = before.filter(|before| at(places[*before]).cmp_content(at(*place)).is_eq());
+            let same = before.filter(|before| {
+                let (its, other, at_place) = &order[*before];
+                (its, other) == (date, amount) && at(*at_place).cmp_content(at(*place)).is_eq()
+            });
             kinds.push(same.map_or(ix, |before| kinds[before]));
         }
         Book {

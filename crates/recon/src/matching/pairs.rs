@@ -21,9 +21,10 @@ const WHOLE: u32 = 1_000;
 /// What two items must have in common to be looked at together. What a pass does not ask for is nothing on both sides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'i> {
+    // In the order in which books are sorted.
+    date: Option<Date>,
     amount: Option<Decimal>,
     reference: Option<&'i str>,
-    date: Option<Date>,
 }
 
 /// Copies of one item.
@@ -31,8 +32,13 @@ struct Kind {
     all: Vec<Ix>,
 }
 
-/// The items of both sides that have a key in common, copies together.
-type Bucket = [Vec<Kind>; 2];
+/// The items of both sides that have a key in common.
+enum Bucket {
+    /// One with one, as nearly all of them are.
+    Pair(Ix, Ix),
+    /// Several, copies together.
+    Several([Vec<Kind>; 2]),
+}
 
 /// Kinds that hang together, since one could go with another.
 #[derive(Default)]
@@ -45,7 +51,7 @@ struct Component {
 impl Pass {
     fn key(self, item: &Item) -> Option<Key<'_>> {
         let reference = Some(item.reference.as_deref()?);
-        let key = Key { amount: Some(item.amount), reference, date: Some(item.value_date) };
+        let key = Key { date: Some(item.value_date), amount: Some(item.amount), reference };
         match self {
             Pass::Exact => Some(key),
             Pass::Dated => Some(Key { date: None, ..key }),
@@ -84,6 +90,13 @@ impl Work<'_, '_> {
     /// Pairs what is free, as far as it is certain.
     pub(super) fn pairs(&mut self, pass: Pass) {
         for bucket in self.buckets(pass) {
+            let bucket = match bucket {
+                Bucket::Pair(one, other) => {
+                    self.pair(pass, one, other);
+                    continue;
+                }
+                Bucket::Several(bucket) => bucket,
+            };
             match self.components(pass, &bucket) {
                 Some(components) => components.iter().for_each(|component| self.settle(pass, &bucket, component)),
                 // Those with one reference are too many alike; those with one amount have nothing to do with each other.
@@ -97,30 +110,46 @@ impl Work<'_, '_> {
         }
     }
 
+    /// Two that have nothing else to go with.
+    fn pair(&mut self, pass: Pass, one: Ix, other: Ix) {
+        let (ours, theirs) = (self.item(Side::A, one), self.item(Side::B, other));
+        let plain = |item: &Item| plain(item.reference.as_deref().unwrap_or_default(), &self.matcher.settings.prefixes);
+        let alike = (pass == Pass::Reference).then(|| strsim::normalized_levenshtein(&plain(ours), &plain(theirs)));
+        if self.days(ours, theirs) <= self.matcher.settings.days && self.weight(pass, ours, theirs, alike).is_some() {
+            let (standing, why) = self.told(pass, ours, theirs);
+            self.matched(pass, standing, [&[one], &[other]], why);
+        }
+    }
+
     fn buckets(&self, pass: Pass) -> Vec<Bucket> {
         let mut keyed: Vec<(Key<'_>, Side, Ix)> = Vec::new();
         for side in [Side::A, Side::B] {
             let book = self.book(side);
             keyed.extend(book.all_free().filter_map(|ix| Some((pass.key(book.item(ix))?, side, ix))));
         }
-        keyed.sort_unstable();
+        // Both books are sorted nearly so already, of which this kind of sorting makes use.
+        keyed.sort();
         let mut buckets = Vec::new();
         for same in keyed.chunk_by(|one, other| one.0 == other.0) {
             let split = same.partition_point(|(_, side, _)| *side == Side::A);
             if split == 0 || split == same.len() {
                 continue;
             }
+            if let [(_, _, one), (_, _, other)] = *same {
+                buckets.push(Bucket::Pair(one, other));
+                continue;
+            }
             let sides = [(Side::A, &same[..split]), (Side::B, &same[split..])];
-            buckets.push(sides.map(|(side, keyed)| {
+            buckets.push(Bucket::Several(sides.map(|(side, keyed)| {
                 let copies = keyed.chunk_by(|one, other| self.book(side).kind(one.2) == self.book(side).kind(other.2));
                 copies.map(|same| Kind { all: same.iter().map(|(_, _, ix)| *ix).collect() }).collect()
-            }));
+            })));
         }
         buckets
     }
 
     /// What could go together in a bucket, taken apart into what has nothing to do with each other. `None` where that is too much.
-    fn components(&self, pass: Pass, bucket: &Bucket) -> Option<Vec<Component>> {
+    fn components(&self, pass: Pass, bucket: &[Vec<Kind>; 2]) -> Option<Vec<Component>> {
         let [left, right] = bucket;
         let item = |side: Side, kind: &Kind| self.item(side, kind.all[0]);
         let plain_references = |side: Side, kinds: &[Kind]| -> Vec<String> {
@@ -196,7 +225,7 @@ impl Work<'_, '_> {
     }
 
     /// Matches what every best answer agrees on. What it leaves open is ambiguous.
-    fn settle(&mut self, pass: Pass, bucket: &Bucket, component: &Component) {
+    fn settle(&mut self, pass: Pass, bucket: &[Vec<Kind>; 2], component: &Component) {
         let sure = component.candidates.sure();
         let mut left: Vec<Vec<Ix>> = component.left.iter().map(|kind| bucket[0][*kind].all.clone()).collect();
         let mut right: Vec<Vec<Ix>> = component.right.iter().map(|kind| bucket[1][*kind].all.clone()).collect();
@@ -262,7 +291,7 @@ impl Work<'_, '_> {
 }
 
 /// Kinds that could go together, directly or by way of others.
-fn apart(bucket: &Bucket, weights: BTreeMap<(usize, usize), u32>) -> Vec<Component> {
+fn apart(bucket: &[Vec<Kind>; 2], weights: BTreeMap<(usize, usize), u32>) -> Vec<Component> {
     let [left, right] = bucket;
     // Rows first, then columns; each points towards the first of those it hangs together with.
     let mut heads: Vec<usize> = (0..left.len() + right.len()).collect();
