@@ -1273,7 +1273,7 @@ fn what_was_held_back_is_booked_once_the_fault_is_closed_by_force_with_whichever
     correct(&house, "2026-03-16", &serde_json::json!({ "account": CASH, "a": [], "b": brought }));
     assert_snapshot!(become_of(&house, "2026-03-16"), @"
     2026-03-16: 1 entry and one that was open: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
-      cleared: adjustment ADJ-RENT of 2026-03-12 is matched with data/2026-03-16/ledger.csv:2: amount and reference are the same, 2 business days apart
+      cleared: adjustment ADJ-RENT of 2026-03-12, CASE-0 EUR is matched with data/2026-03-16/ledger.csv:2: amount and reference are the same, 2 business days apart
       cleared: it was settled: force_close
     ");
 }
@@ -1297,7 +1297,7 @@ fn a_ledger_that_comes_again_with_what_was_booked_for_the_day_is_the_same_day() 
     correct(&house, FIRST, &day(&entries));
     let after = become_of(&house, FIRST);
     let shown = report(&house, FIRST);
-    assert!(shown.contains("What was booked for the day stands in its ledger already: 100.01 EUR on "), "{shown}");
+    assert!(shown.contains("Booked before, and in the ledger already: 100.01 EUR on "), "{shown}");
     assert_snapshot!(format!("{before}\n{after}"), @"
     2026-03-12: 4 entries: 2 are matched, 2 are open in one break.; Proof amount: 0.00 EUR: everything is explained.
       AMOUNT_DIFF since 2026-03-12: HIL_REVIEW correct_source, at stake 100.0: the reference is the same, and 6,100.00 in A differ from 6,000.00 in B by 100.00
@@ -1377,12 +1377,181 @@ fn what_the_ledger_brings_of_one_name_is_told_apart_by_nothing_however_late_it_c
       MISSING_IN_B since 2026-03-16: AUTO_RESOLVE wait, at stake 0.01: the ledger has not booked it yet: the reference is the same, and 400.01 and 400.00 differ by 0.01, where 0.0200005 is allowed (data/2026-03-13/broker.csv:2, data/2026-03-13/ledger.csv:2)
     2026-03-31: 2 entries and 3 that were open: 4 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
       MISSING_IN_B since 2026-03-31: HIL_REVIEW chase, at stake 0.01: the ledger has not booked it yet: the reference is the same, and 400.01 and 400.00 differ by 0.01, where 0.0200005 is allowed (data/2026-03-16/broker.csv:2, data/2026-03-16/ledger.csv:2)
-      cleared: adjustment ADJ-RENT of 2026-03-12 is matched with data/2026-03-31/ledger.csv:2: amount and reference are the same, 13 business days apart
-      cleared: adjustment ADJ-RENT of 2026-03-13 is matched with data/2026-03-31/ledger.csv:3: amount and reference are the same, 12 business days apart
+      cleared: adjustment ADJ-RENT of 2026-03-12, CASE-0 EUR is matched with data/2026-03-31/ledger.csv:2: amount and reference are the same, 13 business days apart
+      cleared: adjustment ADJ-RENT of 2026-03-13, CASE-0 EUR is matched with data/2026-03-31/ledger.csv:3: amount and reference are the same, 12 business days apart
     2026-04-01: 2 entries and one that was open: 2 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
       DUPLICATE since 2026-04-01: HIL_REVIEW correct_source, at stake 0.01: it is the same as data/2026-04-01/ledger.csv:2, which is matched
-      cleared: adjustment ADJ-RENT of 2026-03-16 is matched with data/2026-04-01/ledger.csv:2: amount and reference are the same, 12 business days apart
+      cleared: adjustment ADJ-RENT of 2026-03-16, CASE-0 EUR is matched with data/2026-04-01/ledger.csv:2: amount and reference are the same, 12 business days apart
     ");
+}
+
+#[test]
+fn what_is_asked_anew_is_not_asked_of_what_was_booked_for_it_before() {
+    let inv = |reference: &str, amount: f64, value: &str| serde_json::json!({ "amount": amount, "reference": reference, "party": "Acme", "value": value });
+    let bank = || serde_json::json!([inv("INV-1001", 6000.0, FIRST)]);
+    let none = || serde_json::json!([]);
+    // The ledger brings the entry on the day itself that comes again, or on the next one.
+    for brought_on in [FIRST, SECOND] {
+        let house = house_over(&[(FIRST, &[account(1000.0, bank(), none())])]);
+        report(&house, FIRST);
+        answer(&house, "INV-1001", "adjust", "ann");
+        let booked = signed(&house, FIRST, "dora");
+        let (reference, _) = booked.split_once(' ').unwrap();
+        let entry = inv(reference, 6000.0, brought_on);
+        let day = |day: &str, opening: f64, ledger: &[Value]| {
+            let more: &[Value] = if day == brought_on { std::slice::from_ref(&entry) } else { &[] };
+            account(opening, none(), serde_json::json!([ledger, more].concat()))
+        };
+        correct(&house, SECOND, &serde_json::json!({ "account": CASH, "a": [], "b": day(SECOND, 0.0, &[])["b"] }));
+        report(&house, SECOND);
+        // Something that may belong to it: it is asked anew.
+        let mut first = day(FIRST, 1000.0, &[inv("PAY-77", 6100.0, FIRST)]);
+        (first["a"], first["closing"]) = (bank(), "7000.00".into());
+        correct(&house, FIRST, &first);
+        let mut second = day(SECOND, 7000.0, &[]);
+        second["ledger_opening"] = first["ledger_closing"].clone();
+        second["ledger_closing"] = "13100.00".into();
+        correct(&house, SECOND, &second);
+        let told = [FIRST, SECOND].map(|day| become_of(&house, day)).join("\n");
+        let kinds = |kind: &str| told.matches(kind).count();
+        assert_eq!((kinds("Proof amount: 0.00 EUR"), kinds("MISSING_IN_B"), kinds("MISSING_IN_A")), (2, 2, 2), "{told}");
+        // It is to be chased now: what was booked is taken back, and the ledger is to bring that.
+        answer(&house, "INV-1001", "chase", "ann");
+        assert_eq!(
+            signed(&house, SECOND, "emil"),
+            format!("{reference} -6000.0: \"what was booked with an earlier signature has no reason any more, as of 2026-03-13\"")
+        );
+        let mut third = account(7000.0, none(), serde_json::json!([inv(reference, -6000.0, "2026-03-16")]));
+        (third["ledger_opening"], third["ledger_closing"]) = ("13100.00".into(), "7100.00".into());
+        correct(&house, "2026-03-16", &third);
+        let told = become_of(&house, "2026-03-16");
+        assert!(told.contains("2 are open in 2 breaks.; Proof amount: 0.00 EUR"), "{told}");
+        // And once it is to be booked after all, it is.
+        answer(&house, "INV-1001", "adjust", "ann");
+        assert!(signed(&house, "2026-03-16", "emil").starts_with(&format!("{reference} 6000.0: ")));
+    }
+}
+
+#[test]
+fn what_was_booked_for_a_later_day_is_no_part_of_a_sum_in_an_earlier_ledger() {
+    let inv =
+        |reference: &str, amount: f64| serde_json::json!({ "amount": amount, "reference": reference, "party": "Acme", "value": FIRST });
+    let (bank, none) = (serde_json::json!([inv("INV-1", 6100.0)]), || serde_json::json!([]));
+    let house = house_over(&[(FIRST, &[account(1000.0, bank.clone(), serde_json::json!([inv("INV-1", 6000.0)]))])]);
+    report(&house, FIRST);
+    answer(&house, "INV-1", "chase", "ann");
+    let mut second = account(7100.0, none(), none());
+    (second["ledger_opening"], second["ledger_closing"]) = ("7000.00".into(), "7000.00".into());
+    correct(&house, SECOND, &second);
+    report(&house, SECOND);
+    answer(&house, "INV-1", "adjust", "ann");
+    let booked = signed(&house, SECOND, "dora");
+    let (reference, _) = booked.split_once(' ').unwrap();
+    correct(&house, FIRST, &account(1000.0, bank, serde_json::json!([inv("INV-1", 6000.0), inv(reference, 100.0)])));
+    correct(&house, SECOND, &account(7100.0, none(), none()));
+    correct(&house, "2026-03-16", &account(7100.0, none(), none()));
+    let told = [FIRST, SECOND].map(|day| become_of(&house, day)).join("\n");
+    assert_snapshot!(told, @"
+    2026-03-12: 3 entries and one that was open: 2 are matched, 2 are open in one break.; Proof amount: 0.00 EUR: everything is explained.
+      AMOUNT_DIFF since 2026-03-12: HIL_REVIEW correct_source, at stake 100.0: the reference is the same, and 6,100.00 in A differ from 6,000.00 in B by 100.00
+    2026-03-13: 0 entries and 2 that were open: 0 are matched, 2 are open in one break.; Proof amount: 0.00 EUR: everything is explained.
+      AMOUNT_DIFF since 2026-03-12: HIL_REVIEW correct_source, at stake 100.0: the reference is the same, and 6,100.00 in A differ from 6,000.00 in B by 100.00
+    ");
+    for day in [FIRST, SECOND] {
+        assert_eq!(signed(&house, day, "emil"), "nothing");
+    }
+    assert_snapshot!(become_of(&house, "2026-03-16"), @"
+    2026-03-16: 0 entries: 0 are matched, 0 are open in 0 breaks.; Proof amount: 0.00 EUR: everything is explained.
+      cleared: it was settled: adjust
+    ");
+}
+
+#[test]
+fn what_is_closed_by_force_is_that_of_its_account_and_what_is_booked_is_as_people_said_last() {
+    let rent = |amount: f64| serde_json::json!([{ "amount": amount, "reference": "RENT", "value": FIRST }]);
+    let two = |first: f64, second: f64| [account(1000.0, rent(400.01), rent(first)), account(1000.0, rent(400.01), rent(second))];
+    let quiet = || serde_json::json!({ "account": CASH, "a": [], "b": [] });
+    let later = "2026-03-18";
+    let house = house_over(&[(FIRST, &two(400.01, 400.00)), (later, &[quiet(), quiet()])]);
+    report(&house, FIRST);
+    report(&house, later);
+    assert_eq!(questions(&house).len(), 1);
+    // It was brought to be signed before somebody says that it is not to come.
+    let id = bring(&house, FIRST, "gus");
+    answer(&house, "has not booked it yet", "force_close", "bob");
+    let late = house.type_in(&format!("approvals approve {id} -q --as dora"));
+    assert!(
+        late.contains("what is to be booked for 2026-03-12 is not what was signed any more; bring the day to be signed once more"),
+        "{late}"
+    );
+    // The other account has the same difference now.
+    write_day(&house, &books(), FIRST, &two(400.00, 400.00));
+    report(&house, FIRST);
+    report(&house, later);
+    let id = bring(&house, FIRST, "gus");
+    let told = house.type_in(&format!("approvals show {id}"));
+    assert!(told.contains("what is not expected any more is not booked: ADJ-RENT of 0.01 EUR, which bob closed by force."), "{told}");
+    assert!(house.type_in(&format!("approvals approve {id} -q --as dora")).contains("Signed by dora"));
+    let booked: BTreeSet<String> =
+        csv_of(&folder_of(&house, FIRST, &id).join("bookings.csv")).into_iter().map(|row| row[1].clone()).collect();
+    assert!(booked.contains("CASE-0") && !booked.contains("CASE-1"), "{booked:?}");
+}
+
+#[test]
+fn the_rest_of_a_booking_is_not_booked_where_it_is_closed_by_force() {
+    let rent = |amount: f64| serde_json::json!([{ "amount": amount, "reference": "RENT", "value": FIRST }]);
+    let day = |ledger: f64| account(1000.0, rent(4000.01), rent(ledger));
+    let brought = serde_json::json!([{ "amount": 0.01, "reference": "ADJ-RENT" }]);
+    let second = serde_json::json!({ "account": CASH, "a": [], "b": brought });
+    let quiet = serde_json::json!({ "account": CASH, "a": [], "b": [] });
+    let house = house_over(&[(FIRST, &[day(4000.00)]), (SECOND, &[second]), ("2026-03-19", &[quiet])]);
+    report(&house, FIRST);
+    assert!(signed(&house, FIRST, "dora").starts_with("ADJ-RENT 0.01"));
+    report(&house, SECOND);
+    // A cent more, and nobody wants that booked.
+    correct(&house, FIRST, &day(3999.99));
+    [FIRST, SECOND, "2026-03-19"].iter().for_each(|day| drop(report(&house, day)));
+    answer(&house, "has not booked it yet", "force_close", "bob");
+    assert_eq!(signed(&house, FIRST, "dora"), "nothing");
+}
+
+#[test]
+fn what_is_decided_months_later_is_known_for_as_long() {
+    let inv = serde_json::json!([{ "amount": 6000.00, "reference": "INV-1", "value": FIRST }]);
+    let quiet = || serde_json::json!({ "account": CASH, "a": [], "b": [] });
+    let (late, next) = ("2026-06-01", "2026-06-05");
+    let house = house_over(&[(FIRST, &[account(1000.0, inv, serde_json::json!([]))]), (late, &[quiet()]), (next, &[quiet()])]);
+    [FIRST, late].iter().for_each(|day| drop(report(&house, day)));
+    ["emil", "fay"].iter().for_each(|by| answer(&house, "INV-1", "adjust", by));
+    report(&house, next);
+    answer(&house, "has not booked it yet", "force_close", "bob");
+    assert_eq!(signed(&house, late, "dora"), "nothing");
+}
+
+#[test]
+fn a_fault_that_was_closed_by_force_is_not_another_one_of_the_same_file() {
+    let rent = |reference: &str, amount: f64| serde_json::json!({ "amount": amount, "reference": reference, "value": FIRST });
+    let day = |closing: f64, ledger: f64, a: &[Value], b: &[Value]| serde_json::json!({ "account": CASH, "opening": 1000.00, "closing": closing, "ledger_opening": 1000.00, "ledger_closing": ledger, "a": a, "b": b });
+    let quiet = || serde_json::json!({ "account": CASH, "a": [], "b": [] });
+    let first = day(1900.01, 1100.0, &[rent("RENT", 100.01)], &[rent("RENT", 100.0)]);
+    let house = house_over(&[(FIRST, &[first]), (SECOND, &[quiet()])]);
+    report(&house, FIRST);
+    answer(&house, "do not add up", "correct_source", "ann");
+    report(&house, SECOND);
+    answer(&house, "do not add up", "force_close", "bob");
+    correct(&house, FIRST, &day(2200.02, 1400.0, &[rent("RENT", 100.01), rent("R2", 300.01)], &[rent("RENT", 100.0), rent("R2", 300.0)]));
+    report(&house, FIRST);
+    assert_eq!(signed_although(&house, FIRST, "dora", "the bank looks for it"), "nothing");
+    // Once that is closed as well, all of it is booked; and what is booked is not held back, whatever is opened again.
+    answer(&house, "do not add up", "force_close", "bob");
+    assert_eq!(signed_although(&house, FIRST, "dora", "the bank looks for it").lines().count(), 2);
+    report(&house, SECOND);
+    let name = breaks(&written(&house, FIRST)).into_keys().next().unwrap();
+    house.type_in(&format!("run reopen -q --as gus -i '{{\"break\": \"{name}\", \"why\": \"it is wrong after all\"}}'"));
+    answer(&house, "Is it to be open again?", "approve", "dora");
+    let id = bring_although(&house, FIRST, "gus", "the bank looks for it");
+    let told = house.type_in(&format!("approvals show {id}"));
+    assert!(told.contains("1 were opened again") && told.contains("Nothing is to be booked. Proof"), "{told}");
 }
 
 #[test]

@@ -177,16 +177,18 @@ pub(crate) fn remaining(day: Date, due: Vec<Booking>, lost: &BTreeSet<String>, p
 pub struct Expected {
     /// By what it is known.
     pub(crate) id: String,
-    of: Date,
+    pub(crate) of: Date,
     reference: String,
     account: Arc<str>,
     currency: Currency,
     why: String,
     at: String,
+    /// On which day there was something new to it.
+    since: Date,
     /// What is due by it: nothing where it has lost its reason.
     #[serde(with = "exact")]
     pub(crate) due: Decimal,
-    /// Whether the break is there, and is none that is booked: nothing is expected as yet.
+    /// Whether its break is there, or is to come: nothing is expected as yet, but what the ledger has brought of it already stands.
     open: bool,
     /// What stands for it on the statement's side.
     pub(crate) stands: Vec<Stands>,
@@ -210,7 +212,7 @@ pub(crate) enum Became {
     Settled,
 }
 
-/// For so many days it is known what was due: what was booked for that has its reason.
+/// For so many days it is known what was due, since there was something new to it: what was booked for that has its reason.
 const MAX_DAYS_EXPECTED: i32 = 60;
 
 /// Goes on from the day before: what is known of each booking by now, and the items by which the statement's side comes to it. What a sign-off
@@ -225,7 +227,7 @@ pub(crate) fn go_on(
     let mut all: BTreeMap<String, Expected> = known.into_iter().map(|it| (it.id.clone(), it)).collect();
     let there: HashSet<String> = breaks.iter().map(|(id, _)| id.clone()).collect();
     // What was open, and is not there any more, has cleared without being booked.
-    all.values_mut().filter(|it| !there.contains(&it.id)).for_each(|it| it.open = false);
+    all.values_mut().filter(|it| it.of <= day && !there.contains(&it.id)).for_each(|it| it.open = false);
     let (mut due, mut open, mut settled) = (within_tolerance, Vec::new(), Vec::new());
     for (id, became) in breaks {
         match became {
@@ -236,32 +238,33 @@ pub(crate) fn go_on(
     }
     for it in by_name(due).into_values() {
         let Booking { id, of, reference, account, currency, amount, why, at, .. } = it;
-        let stands = all.remove(&id).map(|known| known.stands).unwrap_or_default();
-        all.insert(id.clone(), Expected { id, of, reference, account, currency, why, at, due: amount, open: false, stands });
+        let (since, stands) = all.remove(&id).map_or((day, Vec::new()), |known| (known.since, known.stands));
+        all.insert(id.clone(), Expected { id, of, reference, account, currency, why, at, since, due: amount, open: false, stands });
     }
     // What was booked for a break that is not, or of the day and for nothing that is known of it by now.
     for (id, is_open) in open.into_iter().map(|id| (id, true)).chain(settled.into_iter().map(|id| (id, false))) {
         if let Some(known) = all.get_mut(&id) {
             (known.due, known.open) = (Decimal::ZERO, is_open);
         } else if let Some(entry) = posts.of(&id).first() {
-            all.insert(id, Expected { open: is_open, ..Expected::undue(entry) });
+            all.insert(id, Expected { open: is_open, ..Expected::undue(entry, day) });
         }
     }
     for entry in posts.of_day(day) {
-        all.entry(entry.id.clone()).or_insert_with(|| Expected::undue(entry));
+        all.entry(entry.id.clone()).or_insert_with(|| Expected::undue(entry, day));
     }
     let mut items = Vec::new();
-    let mut met: BTreeMap<String, u32> = BTreeMap::new();
+    let mut met: HashMap<(String, Arc<str>, Currency), u32> = HashMap::new();
     for it in all.values_mut() {
         let mut amounts: Vec<Decimal> = posts.of(&it.id).iter().map(|entry| entry.amount).collect();
         let rest = it.due - posts.sum(&it.id);
-        if it.open && !rest.is_zero() {
+        if it.open && (it.of > day || !rest.is_zero()) {
             continue;
         }
         amounts.extend((!rest.is_zero()).then_some(rest));
-        let mut item = |it: &Expected, amount: Decimal| {
-            let number = met.entry(it.reference.clone()).or_insert(0);
+        let mut item = |it: &mut Expected, amount: Decimal| {
+            let number = met.entry((it.reference.clone(), it.account.clone(), it.currency)).or_insert(0);
             *number += 1;
+            it.since = day;
             let more = if *number == 1 { String::new() } else { format!(", {number}") };
             items.push(it.item(amount, day, &more));
             Stands { amount, at: items.last().map(|item| item.place.to_string()).unwrap_or_default() }
@@ -278,12 +281,12 @@ pub(crate) fn go_on(
         stood.iter().for_each(|gone| drop(item(it, -gone.amount)));
         it.stands = stands;
     }
-    let is_old = |it: &Expected| it.of.until(day).is_ok_and(|since| since.get_days() > MAX_DAYS_EXPECTED);
+    let is_old = |it: &Expected| !it.open && it.since.until(day).is_ok_and(|since| since.get_days() > MAX_DAYS_EXPECTED);
     (all.into_values().filter(|it| !is_old(it)).collect(), items)
 }
 
-/// What was booked for a day and stands in its own ledger already, which came again after it was signed: items by which the statement's side
-/// comes to it on the day itself. The next day does not expect that once more.
+/// What was booked and stands in the ledger of a day already, although its break is there or is to come: a ledger came again after it was
+/// signed, or a break was asked anew. The statement's side comes to it, and it is not expected once more.
 pub(crate) fn ahead<'i>(
     expects: &mut Vec<Expected>,
     day: Date,
@@ -295,10 +298,20 @@ pub(crate) fn ahead<'i>(
     fn named(item: &Item) -> Option<Named<'_>> {
         Some((item.reference.as_deref().filter(|_| item.status.is_none())?, &item.account, item.currency, item.amount))
     }
-    fn booked(entry: &Entry) -> Named<'_> {
-        (&entry.reference, &entry.account, entry.currency, entry.amount)
+    let mut known: HashMap<String, usize> = expects.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect();
+    let mut wanted: Vec<&Entry> = Vec::new();
+    for (id, entries) in &posts.0 {
+        let it = known.get(id).map(|at| &expects[*at]);
+        if it.is_some_and(|it| it.open) || entries.iter().any(|entry| entry.of >= day) {
+            let mut stands: Vec<Decimal> = it.iter().flat_map(|it| &it.stands).map(|it| it.amount).collect();
+            wanted.extend(entries.iter().filter(|entry| {
+                let found = stands.iter().position(|amount| *amount == entry.amount);
+                found.map(|at| stands.swap_remove(at)).is_none()
+            }));
+        }
     }
-    let mut there: HashMap<Named<'_>, usize> = posts.of_day(day).map(|entry| (booked(entry), 0)).collect();
+    let mut there: HashMap<Named<'_>, usize> =
+        wanted.iter().map(|entry| ((&*entry.reference, &*entry.account, entry.currency, entry.amount), 0)).collect();
     if there.is_empty() {
         return Vec::new();
     }
@@ -310,17 +323,19 @@ pub(crate) fn ahead<'i>(
         there.entry(name).and_modify(|count| *count = count.saturating_sub(1));
     }
     let mut items = Vec::new();
-    for entry in posts.of_day(day) {
-        let Some(count) = there.get_mut(&booked(entry)).filter(|count| **count > 0) else { continue };
+    for entry in wanted {
+        let name = (&*entry.reference, &*entry.account, entry.currency, entry.amount);
+        let Some(count) = there.get_mut(&name).filter(|count| **count > 0) else { continue };
         *count -= 1;
-        let at = expects.iter().position(|it| it.id == entry.id).unwrap_or_else(|| {
-            expects.push(Expected::undue(entry));
+        let at = *known.entry(entry.id.clone()).or_insert_with(|| {
+            expects.push(Expected::undue(entry, day));
             expects.len() - 1
         });
         let it = &mut expects[at];
         let item = it.item(entry.amount, day, &format!(", booked already, {}", items.len() + 1));
-        let item = Item { text: "it was booked for the day, and stands in its ledger".into(), ..item };
+        let item = Item { text: "it was booked before, and stands in the ledger".into(), ..item };
         it.stands.push(Stands { amount: entry.amount, at: item.place.to_string() });
+        (it.open, it.since) = (true, day);
         items.push(item);
     }
     items
@@ -328,16 +343,33 @@ pub(crate) fn ahead<'i>(
 
 impl Expected {
     /// What was booked, and has no reason that is known by now.
-    fn undue(entry: &Entry) -> Expected {
+    fn undue(entry: &Entry, day: Date) -> Expected {
         let Entry { id, of, reference, account, currency, .. } = entry.clone();
         let why = "what was booked has no reason any more".to_owned();
         let at = format!("signed before, of {of}");
-        Expected { id, of, reference, account, currency, why, at, due: Decimal::ZERO, open: false, stands: Vec::new() }
+        Expected { id, of, reference, account, currency, why, at, since: day, due: Decimal::ZERO, open: false, stands: Vec::new() }
+    }
+
+    /// What stands for it already while its break is there, by account and currency.
+    pub(crate) fn booked(&self) -> Option<(&Arc<str>, Currency, Decimal)> {
+        self.open.then(|| (&self.account, self.currency, self.stands.iter().map(|it| it.amount).sum()))
+    }
+
+    /// What stands for what no sign-off has booked yet.
+    pub(crate) fn not_booked(&self, posts: &Posts) -> impl Iterator<Item = &Stands> {
+        let mut booked: Vec<Decimal> = posts.of(&self.id).iter().map(|entry| entry.amount).collect();
+        self.stands.iter().filter(move |it| {
+            let found = booked.iter().position(|amount| *amount == it.amount);
+            found.map(|at| booked.swap_remove(at)).is_none()
+        })
     }
 
     fn item(&self, amount: Decimal, day: Date, more: &str) -> Item {
         Item {
-            place: Place { file: format!("{EXPECTED}{} of {day}{more}", self.reference).into(), line: 0 },
+            place: Place {
+                file: format!("{EXPECTED}{} of {day}, {} {}{more}", self.reference, self.account, self.currency).into(),
+                line: 0,
+            },
             account: self.account.clone(),
             currency: self.currency,
             amount,
@@ -416,20 +448,22 @@ mod tests {
                 } else if at > ends && next(3) == 0 {
                     signed.extend(Some(due - signed.iter().sum::<i64>()).filter(|rest| *rest != 0));
                 }
-                // The first day may come again with what was booked for it by then.
-                if at == 0 && next(2) == 0 {
+                // As long as it is there, the ledger may bring what was booked for it by then.
+                let today = day(i8::try_from(at).unwrap() + 1);
+                if (is_open || at == 0) && next(2) == 0 {
                     let posts = posts(&signed);
                     let brought: Vec<Item> =
-                        posts.of("X").iter().map(|entry| Expected::undue(entry).item(entry.amount, day(1), "")).collect();
-                    let items = ahead(&mut known, day(1), &[], brought.iter(), &posts);
-                    assert_eq!(items.len(), signed.len());
-                    stands.extend(items.iter().map(|item| item.amount));
+                        posts.of("X").iter().map(|entry| Expected::undue(entry, today).item(entry.amount, today, "")).collect();
+                    stands.extend(ahead(&mut known, today, &[], brought.iter(), &posts).iter().map(|item| item.amount));
                 }
                 let breaks = became.into_iter().map(|became| ("X".to_owned(), became)).collect();
-                let (now, items) = go_on(known, day(i8::try_from(at).unwrap() + 1), Vec::new(), breaks, &posts(&signed));
+                let (now, items) = go_on(known, today, Vec::new(), breaks, &posts(&signed));
                 known = now;
                 stands.extend(items.iter().map(|item| item.amount));
-                if !is_open {
+                if is_open {
+                    let booked: Decimal = known.iter().filter_map(Expected::booked).map(|(.., amount)| amount).sum();
+                    assert_eq!(stands.iter().sum::<Decimal>(), booked, "{signed:?} {stands:?}");
+                } else {
                     assert_eq!(stands.iter().sum::<Decimal>(), Decimal::from(due), "{signed:?} {stands:?}");
                     let mut left = stands.clone();
                     let own = signed.iter().all(|amount| {

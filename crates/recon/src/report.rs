@@ -530,11 +530,11 @@ impl Report<'_> {
         table
     }
 
-    /// What was signed and booked before the ledger of the day came once more.
+    /// What was booked before, of what is open here.
     fn booked(&self) -> Option<String> {
         let booked = self.day.accounts.iter().filter(|it| !it.booked.is_zero());
         let sums: Vec<String> = booked.map(|it| format!("{} on {}", sum(it.booked, it.currency), it.name)).collect();
-        (!sums.is_empty()).then(|| format!("What was booked for the day stands in its ledger already: {}.", sums.join(", ")))
+        (!sums.is_empty()).then(|| format!("Booked before, and in the ledger already: {}.", sums.join(", ")))
     }
 
     fn proof_line(&self) -> String {

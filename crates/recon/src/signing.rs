@@ -107,7 +107,7 @@ fn moment(day: Date, on: Date) -> Result<String, String> {
 
 // -- how a day stands by now
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct StandingParams {
     day: Option<String>,
     /// The workflow that reconciled it, its task, and the one that wrote the report.
@@ -121,6 +121,7 @@ pub(crate) struct StandingParams {
 /// A day with all that was decided on it since.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Standing {
+    asked: StandingParams,
     day: Date,
     run: String,
     /// Who has to leave it to others to sign: whoever reconciled the day, or decided what is booked for it.
@@ -196,30 +197,34 @@ impl Later {
 
     /// Whether somebody has closed by force that a statement does not add up, with the last case of it.
     fn closes(&self, world: &dyn World, again: &HashSet<String>, fault: &BreakRecord) -> Result<bool, String> {
-        let last = self.breaks.iter().rfind(|it| it.break_id == fault.break_id && it.statement_at.is_some()).unwrap_or(fault);
+        let same = |it: &&BreakRecord| it.break_id == fault.break_id && it.statement_at.is_some() && it.why == fault.why;
+        let last = self.breaks.iter().rfind(same).unwrap_or(fault);
         let fate = fate_of(world, &last.key)?;
         Ok(last.settled(fate.as_ref().and_then(Fate::done)) == Settled::Closed && !again.contains(&last.key))
     }
 
-    /// What was expected of the ledger and is closed by force: by the name of its booking, each amount with who did so. And whoever has said
-    /// anything on what was expected.
-    fn not_wanted(&self, world: &dyn World, again: &HashSet<String>) -> Result<(NotWanted, Vec<String>), String> {
-        let (mut closed, mut heard): (HashMap<&str, String>, Vec<String>) = (HashMap::new(), Vec::new());
+    /// What was expected of the ledger and is closed by force: its place and amount, and who did so. And whoever has said anything on what was
+    /// expected.
+    fn not_wanted(&self, world: &dyn World, again: &HashSet<String>) -> Result<(NotWanted<'_>, Vec<String>), String> {
+        let (mut closed, mut heard): (NotWanted<'_>, Vec<String>) = (HashMap::new(), Vec::new());
         for it in self.breaks.iter().filter(|it| it.expected) {
             let Some(fate) = fate_of(world, &it.key)? else { continue };
             if it.settled(fate.done()) == Settled::Closed && !again.contains(&it.key) {
-                closed.extend(it.a.iter().map(|item| (&*item.at, fate.by.clone().unwrap_or_else(|| "nobody".to_owned()))));
+                closed.extend(it.a.iter().map(|item| ((&*item.at, item.amount), fate.by.clone().unwrap_or_else(|| "nobody".to_owned()))));
             }
             heard.extend(fate.heard);
         }
-        // Each day knows what stands since days before it.
-        let amounts = |it: &Expected| it.stands.iter().filter_map(|it| Some((it.amount, closed.get(&*it.at)?.clone()))).collect();
-        Ok((self.expects.iter().map(|it| (it.id.clone(), amounts(it))).collect(), heard))
+        Ok((closed, heard))
+    }
+
+    /// What is known of a booking on the last day.
+    fn of(&self, id: &str) -> Option<&Expected> {
+        self.expects.iter().rfind(|it| it.id == id)
     }
 }
 
-/// By the names of bookings: amounts that were expected and are not wanted, and who said so.
-type NotWanted = HashMap<String, Vec<(Decimal, String)>>;
+/// Who closed by force what was expected, by its place and amount.
+type NotWanted<'l> = HashMap<(&'l str, Decimal), String>;
 
 #[derive(Debug, Deserialize)]
 struct AccountIn {
@@ -324,42 +329,67 @@ impl Proof {
     }
 }
 
+/// A day as it was reconciled last, and what is to be booked for it by now.
+struct ByNow {
+    run: String,
+    whole: Reconciled,
+    stand: Stand,
+    bookings: Vec<Booking>,
+    /// How many differences are held back, since a statement does not add up.
+    held: usize,
+    not_by: BTreeSet<String>,
+}
+
+impl StandingParams {
+    fn named<'p>(given: &'p Option<String>, usual: &'p str) -> &'p str {
+        given.as_deref().unwrap_or(usual)
+    }
+
+    fn by_now(&self, world: &dyn World, run: RunId) -> Result<ByNow, String> {
+        let day = self.day.as_deref().ok_or("`params.day` says which day, as in 2026-03-31")?;
+        let day: Date = day.parse().map_err(|_| format!("`{day}` is not a day as in 2026-03-31"))?;
+        let workflow = Self::named(&self.workflow, "reconcile");
+        let Since { of_day, later } = world.reconciled(workflow, Self::named(&self.task, "books"), day)?;
+        let mut all = of_day.into_iter();
+        let done = all.next().ok_or_else(|| format!("{day} has not been reconciled yet; `quorate run {workflow}` does it"))?;
+        let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
+        let whole: Reconciled =
+            serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
+        let later = Later::read(later)?;
+        let again: HashSet<String> = world.opened_again()?.into_iter().collect();
+        let decided = Decided::of(world, &whole.breaks, &later, &again)?;
+        let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
+        let lost = lost(day, &whole, &decided, &later, &posts);
+        let Decided { mut stand, mut due, faulty, heard, .. } = decided;
+        // Whoever had a say in any of it leaves it to others to sign.
+        not_by.extend(heard);
+        let (held, let_pass): (Vec<Booking>, Vec<Booking>) =
+            whole.adjustments.iter().map(Booking::let_pass).partition(|it| faulty.contains(&it.account));
+        due.extend(let_pass);
+        let mut bookings = booking::remaining(day, due, &lost, &posts);
+        let (not_wanted, heard) = later.not_wanted(world, &again)?;
+        not_by.extend(heard);
+        // What was booked before it was closed by force is booked, and what was not is not wanted any more.
+        bookings.retain(|it| {
+            let known = later.of(&it.id).into_iter().flat_map(|known| known.not_booked(&posts));
+            let mut same = known.filter(|stands| stands.amount == it.amount);
+            let Some(by) = same.find_map(|stands| not_wanted.get(&(&*stands.at, stands.amount))) else { return true };
+            stand.not_booked.push(format!("{} of {}, which {by} closed by force", it.reference, sum(it.amount, it.currency)));
+            false
+        });
+        let held = booking::remaining(day, held, &BTreeSet::new(), &posts).len();
+        Ok(ByNow { run: done.run, whole, stand, bookings, held, not_by })
+    }
+}
+
 /// How a day stands by now: what agents settled, what people did, and what is to be booked for it.
 pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -> Result<Standing, String> {
-    let day = wanted.day.as_deref().ok_or("`params.day` says which day, as in 2026-03-31")?;
-    let day: Date = day.parse().map_err(|_| format!("`{day}` is not a day as in 2026-03-31"))?;
-    let named = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
-    let (workflow, task) = (named(&wanted.workflow, "reconcile"), named(&wanted.task, "books"));
-    let Since { of_day, later } = world.reconciled(&workflow, &task, day)?;
-    let mut all = of_day.into_iter();
-    let done = all.next().ok_or_else(|| format!("{day} has not been reconciled yet; `quorate run {workflow}` does it"))?;
-    let mut not_by: BTreeSet<String> = all.map(|other| other.by).chain([done.by]).collect();
-    let whole: Reconciled = serde_json::from_value(done.output).map_err(|wrong| format!("what became of {day} cannot be read: {wrong}"))?;
-    let later = Later::read(later)?;
-    let again: HashSet<String> = world.opened_again()?.into_iter().collect();
-    let decided = Decided::of(world, &whole.breaks, &later, &again)?;
-    let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
-    let lost = lost(day, &whole, &decided, &later, &posts);
-    let Decided { mut stand, mut due, faulty, heard, .. } = decided;
-    // Whoever had a say in any of it leaves it to others to sign.
-    not_by.extend(heard);
-    let (held, let_pass): (Vec<&Adjustment>, Vec<&Adjustment>) = whole.adjustments.iter().partition(|it| faulty.contains(&it.account));
-    due.extend(let_pass.into_iter().map(Booking::let_pass));
-    let mut bookings = booking::remaining(day, due, &lost, &posts);
-    let (not_wanted, heard) = later.not_wanted(world, &again)?;
-    not_by.extend(heard);
-    // What was booked before it was closed by force is booked, and what was not is not wanted any more.
-    bookings.retain(|it| {
-        let mut closed = not_wanted.get(&it.id).into_iter().flatten().filter(|(amount, _)| *amount == it.amount);
-        let booked = posts.of(&it.id).iter().filter(|entry| entry.amount == it.amount).count();
-        let Some((amount, by)) = closed.nth(booked) else { return true };
-        stand.not_booked.push(format!("{} of {}, which {by} closed by force", it.reference, sum(*amount, it.currency)));
-        false
-    });
+    let ByNow { run, whole, stand, bookings, held, not_by } = wanted.by_now(world, run)?;
+    let day = whole.day;
     let files: Report = world
-        .output(&done.run, &named(&wanted.report, "report"))?
+        .output(&run, StandingParams::named(&wanted.report, "report"))?
         .and_then(|output| serde_json::from_value(output).ok())
-        .ok_or_else(|| format!("run {} wrote no report of {day}", done.run))?;
+        .ok_or_else(|| format!("run {run} wrote no report of {day}"))?;
     unchanged(world, &files.files)?;
     let proof = Proof::of(&whole.accounts);
     let explained = proof.explained();
@@ -374,12 +404,13 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let text = format!(
         "Reconciliation of {day}: {}. {}. {}{all_the_same}",
         stand.told(whole.breaks.len()),
-        to_book(&bookings, held.len(), &stand.not_booked),
+        to_book(&bookings, held, &stand.not_booked),
         proof.told()
     );
     Ok(Standing {
-        day: whole.day,
-        run: done.run,
+        asked: wanted.clone(),
+        day,
+        run,
         not_by: not_by.into_iter().collect(),
         breaks: whole.breaks.len(),
         stand,
@@ -399,7 +430,7 @@ fn lost(day: Date, whole: &Reconciled, decided: &Decided, later: &Later, posts: 
         whole.breaks.iter().map(Booking::id_of).chain(whole.adjustments.iter().map(|it| Booking::let_pass(it).id)).collect();
     let goes_on: HashSet<String> = later.breaks.iter().map(Booking::id_of).collect();
     let known: HashSet<&str> = whole.expects.iter().map(|it| it.id.as_str()).collect();
-    let undue = whole.expects.iter().filter(|it| it.due.is_zero()).map(|it| &it.id).filter(|id| !there.contains(*id));
+    let undue = whole.expects.iter().filter(|it| it.due.is_zero() && it.of <= day).map(|it| &it.id).filter(|id| !there.contains(*id));
     let unknown = posts.of_day(day).map(|entry| &entry.id).filter(|id| !there.contains(*id) && !known.contains(id.as_str()));
     let mut lost: BTreeSet<String> =
         decided.otherwise.iter().filter(|id| !goes_on.contains(*id)).chain(undue).chain(unknown).cloned().collect();
@@ -505,6 +536,16 @@ struct PostedAs {
     file: WrittenFile,
 }
 
+impl Signed {
+    /// That none of some people has signed it.
+    fn leaves_out<'n>(&self, day: Date, not_by: impl IntoIterator<Item = &'n String>) -> Result<(), String> {
+        match not_by.into_iter().find(|name| self.answers.iter().any(|answer| answer.by == **name)) {
+            Some(name) => Err(format!("{name} had a part in {day}, and somebody else has to sign it")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl PostParams {
     fn parts(&self, run: RunId) -> Result<(&Standing, &Signed, String), String> {
         let day = self.day.as_ref().ok_or("`params.day` is how the day stands")?;
@@ -512,9 +553,7 @@ impl PostParams {
         if signed.choice != quorate_core::APPROVE {
             return Err(format!("{} is not signed: the answer was {}", day.day, signed.choice));
         }
-        if let Some(same) = signed.answers.iter().find(|answer| day.not_by.contains(&answer.by)) {
-            return Err(format!("{} had a part in {}, and somebody else has to sign it", same.by, day.day));
-        }
+        signed.leaves_out(day.day, &day.not_by)?;
         // Each sign-off has files of its own: what was signed once stays as it is.
         let folder = self.out.as_deref().unwrap_or("reports");
         Ok((day, signed, format!("{folder}/{}/signed-{}", day.day, run.short())))
@@ -532,6 +571,13 @@ pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     if let Some(twice) = day.bookings.iter().find(|it| posts.sum(&it.id) != it.before) {
         return Err(format!("{} was booked by another sign-off meanwhile; bring the day to be signed once more", twice.reference));
     }
+    // People go on deciding while somebody thinks it over.
+    let now = day.asked.by_now(world, run)?;
+    let entries = |all: &[Booking]| all.iter().map(|it| (it.id.clone(), it.amount)).collect::<BTreeSet<_>>();
+    if entries(&now.bookings) != entries(&day.bookings) {
+        return Err(format!("what is to be booked for {} is not what was signed any more; bring the day to be signed once more", day.day));
+    }
+    signed.leaves_out(day.day, &now.not_by)?;
     let path = format!("{folder}/bookings.csv");
     let bytes = table(&day.bookings, Decimal::ONE, &by.join(", ")).map_err(|wrong| format!("{path} could not be written: {wrong}"))?;
     world.write(&path, &bytes)?;

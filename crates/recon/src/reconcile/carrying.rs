@@ -67,8 +67,6 @@ pub(super) struct Carrying {
     /// Statements that do not add up, of which that was closed and is opened again.
     faults_again: Vec<(BreakRecord, Option<Fate>)>,
     pub(super) expects: Vec<Expected>,
-    /// What was booked for the day itself, and stands in its ledger already.
-    pub(super) ahead: Vec<Item>,
 }
 
 impl Carrying {
@@ -197,11 +195,10 @@ impl Carrying {
         }
     }
 
-    /// What was booked for the day and is in the ledger that is read now is what the statement's side comes to already.
+    /// What was booked, and is in the ledger that is read now although it is not expected, is what the statement's side comes to already.
     pub(super) fn book_ahead(&mut self, day: Date, statements: &[Vec<Statement>; 2], posts: &Posts) {
         let ledger = self.items[1].iter().chain(statements[1].iter().flat_map(|statement| &statement.items));
-        self.ahead = booking::ahead(&mut self.expects, day, &self.items[0], ledger, posts);
-        for item in self.ahead.clone() {
+        for item in booking::ahead(&mut self.expects, day, &self.items[0], ledger, posts) {
             self.carry(0, item, None);
         }
     }

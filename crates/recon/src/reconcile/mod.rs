@@ -201,7 +201,7 @@ pub struct AccountRecord {
     /// What people closed although nothing belongs to it.
     #[serde(with = "exact")]
     pub closed: Decimal,
-    /// What was booked for the day itself, and stands in its ledger already.
+    /// What was booked before and stands in the ledger already, of breaks that are there.
     #[serde(with = "exact")]
     pub booked: Decimal,
     /// What nothing explains: it must be zero. Nothing where a balance is not stated.

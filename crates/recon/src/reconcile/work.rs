@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 
 use super::carrying::Carrying;
 use super::{AccountRecord, Adjustment, BookRecord, key_of};
+use crate::booking::Expected;
 use crate::books::{self, Fault, Known, Statement};
 use crate::breaks::{self, Told};
 use crate::record::{BreakRecord, ItemRecord, Likeness, NearRecord, Settled, legs};
@@ -330,7 +331,9 @@ impl Work<'_> {
         }
         adjustments.iter().for_each(|it| of!(&it.account, it.currency).adjustments += it.amount);
         carrying.closed.iter().for_each(|it| of!(&it.account, it.currency).closed += it.amount);
-        carrying.ahead.iter().for_each(|it| of!(&it.account, it.currency).booked += it.amount);
+        for (account, currency, amount) in carrying.expects.iter().filter_map(Expected::booked) {
+            of!(account, currency).booked += amount;
+        }
         for account in accounts.values_mut() {
             let explained = account.a.open_amount - account.b.open_amount + account.adjustments + account.closed - account.booked;
             account.proof = account.a.closing.zip(account.b.closing).map(|(a, b)| a - b - explained);
