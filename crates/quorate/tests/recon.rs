@@ -1,6 +1,8 @@
 //! The flagship: the reconciliation under `examples/`, as a newcomer runs it, and as it is killed, repeated and fed with bad files.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "this is a test")]
 
+#[path = "recon/days.rs"]
+mod days;
 mod house;
 
 use std::collections::{BTreeMap, BTreeSet};
