@@ -22,7 +22,7 @@ const DAYS: [&str; 14] = [
     "2026-03-31",
 ];
 /// Days on which something new comes; on those after them only what was booked does.
-const BUSY: usize = 6;
+const BUSY: usize = 4;
 
 /// What each day has on both sides, and what the ledger has still to bring of what was booked.
 struct World {
@@ -103,23 +103,31 @@ impl World {
         any
     }
 
-    /// A day comes again: with what was booked since, or with another amount of an invoice, or without it.
+    /// A day comes again: with what was booked since, or with another amount of an invoice, or without it, or with something that is like it.
     fn again(&mut self) {
         let at = self.below(self.days.len());
         let mut other = self.bring(at, 2);
-        let invoices: Vec<Value> =
-            self.days[at][0].iter().filter(|it| it["reference"].as_str().unwrap().starts_with("INV")).cloned().collect();
-        if !invoices.is_empty() && self.below(3) == 0 {
+        let [bank, ledger] = &self.days[at];
+        let invoices: Vec<Value> = bank.iter().filter(|it| it["reference"].as_str().unwrap().starts_with("INV")).cloned().collect();
+        let likes = ledger.iter().filter(|it| it["reference"].as_str().unwrap().starts_with("PAY")).count();
+        if !invoices.is_empty() && self.below(3) > 0 {
             let chosen = self.below(invoices.len());
             let mut invoice = invoices[chosen].clone();
-            self.days[at][1].retain(|it| it["reference"] != invoice["reference"]);
-            match self.below(3) {
+            let how = self.below(5);
+            let amount = |less: u64| Value::from(invoice["amount"].as_u64().unwrap() - less);
+            let (less, like) = (amount(700), json!({ "amount": amount(100), "reference": format!("PAY-{at}{likes}"), "party": "Acme" }));
+            let ledger = &mut self.days[at][1];
+            if how < 3 {
+                ledger.retain(|it| it["reference"] != invoice["reference"]);
+            }
+            match how {
                 0 => {}
-                1 => self.days[at][1].push(invoice),
-                _ => {
-                    invoice["amount"] = (invoice["amount"].as_u64().unwrap() - 700).into();
-                    self.days[at][1].push(invoice);
+                1 => ledger.push(invoice),
+                2 => {
+                    invoice["amount"] = less;
+                    ledger.push(invoice);
                 }
+                _ => ledger.push(like),
             }
             other = true;
         }
@@ -173,7 +181,7 @@ impl World {
         for _ in 0..14 {
             match self.below(4) {
                 0 if self.days.len() < BUSY => self.next_day(3),
-                1 => self.answer(false),
+                0 | 1 => self.answer(false),
                 2 => {
                     let at = self.below(self.days.len());
                     self.sign(at);
