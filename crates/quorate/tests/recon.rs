@@ -1275,7 +1275,7 @@ fn what_was_held_back_is_booked_once_the_fault_is_closed_by_force_with_whichever
     correct(&house, "2026-03-16", &serde_json::json!({ "account": CASH, "a": [], "b": brought }));
     assert_snapshot!(become_of(&house, "2026-03-16"), @"
     2026-03-16: 1 entry and one that was open: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
-      cleared: adjustment ADJ-RENT of 2026-03-12, CASE-0 EUR is matched with data/2026-03-16/ledger.csv:2: amount and reference are the same, 2 business days apart
+      cleared: adjustment ADJ-RENT/425284 of 2026-03-12 is matched with data/2026-03-16/ledger.csv:2: amount and reference are the same, 2 business days apart
       cleared: it was settled: force_close
     ");
 }
@@ -1379,11 +1379,11 @@ fn what_the_ledger_brings_of_one_name_is_told_apart_by_nothing_however_late_it_c
       MISSING_IN_B since 2026-03-16: AUTO_RESOLVE wait, at stake 0.01: the ledger has not booked it yet: the reference is the same, and 400.01 and 400.00 differ by 0.01, where 0.0200005 is allowed (data/2026-03-13/broker.csv:2, data/2026-03-13/ledger.csv:2)
     2026-03-31: 2 entries and 3 that were open: 4 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
       MISSING_IN_B since 2026-03-31: HIL_REVIEW chase, at stake 0.01: the ledger has not booked it yet: the reference is the same, and 400.01 and 400.00 differ by 0.01, where 0.0200005 is allowed (data/2026-03-16/broker.csv:2, data/2026-03-16/ledger.csv:2)
-      cleared: adjustment ADJ-RENT of 2026-03-12, CASE-0 EUR is matched with data/2026-03-31/ledger.csv:2: amount and reference are the same, 13 business days apart
-      cleared: adjustment ADJ-RENT of 2026-03-13, CASE-0 EUR is matched with data/2026-03-31/ledger.csv:3: amount and reference are the same, 12 business days apart
+      cleared: adjustment ADJ-RENT/425284 of 2026-03-12 is matched with data/2026-03-31/ledger.csv:2: amount and reference are the same, 13 business days apart
+      cleared: adjustment ADJ-RENT/BC72C3 of 2026-03-13 is matched with data/2026-03-31/ledger.csv:3: amount and reference are the same, 12 business days apart
     2026-04-01: 2 entries and one that was open: 2 are matched, one is open in one break.; No account states its balances on both sides: nothing is proved.
       DUPLICATE since 2026-04-01: HIL_REVIEW correct_source, at stake 0.01: it is the same as data/2026-04-01/ledger.csv:2, which is matched
-      cleared: adjustment ADJ-RENT of 2026-03-16, CASE-0 EUR is matched with data/2026-04-01/ledger.csv:2: amount and reference are the same, 12 business days apart
+      cleared: adjustment ADJ-RENT/B41213 of 2026-03-16 is matched with data/2026-04-01/ledger.csv:2: amount and reference are the same, 12 business days apart
     ");
 }
 
@@ -1497,6 +1497,48 @@ fn what_is_closed_by_force_is_that_of_its_account_and_what_is_booked_is_as_peopl
     let booked: BTreeSet<String> =
         csv_of(&folder_of(&house, FIRST, &id).join("bookings.csv")).into_iter().map(|row| row[1].clone()).collect();
     assert!(booked.contains("CASE-0") && !booked.contains("CASE-1"), "{booked:?}");
+}
+
+#[test]
+fn of_two_bookings_of_one_reference_it_is_the_one_that_was_closed_by_force_that_is_not_booked() {
+    let rent = |amount: f64, value: &str| serde_json::json!({ "amount": amount, "reference": "RENT", "value": value });
+    let late = "2026-03-19";
+    let second = |first_rent: f64| serde_json::json!({ "account": CASH, "a": [rent(400.01, SECOND)], "b": [rent(first_rent, FIRST), rent(400.0, SECOND)] });
+    let first = serde_json::json!({ "account": CASH, "a": [rent(500.01, FIRST)], "b": [] });
+    let quiet = serde_json::json!({ "account": CASH, "a": [], "b": [] });
+    for at_first in [500.0, 500.01] {
+        let house =
+            house_over(&[(FIRST, std::slice::from_ref(&first)), (SECOND, &[second(at_first)]), (late, std::slice::from_ref(&quiet))]);
+        [FIRST, SECOND, late].iter().for_each(|day| drop(report(&house, day)));
+        answer(&house, "and 400.01 and 400.00 differ", "force_close", "bob");
+        // Whether the other one is there or not, before or after.
+        for other in [500.01, 500.0] {
+            correct(&house, SECOND, &second(other));
+            [SECOND, late].iter().for_each(|day| drop(report(&house, day)));
+            let id = bring(&house, SECOND, "gus");
+            let told = house.type_in(&format!("approvals show {id}"));
+            assert!(told.contains("not booked: ADJ-RENT of 0.01 EUR, which bob closed by force."), "{told}");
+        }
+        let booked = signed(&house, SECOND, "dora");
+        assert!(booked.contains("and 500.01 and 500.00 differ") && booked.lines().count() == 1, "{booked}");
+    }
+}
+
+#[test]
+fn what_was_closed_by_force_stays_so_where_only_lines_have_moved() {
+    let rent = |amount: f64| serde_json::json!({ "amount": amount, "reference": "RENT", "value": FIRST });
+    let other = || serde_json::json!({ "amount": 55.0, "reference": "ZZ", "value": FIRST });
+    let (late, later) = ("2026-03-18", "2026-03-19");
+    let quiet = || serde_json::json!({ "account": CASH, "a": [], "b": [] });
+    let first = account(1000.0, serde_json::json!([rent(400.01), other()]), serde_json::json!([rent(400.0), other()]));
+    let house = house_over(&[(FIRST, &[first]), (late, &[quiet()]), (later, &[quiet()])]);
+    [FIRST, late].iter().for_each(|day| drop(report(&house, day)));
+    answer(&house, "has not booked it yet", "force_close", "bob");
+    correct(&house, FIRST, &account(1000.0, serde_json::json!([other(), rent(400.01)]), serde_json::json!([other(), rent(400.0)])));
+    [FIRST, late, later].iter().for_each(|day| drop(report(&house, day)));
+    assert_eq!(questions(&house).len(), 0);
+    assert_eq!(signed(&house, FIRST, "dora"), "nothing");
+    assert_eq!(written(&house, later)["day"]["closed"][0]["by"], "bob");
 }
 
 #[test]
@@ -1920,8 +1962,8 @@ fn what_was_settled_and_comes_again_is_a_duplicate_and_what_only_looks_alike_is_
       STATEMENT_ERROR since 2026-03-13: HIL_REVIEW correct_source, at stake 0: duplicate of side A: it is a statement that was reconciled before; its entry does not count
       cleared: it was settled: write_off
     2026-03-16: 2 entries and one that was open: 0 are matched, 3 are open in 4 breaks.; No account states its balances on both sides: nothing is proved.
-      MISSING_IN_B since 2026-03-13: HIL_REVIEW correct_source, at stake 0.03: the ledger has not booked it yet: the reference is the same, and 10.03 in A differ from 10.00 in B by 0.03 (data/2026-03-12/broker.csv:2, data/2026-03-12/ledger.csv:2)
       MISSING_IN_B since 2026-03-16: HIL_REVIEW correct_source, at stake 1.0: the ledger has nothing like it
+      MISSING_IN_B since 2026-03-13: HIL_REVIEW correct_source, at stake 0.03: the ledger has not booked it yet: the reference is the same, and 10.03 in A differ from 10.00 in B by 0.03 (data/2026-03-12/broker.csv:2, data/2026-03-12/ledger.csv:2)
       DUPLICATE since 2026-03-16: HIL_REVIEW correct_source, at stake 10.03: it is the same as data/2026-03-12/broker.csv:2, which was matched before
       STATEMENT_ERROR since 2026-03-13: HIL_REVIEW correct_source, at stake 0: duplicate of side A: it is a statement that was reconciled before; its entry does not count
     ");

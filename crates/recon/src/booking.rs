@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::reconcile::Adjustment;
 use crate::record::{BreakRecord, EXPECTED, Leg, legs};
@@ -253,7 +254,6 @@ pub(crate) fn go_on(
         all.entry(entry.id.clone()).or_insert_with(|| Expected::undue(entry, day));
     }
     let mut items = Vec::new();
-    let mut met: HashMap<(String, Arc<str>, Currency), u32> = HashMap::new();
     for it in all.values_mut() {
         let mut amounts: Vec<Decimal> = posts.of(&it.id).iter().map(|entry| entry.amount).collect();
         let rest = it.due - posts.sum(&it.id);
@@ -261,25 +261,17 @@ pub(crate) fn go_on(
             continue;
         }
         amounts.extend((!rest.is_zero()).then_some(rest));
-        let mut item = |it: &mut Expected, amount: Decimal| {
-            let number = met.entry((it.reference.clone(), it.account.clone(), it.currency)).or_insert(0);
-            *number += 1;
-            it.since = day;
-            let more = if *number == 1 { String::new() } else { format!(", {number}") };
-            items.push(it.item(amount, day, &more));
-            Stands { amount, at: items.last().map(|item| item.place.to_string()).unwrap_or_default() }
-        };
         let mut stood = std::mem::take(&mut it.stands);
-        let mut stands = Vec::new();
         for amount in amounts {
-            stands.push(match stood.iter().position(|other| other.amount == amount) {
-                Some(at) => stood.remove(at),
-                None => item(it, amount),
-            });
+            match stood.iter().position(|other| other.amount == amount) {
+                Some(at) => it.stands.push(stood.remove(at)),
+                None => items.push(it.stand(amount, day)),
+            }
         }
         // What stands for nothing any more has something against it.
-        stood.iter().for_each(|gone| drop(item(it, -gone.amount)));
-        it.stands = stands;
+        let kept = it.stands.len();
+        items.extend(stood.into_iter().map(|gone| it.stand(-gone.amount, day)));
+        it.stands.truncate(kept);
     }
     let is_old = |it: &Expected| !it.open && it.since.until(day).is_ok_and(|since| since.get_days() > MAX_DAYS_EXPECTED);
     (all.into_values().filter(|it| !is_old(it)).collect(), items)
@@ -332,11 +324,9 @@ pub(crate) fn ahead<'i>(
             expects.len() - 1
         });
         let it = &mut expects[at];
-        let item = it.item(entry.amount, day, &format!(", booked already, {}", items.len() + 1));
-        let item = Item { text: "it was booked before, and stands in the ledger".into(), ..item };
-        it.stands.push(Stands { amount: entry.amount, at: item.place.to_string() });
-        (it.open, it.since) = (true, day);
-        items.push(item);
+        it.open = true;
+        let item = it.stand(entry.amount, day);
+        items.push(Item { text: "it was booked before, and stands in the ledger".into(), ..item });
     }
     items
 }
@@ -364,12 +354,21 @@ impl Expected {
         })
     }
 
-    fn item(&self, amount: Decimal, day: Date, more: &str) -> Item {
+    /// Another item that stands for it from a day on.
+    fn stand(&mut self, amount: Decimal, day: Date) -> Item {
+        let item = self.item(amount, day);
+        self.stands.push(Stands { amount, at: item.place.to_string() });
+        self.since = day;
+        item
+    }
+
+    /// An item by which the statement's side comes to it. Its place is known by the booking, whatever else there is, and wherever lines stand.
+    fn item(&self, amount: Decimal, day: Date) -> Item {
+        let nth = self.stands.iter().filter(|it| it.amount == amount).count();
+        let digest = Sha256::digest(format!("{} {} {nth}", self.id, amount.normalize()));
+        let code: String = digest.iter().take(3).map(|byte| format!("{byte:02X}")).collect();
         Item {
-            place: Place {
-                file: format!("{EXPECTED}{} of {day}, {} {}{more}", self.reference, self.account, self.currency).into(),
-                line: 0,
-            },
+            place: Place { file: format!("{EXPECTED}{}/{code} of {day}", self.reference).into(), line: 0 },
             account: self.account.clone(),
             currency: self.currency,
             amount,
@@ -453,7 +452,7 @@ mod tests {
                 if (is_open || at == 0) && next(2) == 0 {
                     let posts = posts(&signed);
                     let brought: Vec<Item> =
-                        posts.of("X").iter().map(|entry| Expected::undue(entry, today).item(entry.amount, today, "")).collect();
+                        posts.of("X").iter().map(|entry| Expected::undue(entry, today).item(entry.amount, today)).collect();
                     stands.extend(ahead(&mut known, today, &[], brought.iter(), &posts).iter().map(|item| item.amount));
                 }
                 let breaks = became.into_iter().map(|became| ("X".to_owned(), became)).collect();

@@ -532,6 +532,8 @@ impl<'w> Work<'w> {
             it.a.iter().map(|at| (Side::A, self.item(Side::A, *at))).chain(it.b.iter().map(|at| (Side::B, self.item(Side::B, *at))));
         let mut told: Vec<String> = items
             .map(|(side, item)| match &item.reference {
+                // Of several that are expected under one reference each is its own.
+                _ if item.is_expected() => item.place.to_string(),
                 Some(reference) => plain(reference, &self.matcher.settings.prefixes),
                 None => format!("{side} {} {} {:?} {}", item.amount.normalize(), item.value_date, item.bank_reference, item.text),
             })

@@ -83,9 +83,12 @@ impl ItemRecord {
         }
     }
 
-    /// Whether another one says the same, wherever it stands.
+    /// Whether another one says the same, wherever it stands. Of what the ledger is expected to bring, the text says where the lines stand
+    /// that it comes of.
     pub(crate) fn is_like(&self, other: &ItemRecord) -> bool {
-        *self == ItemRecord { at: self.at.clone(), ..other.clone() }
+        let same_booking = self.at == other.at && self.at.starts_with(EXPECTED);
+        let text = if same_booking { &self.text } else { &other.text };
+        *self == ItemRecord { at: self.at.clone(), text: text.clone(), ..other.clone() }
     }
 
     /// Where it stands.

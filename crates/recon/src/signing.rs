@@ -369,15 +369,18 @@ impl StandingParams {
         let mut bookings = booking::remaining(day, due, &lost, &posts);
         let (not_wanted, heard) = later.not_wanted(world, &again)?;
         not_by.extend(heard);
+        let mut held = booking::remaining(day, held, &BTreeSet::new(), &posts);
         // What was booked before it was closed by force is booked, and what was not is not wanted any more.
-        bookings.retain(|it| {
+        let mut is_wanted = |it: &Booking| {
             let known = later.of(&it.id).into_iter().flat_map(|known| known.not_booked(&posts));
             let mut same = known.filter(|stands| stands.amount == it.amount);
             let Some(by) = same.find_map(|stands| not_wanted.get(&(&*stands.at, stands.amount))) else { return true };
             stand.not_booked.push(format!("{} of {}, which {by} closed by force", it.reference, sum(it.amount, it.currency)));
             false
-        });
-        let held = booking::remaining(day, held, &BTreeSet::new(), &posts).len();
+        };
+        bookings.retain(&mut is_wanted);
+        held.retain(&mut is_wanted);
+        let held = held.len();
         Ok(ByNow { run: done.run, whole, stand, bookings, held, not_by })
     }
 }

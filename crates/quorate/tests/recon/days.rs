@@ -206,7 +206,8 @@ impl World {
 
 #[test]
 fn whatever_comes_and_whatever_people_say_in_the_end_nothing_is_left() {
-    let seeds = std::env::var("SEEDS").map_or(0..3, |seeds| {
+    // Others are tried with `SEEDS=100..200`, say.
+    let seeds = std::env::var("SEEDS").map_or(5..8, |seeds| {
         let (from, to) = seeds.split_once("..").unwrap();
         from.parse().unwrap()..to.parse().unwrap()
     });
