@@ -290,6 +290,9 @@ pub(crate) fn ahead<'i>(
     fn named(item: &Item) -> Option<Named<'_>> {
         Some((item.reference.as_deref().filter(|_| item.status.is_none())?, &item.account, item.currency, item.amount))
     }
+    fn booked(entry: &Entry) -> Named<'_> {
+        (&entry.reference, &entry.account, entry.currency, entry.amount)
+    }
     let mut known: HashMap<String, usize> = expects.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect();
     let mut wanted: Vec<&Entry> = Vec::new();
     for (id, entries) in &posts.0 {
@@ -302,8 +305,7 @@ pub(crate) fn ahead<'i>(
             }));
         }
     }
-    let mut there: HashMap<Named<'_>, usize> =
-        wanted.iter().map(|entry| ((&*entry.reference, &*entry.account, entry.currency, entry.amount), 0)).collect();
+    let mut there: HashMap<Named<'_>, usize> = wanted.iter().map(|entry| (booked(entry), 0)).collect();
     if there.is_empty() {
         return Vec::new();
     }
@@ -316,8 +318,7 @@ pub(crate) fn ahead<'i>(
     }
     let mut items = Vec::new();
     for entry in wanted {
-        let name = (&*entry.reference, &*entry.account, entry.currency, entry.amount);
-        let Some(count) = there.get_mut(&name).filter(|count| **count > 0) else { continue };
+        let Some(count) = there.get_mut(&booked(entry)).filter(|count| **count > 0) else { continue };
         *count -= 1;
         let at = *known.entry(entry.id.clone()).or_insert_with(|| {
             expects.push(Expected::undue(entry, day));

@@ -338,6 +338,8 @@ struct ByNow {
     /// How many differences are held back, since a statement does not add up.
     held: usize,
     not_by: BTreeSet<String>,
+    /// What other sign-offs have booked.
+    posts: Posts,
 }
 
 impl StandingParams {
@@ -381,13 +383,13 @@ impl StandingParams {
         bookings.retain(&mut is_wanted);
         held.retain(&mut is_wanted);
         let held = held.len();
-        Ok(ByNow { run: done.run, whole, stand, bookings, held, not_by })
+        Ok(ByNow { run: done.run, whole, stand, bookings, held, not_by, posts })
     }
 }
 
 /// How a day stands by now: what agents settled, what people did, and what is to be booked for it.
 pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -> Result<Standing, String> {
-    let ByNow { run, whole, stand, bookings, held, not_by } = wanted.by_now(world, run)?;
+    let ByNow { run, whole, stand, bookings, held, not_by, .. } = wanted.by_now(world, run)?;
     let day = whole.day;
     let files: Report = world
         .output(&run, StandingParams::named(&wanted.report, "report"))?
@@ -570,12 +572,11 @@ pub(crate) fn post(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     if let Some(unbalanced) = day.bookings.iter().find(|it| !it.legs.iter().map(|leg| leg.amount).sum::<Decimal>().is_zero()) {
         return Err(format!("both sides of {} do not come to nothing: it is not booked", unbalanced.reference));
     }
-    let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
-    if let Some(twice) = day.bookings.iter().find(|it| posts.sum(&it.id) != it.before) {
+    // People go on deciding, and signing, while somebody thinks it over.
+    let now = day.asked.by_now(world, run)?;
+    if let Some(twice) = day.bookings.iter().find(|it| now.posts.sum(&it.id) != it.before) {
         return Err(format!("{} was booked by another sign-off meanwhile; bring the day to be signed once more", twice.reference));
     }
-    // People go on deciding while somebody thinks it over.
-    let now = day.asked.by_now(world, run)?;
     let entries = |all: &[Booking]| all.iter().map(|it| (it.id.clone(), it.amount)).collect::<BTreeSet<_>>();
     if entries(&now.bookings) != entries(&day.bookings) {
         return Err(format!("what is to be booked for {} is not what was signed any more; bring the day to be signed once more", day.day));

@@ -22,7 +22,7 @@ use crate::{Calendar, Currency, Item, Side};
 pub enum Pass {
     /// Account, currency, amount, reference and value date are the same.
     Exact,
-    /// The same, a few business days apart.
+    /// The same, a few business days apart; what the ledger was to bring also later.
     Dated,
     /// The amount is the same and the references are nearly so.
     Reference,
@@ -371,8 +371,8 @@ impl<'i> Book<'i> {
         for (ix, (date, amount, place)) in (0_u32..).zip(&order) {
             let before = ix.checked_sub(1).map(|before| before as usize);
             let same = before.filter(|before| {
-                let (its, other, at_place) = &order[*before];
-                (its, other) == (date, amount) && at(*at_place).cmp_content(at(*place)).is_eq()
+                let (its_date, its_amount, its_place) = &order[*before];
+                (its_date, its_amount) == (date, amount) && at(*its_place).cmp_content(at(*place)).is_eq()
             });
             kinds.push(same.map_or(ix, |before| kinds[before]));
         }

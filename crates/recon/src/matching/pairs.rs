@@ -32,12 +32,15 @@ struct Kind {
     all: Vec<Ix>,
 }
 
+/// Several items of both sides, copies together.
+type Kinds = [Vec<Kind>; 2];
+
 /// The items of both sides that have a key in common.
 enum Bucket {
     /// One with one, as nearly all of them are.
     Pair(Ix, Ix),
-    /// Several, copies together.
-    Several([Vec<Kind>; 2]),
+    /// More than that.
+    Several(Kinds),
 }
 
 /// Kinds that hang together, since one could go with another.
@@ -90,22 +93,22 @@ impl Work<'_, '_> {
     /// Pairs what is free, as far as it is certain.
     pub(super) fn pairs(&mut self, pass: Pass) {
         for bucket in self.buckets(pass) {
-            let bucket = match bucket {
-                Bucket::Pair(one, other) => {
-                    self.pair(pass, one, other);
-                    continue;
-                }
-                Bucket::Several(bucket) => bucket,
-            };
-            match self.components(pass, &bucket) {
-                Some(components) => components.iter().for_each(|component| self.settle(pass, &bucket, component)),
-                // Those with one reference are too many alike; those with one amount have nothing to do with each other.
-                None if pass == Pass::Reference => {}
-                None => {
-                    let [a, b] = bucket.map(|kinds| kinds.into_iter().flat_map(|kind| kind.all).collect::<Vec<_>>());
-                    let why = format!("{} items of A and {} of B are too much alike to be told apart", a.len(), b.len());
-                    self.ambiguous(pass, [&a, &b], why);
-                }
+            match bucket {
+                Bucket::Pair(one, other) => self.pair(pass, one, other),
+                Bucket::Several(kinds) => self.several(pass, kinds),
+            }
+        }
+    }
+
+    fn several(&mut self, pass: Pass, kinds: Kinds) {
+        match self.components(pass, &kinds) {
+            Some(components) => components.iter().for_each(|component| self.settle(pass, &kinds, component)),
+            // Those with one reference are too many alike; those with one amount have nothing to do with each other.
+            None if pass == Pass::Reference => {}
+            None => {
+                let [a, b] = kinds.map(|kinds| kinds.into_iter().flat_map(|kind| kind.all).collect::<Vec<_>>());
+                let why = format!("{} items of A and {} of B are too much alike to be told apart", a.len(), b.len());
+                self.ambiguous(pass, [&a, &b], why);
             }
         }
     }
@@ -149,7 +152,7 @@ impl Work<'_, '_> {
     }
 
     /// What could go together in a bucket, taken apart into what has nothing to do with each other. `None` where that is too much.
-    fn components(&self, pass: Pass, bucket: &[Vec<Kind>; 2]) -> Option<Vec<Component>> {
+    fn components(&self, pass: Pass, bucket: &Kinds) -> Option<Vec<Component>> {
         let [left, right] = bucket;
         let item = |side: Side, kind: &Kind| self.item(side, kind.all[0]);
         let plain_references = |side: Side, kinds: &[Kind]| -> Vec<String> {
@@ -225,7 +228,7 @@ impl Work<'_, '_> {
     }
 
     /// Matches what every best answer agrees on. What it leaves open is ambiguous.
-    fn settle(&mut self, pass: Pass, bucket: &[Vec<Kind>; 2], component: &Component) {
+    fn settle(&mut self, pass: Pass, bucket: &Kinds, component: &Component) {
         let sure = component.candidates.sure();
         let mut left: Vec<Vec<Ix>> = component.left.iter().map(|kind| bucket[0][*kind].all.clone()).collect();
         let mut right: Vec<Vec<Ix>> = component.right.iter().map(|kind| bucket[1][*kind].all.clone()).collect();
@@ -291,7 +294,7 @@ impl Work<'_, '_> {
 }
 
 /// Kinds that could go together, directly or by way of others.
-fn apart(bucket: &[Vec<Kind>; 2], weights: BTreeMap<(usize, usize), u32>) -> Vec<Component> {
+fn apart(bucket: &Kinds, weights: BTreeMap<(usize, usize), u32>) -> Vec<Component> {
     let [left, right] = bucket;
     // Rows first, then columns; each points towards the first of those it hangs together with.
     let mut heads: Vec<usize> = (0..left.len() + right.len()).collect();

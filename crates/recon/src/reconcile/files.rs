@@ -37,20 +37,30 @@ fn read_one(world: &dyn World, feed: &Feed, side: Side, day: Date) -> Result<Opt
         Err(NoFile::Missing) => return Err(format!("there is no file {file}; a feed that does not come every day is `optional`")),
         Err(NoFile::Other(why)) => return Err(format!("{file} could not be read: {why}")),
     };
-    let mut hashing = Hashing { from, hasher: Sha256::new() };
+    let mut hashing = Hashing::of(from);
     let found =
         books::read(&file, &format, feed.encoding, BufReader::with_capacity(1 << 16, &mut hashing)).map_err(|wrong| wrong.to_string())?;
     // Whatever stands behind the end of what was read is a part of the file as well.
     std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|wrong| format!("{file} could not be read: {wrong}"))?;
-    let sha256 = words::hex(&hashing.hasher.finalize());
+    let sha256 = hashing.digest();
     let items = found.iter().map(|statement| statement.items.len()).sum();
     Ok(Some((FileRecord { side, file, sha256, statements: found.len(), items }, found)))
 }
 
 /// Puts together the digest of what is read through it.
 pub(super) struct Hashing {
-    pub(super) from: Box<dyn BufRead + Send>,
-    pub(super) hasher: Sha256,
+    from: Box<dyn BufRead + Send>,
+    hasher: Sha256,
+}
+
+impl Hashing {
+    pub(super) fn of(from: Box<dyn BufRead + Send>) -> Hashing {
+        Hashing { from, hasher: Sha256::new() }
+    }
+
+    pub(super) fn digest(self) -> String {
+        words::hex(&self.hasher.finalize())
+    }
 }
 
 impl Read for Hashing {

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use sha2::{Digest as _, Sha256};
 
 use super::carrying::Carrying;
 use super::files::Hashing;
 use crate::breaks::Repeated;
 use crate::report::WrittenFile;
 use crate::world::World;
-use crate::{Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing, words};
+use crate::{Item, Match, Matcher, Pass, Place, Reconciled, Side, Standing};
 
 /// By what an entry is known in the list of what was matched: its side, its account, and its reference, or else what its bank calls it, or
 /// else what is said about it.
@@ -120,7 +119,7 @@ fn there_before(
             not_seen.push(file.path.clone());
             continue;
         };
-        let mut hashing = Hashing { from, hasher: Sha256::new() };
+        let mut hashing = Hashing::of(from);
         let mut rows = csv::Reader::from_reader(BufReader::with_capacity(1 << 16, &mut hashing));
         let mut known = Vec::new();
         let read: Result<(), csv::Error> = rows.records().try_for_each(|row| {
@@ -132,7 +131,7 @@ fn there_before(
             Ok(())
         });
         drop(rows);
-        if read.is_ok() && words::hex(&hashing.hasher.finalize()) == file.sha256 {
+        if read.is_ok() && hashing.digest() == file.sha256 {
             seen.extend(known);
         } else {
             not_seen.push(file.path.clone());
