@@ -4,7 +4,7 @@
 mod house;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -17,9 +17,13 @@ use rustix::termios::{Winsize, tcsetwinsize};
 const ROWS: NonZeroU16 = NonZeroU16::new(24).unwrap();
 const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
 
+/// Written to a terminal when its command has ended. The end of the file does not do: it may come ahead of the last lines.
+const END: u8 = 0x04;
+
 /// A terminal of 80 columns, and the command that has it.
 struct Terminal {
     command: Child,
+    line: File,
     screen: Arc<Mutex<vt100::Parser>>,
     reader: std::thread::JoinHandle<()>,
 }
@@ -31,7 +35,8 @@ impl Terminal {
         unlockpt(&master).unwrap();
         tcsetwinsize(&master, Winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let tty = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
+        let line_of = || File::options().read(true).write(true).open(&name).unwrap();
+        let tty = || Stdio::from(line_of());
         let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
         command.args(line.split_whitespace()).current_dir(house.path()).env("USER", "eve").env("TERM", "xterm").env_remove("NO_COLOR");
         let command = command.stdin(tty()).stdout(tty()).stderr(tty()).spawn().unwrap();
@@ -40,7 +45,7 @@ impl Terminal {
             let screen = screen.clone();
             move || read(master, &screen)
         });
-        Terminal { command, screen, reader }
+        Terminal { command, line: line_of(), screen, reader }
     }
 
     /// What stands on the screen now.
@@ -56,7 +61,7 @@ impl Terminal {
     /// What is left on the screen when the command has ended, and how it ended.
     fn ended(mut self) -> String {
         let status = self.command.wait().unwrap();
-        // The end of the file comes with the end of the command.
+        self.line.write_all(&[END]).unwrap();
         let Terminal { reader, screen, .. } = self;
         reader.join().unwrap();
         let contents = screen.lock().unwrap().screen().contents();
@@ -80,9 +85,16 @@ fn narrow(line: &str) -> String {
 fn read(master: OwnedFd, screen: &Mutex<vt100::Parser>) {
     let mut master = File::from(master);
     let mut piece = [0; 4_096];
-    // A terminal that nobody has any more ends with an error.
-    while let Ok(count @ 1..) = master.read(&mut piece) {
-        screen.lock().unwrap().process(&piece[..count]);
+    loop {
+        let count = master.read(&mut piece).unwrap();
+        let (written, ended) = match &piece[..count] {
+            [written @ .., END] => (written, true),
+            written => (written, false),
+        };
+        screen.lock().unwrap().process(written);
+        if ended {
+            return;
+        }
     }
 }
 
