@@ -629,6 +629,40 @@ fn a_file_of_records_is_run_record_by_record() {
     ");
 }
 
+/// A field that is mistyped is not passed over: the run would go on without what was said.
+#[test]
+fn a_mistyped_field_of_an_input_is_not_passed_over() {
+    let house = house();
+    house.write(
+        "workflows/sign.yaml",
+        "input: { \"day?\": text, account: text }\ntasks: [{ id: say, agent: std.set, params: { value: \"{{ default(input.day, 'today') }}\" } }]\n",
+    );
+    insta::assert_snapshot!(house.type_in("run sign -i '{\"account\": \"1\", \"dya\": \"2026-03-12\"}'"), @r#"
+    err: error: the input has `dya`, which is not declared, and no `day`
+    err: hint: did you mean `day`? if not, say `"day": null` with it
+    exit 3
+    "#);
+    insta::assert_snapshot!(house.type_in("run sign -i '{\"acount\": \"1\", \"day\": \"2026-03-12\"}'"), @r#"
+    err: error: the input has `acount`, which is not declared, and no `account`
+    err: hint: did you mean `account`?
+    exit 3
+    "#);
+    insta::assert_snapshot!(house.type_in("run sign -q -i '{\"account\": \"1\", \"dya\": \"-\", \"day\": null}'"), @"
+    today
+    exit 0
+    ");
+    insta::assert_snapshot!(house.type_in("run sign -q -i '{\"account\": \"1\", \"currency\": \"EUR\"}'"), @"
+    today
+    exit 0
+    ");
+    house.write("days.csv", "account,Days\n1,2026-03-12\n");
+    insta::assert_snapshot!(house.type_in("run sign --each days.csv"), @r#"
+    err: error: days.csv, line 2, has `Days`, which is not declared, and no `day`
+    err: hint: did you mean `day`? if not, say `"day": null` with it
+    exit 3
+    "#);
+}
+
 #[test]
 fn a_list_of_runs_is_narrowed_and_read_page_by_page() {
     let house = house();

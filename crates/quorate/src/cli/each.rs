@@ -17,8 +17,8 @@ use super::compare::Totals;
 use super::context::{Context, counted};
 use super::exit::{Exit, Outcome, Problem};
 use super::follow::{View, Watch, start, stop, told_to_stop};
-use super::records;
-use super::run::Target;
+use super::records::{self, Record};
+use super::run::{Target, names_are_meant};
 use super::screen::Screen;
 
 /// What runs, for which records.
@@ -57,6 +57,9 @@ struct Done {
 pub(crate) fn run(context: &Context, host: &Host, target: &Target<'_>, batch: &Batch<'_>) -> Outcome {
     // Read before anything is written or runs: a file with a mistake in it starts nothing, and destroys nothing.
     let records = records::read(batch.records, target.input())?;
+    for Record { line, payload } in &records {
+        names_are_meant(&format!("{}, line {line},", batch.records), payload, target.input())?;
+    }
     if records.is_empty() {
         context.screen.note(&format!("warning: {} holds no records", batch.records));
     }

@@ -1,5 +1,6 @@
 //! `quorate run`: starts a workflow and watches it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,8 +154,9 @@ pub(crate) fn run(mut context: Context, arguments: &Arguments) -> Outcome {
         None => nothing_for(target.input()),
         given => input(given.as_deref())?,
     };
-    if let Target::Policies(intake) = &target {
-        intake_fits(intake, &payload)?;
+    match &target {
+        Target::Policies(intake) => intake_fits(intake, &payload)?,
+        Target::Workflow(workflow) => names_are_meant("the input", &payload, workflow.plan.input())?,
     }
     super::runtime()?.block_on(async {
         let owned = if arguments.memory { Context::fleeting(&host)? } else { context.own(&host, None).await? };
@@ -210,8 +212,27 @@ fn find_target<'a>(host: &'a Host, wanted: Option<&str>) -> Result<Target<'a>, P
     }
 }
 
+/// Whether every field of an input is likely to be meant. An input may have more fields than are declared, so one that is
+/// mistyped would be passed over, and the run go on without what was said.
+pub(crate) fn names_are_meant(what: &str, input: &Payload, kind: &Type) -> Result<(), Problem> {
+    let Type::Object(declared) = kind else { return Ok(()) };
+    // What is no object is refused for that.
+    let Ok(given) = input.decode::<BTreeMap<String, &RawValue>>() else { return Ok(()) };
+    for name in given.keys().filter(|name| declared.iter().all(|field| field.name != **name)) {
+        let missing = || declared.iter().filter(|field| !given.contains_key(field.name.as_str()));
+        let near = quorate::expr::closest(name, missing().map(|field| field.name.as_str()));
+        if let Some(near) = missing().find(|field| near == Some(field.name.as_str())) {
+            let otherwise = if near.required { String::new() } else { format!(" if not, say `\"{}\": null` with it", near.name) };
+            let problem = Problem::new(Exit::Invalid, format!("{what} has `{name}`, which is not declared, and no `{}`", near.name));
+            return Err(problem.hint(format!("did you mean `{}`?{otherwise}", near.name)));
+        }
+    }
+    Ok(())
+}
+
 /// Whether what comes in looks like work.
 pub(crate) fn intake_fits(intake: &Intake, input: &Payload) -> Result<(), Problem> {
+    names_are_meant("the input", input, intake.input())?;
     let hint = "`input` in the folder `policies` says what work looks like";
     input.check_as("input", intake.input()).map_err(|wrong| Problem::new(Exit::Invalid, wrong).hint(hint))
 }
