@@ -188,7 +188,7 @@ pub enum Refusal {
         why: String,
     },
     /// The question does not allow this answer.
-    #[error("`{choice}` is not an answer to `{task}`: {why}")]
+    #[error("`{choice}` is not taken as an answer to `{task}`: {why}")]
     BadAnswer {
         /// The task.
         task: Arc<str>,
@@ -616,10 +616,11 @@ impl Deciding<'_> {
             if !rejects && asking.answers.iter().any(|given| given.by == by.name) {
                 return Err(Refusal::AnsweredAlready { task: task.id, by: by.name.clone() });
             }
+            let verdict = verdict_of(approval, asking, &answer, &levels).map_err(bad)?;
             if approval.override_needs_note && !says_something(&answer.note) && !self.run.proposes(&answer.choice) {
                 return Err(bad("it is not what was proposed, and needs a note".to_owned()));
             }
-            verdict_of(approval, asking, &answer, &levels).map_err(bad)?
+            verdict
         } else {
             return Err(bad("this task asks nothing".to_owned()));
         };

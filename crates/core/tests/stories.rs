@@ -729,7 +729,7 @@ fn people_answer_by_the_rules() {
       0 pay asks: Pay 12.50?
     refused: eve may not answer `pay`: it asks the group leads
     refused: starter may not answer `pay`: they started the run
-    refused: `maybe` is not an answer to `pay`: choose one of approve, reject
+    refused: `maybe` is not taken as an answer to `pay`: choose one of approve, reject
       0 ann answers pay: approve (Counted)
     refused: ann has answered `pay` already; others have to agree, or they may still reject
       0 bob answers pay: approve (Accepted)

@@ -389,12 +389,19 @@ fn fate_of(run: &Run) -> Fate {
     heard.extend(run.tasks().filter_map(|task| task.asks()).flat_map(|asks| asks.answers).map(|answer| answer.by.to_string()));
     // Whoever answers with what was proposed agrees with it.
     let agreed = settled.as_ref().map(|settled| settled.choice == APPROVE || Some(&settled.choice) == proposed.as_ref());
+    // An approval is a yes to what was proposed.
+    let means = |choice: &str| if choice == APPROVE { proposed.clone() } else { Some(choice.to_owned()) };
     let resolution = match &settled {
-        Some(settled) if settled.choice == APPROVE => proposed,
-        Some(settled) => Some(settled.choice.clone()),
+        Some(settled) => means(&settled.choice),
         None if asked => None,
-        None => proposed,
+        None => proposed.clone(),
     };
+    // Whoever answered otherwise has not decided it.
+    let decided = |settled: &Settled| -> Vec<String> {
+        let same = settled.answers.iter().filter(|answer| means(&answer.choice) == means(&settled.choice));
+        same.map(|answer| answer.by.to_string()).collect()
+    };
+    let by = settled.as_ref().map(|settled| decided(settled).join(", "));
     Fate {
         run: run.id().to_string(),
         open: !run.has_ended(),
@@ -403,7 +410,7 @@ fn fate_of(run: &Run) -> Fate {
         action: decision.map(|decision| decision.action.to_string()),
         resolution,
         heard,
-        by: settled.map(|settled| settled.answers.iter().map(|answer| &*answer.by).collect::<Vec<_>>().join(", ")),
+        by,
         agreed,
     }
 }

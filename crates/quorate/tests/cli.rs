@@ -203,7 +203,7 @@ fn a_run_that_waits_for_people_ends_when_they_have_answered() {
     exit 8
     ");
     insta::assert_snapshot!(house.type_in("approvals answer last --as bob --choice maybe"), @"
-    err: error: `maybe` is not an answer to `sign_off`: choose one of approve, reject
+    err: error: `maybe` is not taken as an answer to `sign_off`: choose one of approve, reject
     exit 3
     ");
     insta::assert_snapshot!(house.type_in("approvals approve last --as bob --note 'looks good'"), @"

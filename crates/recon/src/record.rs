@@ -294,13 +294,28 @@ impl BreakRecord {
     /// already, or is not booked on the other side yet, and what belongs together differs in nothing.
     #[must_use]
     pub fn settled(&self, resolution: Option<&str>) -> Settled {
-        let pending = self.a.iter().chain(&self.b).any(|item| item.status.is_some());
         let difference = self.amount_diff.filter(|_| self.statement_at.is_none());
         match (resolution, difference) {
             (Some("force_close"), _) => Settled::Closed,
-            (Some("adjust" | "write_off"), Some(by)) if !by.is_zero() && !pending && !self.expected => Settled::Booked,
-            (Some("match"), Some(by)) if by.is_zero() && !pending => Settled::Together,
+            (Some("adjust" | "write_off"), Some(by)) if !by.is_zero() && self.not_to_book().is_none() => Settled::Booked,
+            (Some("match"), Some(by)) if by.is_zero() && !self.is_pending() => Settled::Together,
             _ => Settled::Open,
+        }
+    }
+
+    /// Whether an entry of it is not booked yet.
+    fn is_pending(&self) -> bool {
+        self.a.iter().chain(&self.b).any(|item| item.status.is_some())
+    }
+
+    /// Why nothing can be booked for it, whatever is decided.
+    pub(crate) fn not_to_book(&self) -> Option<&'static str> {
+        match () {
+            () if self.statement_at.is_some() => Some("it is about a whole statement"),
+            () if self.amount_diff.is_none() => Some("it is in two currencies"),
+            () if self.is_pending() => Some("not all of it is booked on its own side yet"),
+            () if self.expected => Some("it is what is to be booked already"),
+            () => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::FaultKind;
 use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, Settled, bucket};
-use crate::words::{counted, hex, money, proved, sum};
+use crate::words::{counted, hex, money, not_come, proved, sum};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
 
@@ -42,6 +42,8 @@ struct DayIn {
     faults: Vec<FaultIn>,
     statements: usize,
     stated: usize,
+    linked: usize,
+    unlinked: usize,
     not_seen: Vec<String>,
     passes: Vec<PassIn>,
     adjustments: Vec<Value>,
@@ -105,6 +107,7 @@ struct PassIn {
 
 #[derive(Debug, Deserialize)]
 struct BookIn {
+    missing: bool,
     #[serde(with = "exact::option")]
     opening: Option<Decimal>,
     #[serde(with = "exact::option")]
@@ -388,21 +391,35 @@ impl Report<'_> {
     }
 
     fn checks(&self) -> String {
-        let DayIn { statements, stated, .. } = *self.day;
+        let DayIn { statements, stated, linked, unlinked, .. } = *self.day;
+        let follow = match (linked, unlinked) {
+            (0, 0) => String::new(),
+            (_, 0) => ", and each begins with what the one before ended with".to_owned(),
+            (_, 1) => "; of one nobody knows whether it begins with what the one before ended with".to_owned(),
+            (_, several) => format!("; of {several} nobody knows whether they begin with what the one before ended with"),
+        };
+        let others = match statements - stated {
+            0 => String::new(),
+            1 => "; one does not say what there was before and after".to_owned(),
+            several => format!("; {several} do not say what there was before and after"),
+        };
         let said = match self.day.faults.len() {
             0 if stated == 0 => "no statement says what there was before and after, so nobody knows whether they add up".to_owned(),
             0 if statements == 1 => "the statement adds up".to_owned(),
-            0 if stated == statements => {
-                format!("all {statements} statements add up, and each begins with what the one before ended with")
-            }
+            0 if stated == statements => format!("all {statements} statements add up{follow}"),
             0 => format!("{stated} of {statements} statements say what there was before and after, and add up; of the others nobody knows"),
-            count => format!("{} in {}", counted(count, "fault"), counted(statements, "statement")),
+            count => format!("{} in {}", counted(count, "fault"), counted(statements, "statement")) + &others,
         };
         let not_seen = match &self.day.not_seen[..] {
             [] => String::new(),
             all => format!(" What was matched before was not looked up in {}: not what was written.", all.join(", ")),
         };
-        format!("File checks: {said}.{not_seen}")
+        let not_come = match self.not_come().len() {
+            0 => String::new(),
+            1 => " No statement came for one account that had one before.".to_owned(),
+            several => format!(" No statements came for {several} accounts that had some before."),
+        };
+        format!("File checks: {said}.{not_come}{not_seen}")
     }
 
     fn passes(&self) -> Table {
@@ -537,12 +554,17 @@ impl Report<'_> {
         (!sums.is_empty()).then(|| format!("Booked before, and in the ledger already: {}.", sums.join(", ")))
     }
 
+    /// The accounts of which a side did not come.
+    fn not_come(&self) -> Vec<String> {
+        self.day.accounts.iter().filter_map(|it| not_come(&it.name, it.currency, [it.a.missing, it.b.missing])).collect()
+    }
+
     fn proof_line(&self) -> String {
         let not_proved = self.day.accounts.iter().filter(|account| account.proof.is_none());
         let not_proved: Vec<String> = not_proved.map(|account| format!("{} {}", account.name, account.currency)).collect();
         let doubtful = self.day.faults.iter().filter(|fault| fault.kind != FaultKind::Duplicate).count();
         let doubt = if doubtful == 0 { String::new() } else { format!(" It rests on statements with {}.", counted(doubtful, "fault")) };
-        format!("{}{doubt}", proved(&self.proof(), &not_proved))
+        format!("{}{doubt}", proved(&self.proof(), &not_proved, &self.not_come()))
     }
 
     fn counts(&self) -> String {

@@ -18,7 +18,7 @@ use crate::reconcile::Adjustment;
 use crate::record::{BreakRecord, Settled};
 use crate::report::WrittenFile;
 use crate::settings::Books;
-use crate::words::{counted, money, proved, sum};
+use crate::words::{counted, money, not_come, proved, sum};
 use crate::world::{Fate, NoFile, Since, World};
 use crate::{Currency, exact};
 
@@ -131,6 +131,9 @@ pub(crate) struct Standing {
     stand: Stand,
     proof: BTreeMap<Currency, Value>,
     not_proved: Vec<String>,
+    /// The accounts of which a side did not come: what it stated before counts.
+    #[serde(default)]
+    not_come: Vec<String>,
     explained: bool,
     /// Why it is signed all the same, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,6 +154,9 @@ struct Stand {
     waited_for: Vec<String>,
     /// Somebody asks for it, or corrects it.
     looked_after: Vec<String>,
+    /// What was answered cannot be carried out, or changes nothing.
+    #[serde(default)]
+    open_all_the_same: Vec<String>,
     /// It was closed or matched, and is open again with the next statement.
     #[serde(default)]
     opened_again: Vec<String>,
@@ -230,8 +236,15 @@ type NotWanted<'l> = HashMap<(&'l str, Decimal), String>;
 struct AccountIn {
     name: String,
     currency: Currency,
+    a: BookIn,
+    b: BookIn,
     #[serde(with = "exact::option")]
     proof: Option<Decimal>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BookIn {
+    missing: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -288,7 +301,8 @@ impl Decided {
             _ if fate.asks => stand.unanswered.push(name),
             (Settled::Open, None, _) => stand.unanswered.push(name),
             (Settled::Open, Some("wait"), _) => stand.waited_for.push(name),
-            (Settled::Open, Some(_), _) => stand.looked_after.push(name),
+            (Settled::Open, Some("chase" | "correct_source"), _) => stand.looked_after.push(name),
+            (Settled::Open, Some(_), _) => stand.open_all_the_same.push(name),
             (_, _, Some(_)) => stand.settled_by_people.push(name),
             (_, _, None) => stand.settled_by_agents.push(name),
         }
@@ -307,6 +321,7 @@ impl Decided {
 struct Proof {
     amounts: BTreeMap<Currency, Decimal>,
     not_proved: Vec<String>,
+    not_come: Vec<String>,
 }
 
 impl Proof {
@@ -316,7 +331,8 @@ impl Proof {
             *amounts.entry(currency).or_default() += amount.abs();
         }
         let not_proved = accounts.iter().filter(|it| it.proof.is_none()).map(|it| format!("{} {}", it.name, it.currency));
-        Proof { amounts, not_proved: not_proved.collect() }
+        let not_come = accounts.iter().filter_map(|it| not_come(&it.name, it.currency, [it.a.missing, it.b.missing]));
+        Proof { amounts, not_proved: not_proved.collect(), not_come: not_come.collect() }
     }
 
     /// Whether all is explained, as far as that is known of any account.
@@ -325,7 +341,7 @@ impl Proof {
     }
 
     fn told(&self) -> String {
-        proved(&self.amounts, &self.not_proved)
+        proved(&self.amounts, &self.not_proved, &self.not_come)
     }
 }
 
@@ -337,6 +353,8 @@ struct ByNow {
     bookings: Vec<Booking>,
     /// How many differences are held back, since a statement does not add up.
     held: usize,
+    /// Whether a statement does not add up that nobody has looked at.
+    faulty: bool,
     not_by: BTreeSet<String>,
     /// What other sign-offs have booked.
     posts: Posts,
@@ -382,14 +400,14 @@ impl StandingParams {
         };
         bookings.retain(&mut is_wanted);
         held.retain(&mut is_wanted);
-        let held = held.len();
-        Ok(ByNow { run: done.run, whole, stand, bookings, held, not_by, posts })
+        let (held, faulty) = (held.len(), !faulty.is_empty());
+        Ok(ByNow { faulty, run: done.run, whole, stand, bookings, held, not_by, posts })
     }
 }
 
 /// How a day stands by now: what agents settled, what people did, and what is to be booked for it.
 pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -> Result<Standing, String> {
-    let ByNow { run, whole, stand, bookings, held, not_by, .. } = wanted.by_now(world, run)?;
+    let ByNow { run, whole, stand, bookings, held, faulty, not_by, .. } = wanted.by_now(world, run)?;
     let day = whole.day;
     let files: Report = world
         .output(&run, StandingParams::named(&wanted.report, "report"))?
@@ -399,7 +417,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     let proof = Proof::of(&whole.accounts);
     let explained = proof.explained();
     let unexplained = wanted.unexplained.as_deref().map(str::trim).filter(|why| !why.is_empty() && !explained);
-    if !explained && !proof.amounts.is_empty() && unexplained.is_none() {
+    // Books that state no balances prove nothing, day after day; those that do not add up might.
+    if !explained && (faulty || !proof.amounts.is_empty()) && unexplained.is_none() {
         return Err(format!(
             "{} It is not signed as long as that is so: correct the files and reconcile {day} again; or say why it is signed all the same, as `unexplained`",
             proof.told()
@@ -421,6 +440,7 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         stand,
         proof: proof.amounts.into_iter().map(|(currency, amount)| (currency, json!(money(amount)))).collect(),
         not_proved: proof.not_proved,
+        not_come: proof.not_come,
         explained,
         unexplained: unexplained.map(str::to_owned),
         bookings,
@@ -449,13 +469,14 @@ impl Stand {
     fn told(&self, breaks: usize) -> String {
         let also = |names: &[String], what: &str| if names.is_empty() { String::new() } else { format!(", {} {what}", names.len()) };
         format!(
-            "of {}, agents settled {} and people {}{}{}{}{}{}, and {} still wait for an answer",
+            "of {}, agents settled {} and people {}{}{}{}{}{}{}, and {} still wait for an answer",
             counted(breaks, "break"),
             self.settled_by_agents.len(),
             self.settled_by_people.len(),
             also(&self.closed_by_force, "of them closed by force"),
             also(&self.waited_for, "are waited for"),
             also(&self.looked_after, "are chased or corrected"),
+            also(&self.open_all_the_same, "are answered and stay open"),
             also(&self.withdrawn, "were withdrawn since"),
             also(&self.opened_again, "were opened again"),
             self.unanswered.len(),
@@ -629,7 +650,7 @@ pub(crate) fn seal(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     let sealed = json!({
         "schema": "quorate.recon.signed/1", "day": day.day, "reconciled_in": day.run, "signed_in": run.to_string(), "signed_by": answers,
         "not_by": day.not_by, "files": all, "bookings": day.bookings.len(), "breaks": day.breaks, "stand": day.stand,
-        "proof": day.proof, "not_proved": day.not_proved, "explained": day.explained, "unexplained": day.unexplained,
+        "proof": day.proof, "not_proved": day.not_proved, "not_come": day.not_come, "explained": day.explained, "unexplained": day.unexplained,
     });
     let mut bytes = serde_json::to_vec_pretty(&sealed).map_err(|wrong| wrong.to_string())?;
     bytes.push(b'\n');

@@ -33,18 +33,35 @@ pub(crate) fn sum(amount: Decimal, currency: Currency) -> String {
     format!("{} {currency}", money(amount))
 }
 
-/// Whether everything is explained, by what is not, currency by currency.
-pub(crate) fn proved(proof: &BTreeMap<Currency, Decimal>, not_proved: &[String]) -> String {
+/// An account of which one side did not come: which of them.
+pub(crate) fn not_come(name: &str, currency: Currency, missing: [bool; 2]) -> Option<String> {
+    let side = [Side::A, Side::B].into_iter().zip(missing).find_map(|(side, missing)| missing.then_some(side))?;
+    Some(format!("{name} {currency} on side {side}"))
+}
+
+/// Names, as long as they are few.
+fn listed(all: &[String]) -> String {
+    let more = all.len().saturating_sub(MAX_LISTED);
+    let shown = all[..all.len() - more].join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// Whether everything is explained, by what is not, currency by currency; and by what statements.
+pub(crate) fn proved(proof: &BTreeMap<Currency, Decimal>, not_proved: &[String], not_come: &[String]) -> String {
+    let older = match not_come {
+        [] => String::new(),
+        all => format!(" No statement came for {}: what was stated there before counts.", listed(all)),
+    };
     if proof.is_empty() {
-        return "No account states its balances on both sides: nothing is proved.".to_owned();
+        return format!("No account states its balances on both sides: nothing is proved.{older}");
     }
     let verdict = if proof.values().all(Decimal::is_zero) { "everything is explained" } else { "this is NOT explained" };
     let proofs: Vec<String> = proof.iter().map(|(currency, amount)| sum(*amount, *currency)).collect();
     let others = match not_proved {
         [] => String::new(),
-        all => format!(" Not proved, since they state no balances: {}.", all.join(", ")),
+        all => format!(" Not proved, since not both sides state their balances: {}.", listed(all)),
     };
-    format!("Proof amount: {}: {verdict}.{others}", proofs.join(", "))
+    format!("Proof amount: {}: {verdict}.{others}{older}", proofs.join(", "))
 }
 
 /// So many of a thing.
@@ -138,6 +155,8 @@ pub(crate) fn lines(it: &BreakRecord) -> Vec<String> {
     if !it.booking.is_empty() {
         let legs: Vec<String> = it.booking.iter().map(|leg| format!("{} on {}", sum(leg.amount, it.currency), leg.account)).collect();
         lines.push(format!("{:width$}  {}, where it is decided to book it", "booking", legs.join(", ")));
+    } else if let Some(why) = it.not_to_book() {
+        lines.push(format!("{:width$}  {why}: to book or write off its difference leaves it open", "booking"));
     }
     if let Some(why) = it.blocked_by.as_ref().filter(|_| it.statement_at.is_none()) {
         lines.push(format!("{:width$}  {why}", "against it"));

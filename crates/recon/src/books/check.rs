@@ -84,6 +84,10 @@ pub struct Checks {
     pub set_aside: Vec<Statement>,
     /// How the accounts are left.
     pub left: Vec<Known>,
+    /// How many statements were held against the one before them.
+    pub linked: usize,
+    /// How many have one before them, and what one of both states is not enough for that.
+    pub unlinked: usize,
 }
 
 /// Checks the statements of one side, brings those of an account into their order, and takes out what has been there before.
@@ -149,8 +153,10 @@ impl Checks {
         let ordered = in_order(fresh, known.closing);
         let mut closing = known.closing;
         self.pages(&ordered);
-        for statement in &ordered {
-            self.continuity(statement, closing);
+        for (at, statement) in ordered.iter().enumerate() {
+            if at > 0 || !earlier.is_empty() {
+                self.continuity(statement, closing);
+            }
             self.within(statement);
             // Behind entries of which nobody says what they led to, it is not known any more.
             closing = statement.closing.as_ref().map(|balance| balance.amount).or(closing.filter(|_| statement.items.is_empty()));
@@ -185,7 +191,11 @@ impl Checks {
     }
 
     fn continuity(&mut self, statement: &Statement, before: Option<Decimal>) {
-        let (Some(before), Some(opening)) = (before, &statement.opening) else { return };
+        let (Some(before), Some(opening)) = (before, &statement.opening) else {
+            self.unlinked += 1;
+            return;
+        };
+        self.linked += 1;
         if opening.amount != before {
             let by = opening.amount - before;
             let what = format!(
@@ -219,6 +229,13 @@ impl Checks {
                 let what = format!("{before} before and {sum} of {entries} make {after}, and not {stated}: {missing} do not add up");
                 self.fault(FaultKind::Consistency, statement, &closing.place, by, what);
             }
+        }
+        // Whoever says what there was before says what there is after, unless that is on another page.
+        let goes_on = statement.page.is_some_and(|(_, goes_on)| goes_on);
+        if let (Some(opening), None, false) = (&statement.opening, &statement.closing, goes_on) {
+            let before = money(opening.amount);
+            let what = format!("it begins with {before}, and does not say what it ends with: its end may be missing");
+            self.fault(FaultKind::Consistency, statement, &opening.place, Decimal::ZERO, what);
         }
         if let Some((count, place)) = statement.count.as_ref().filter(|(count, _)| *count != statement.entries) {
             let what = format!("it says that it has {count} entries, and has {}", statement.entries);

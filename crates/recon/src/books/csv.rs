@@ -296,9 +296,11 @@ impl Table<'_> {
             .chain(sign.iter().map(|sign| &sign.column))
             .chain(rows.iter().flat_map(|rows| [&rows.column].into_iter().chain(&rows.count)));
         let missing: BTreeSet<&String> = named.filter(|name| !self.names.contains(name)).collect();
-        for name in &missing {
+        if !missing.is_empty() {
+            let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let are_missing = if missing.len() == 1 { "there is no column" } else { "there are no columns" };
             let there = self.names.join(", ");
-            self.reading.mistake(line, format!("there is no column `{name}`; there are: {there}"))?;
+            self.reading.mistake(line, format!("{are_missing} {names}; there are: {there}"))?;
         }
         let both = columns.amount.is_some() == (columns.debit.is_some() || columns.credit.is_some());
         if both {

@@ -51,6 +51,10 @@ pub struct Day {
     pub statements: usize,
     /// How many of them state what there was before and after.
     pub stated: usize,
+    /// How many of them were held against the one before them.
+    pub linked: usize,
+    /// How many have one before them, and what one of both states is not enough for that.
+    pub unlinked: usize,
     /// What each pass matched.
     pub passes: Vec<PassRecord>,
     /// Differences within tolerance that are to be booked.
@@ -160,6 +164,8 @@ pub struct Adjustment {
 /// An account on one side.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BookRecord {
+    /// Whether no statement of the day came, though one did before, and one of the other side: what it stated before counts.
+    pub missing: bool,
     /// What there was before, where that is stated.
     #[serde(with = "exact::option")]
     pub opening: Option<Decimal>,
@@ -369,6 +375,8 @@ pub fn reconcile(world: &dyn World, asked: &Asked<'_>) -> Result<Day, String> {
         faults: faults.iter().map(|(side, fault)| FaultRecord::of(*side, fault)).collect(),
         stated: all_statements().filter(|statement| statement.opening.is_some() && statement.closing.is_some()).count(),
         statements: all_statements().count(),
+        linked: checks.iter().map(|checks| checks.linked).sum(),
+        unlinked: checks.iter().map(|checks| checks.unlinked).sum(),
         passes: passes(&found),
         adjustments,
         accounts,

@@ -310,6 +310,16 @@ impl Work<'_> {
                 book.opening = book.opening.or(known.closing);
             }
         }
+        let came = |side: Side, it: &AccountRecord| {
+            statements[side as usize].iter().any(|statement| statement.account == it.account && statement.currency == it.currency)
+        };
+        for (side, other) in [(Side::A, Side::B), (Side::B, Side::A)] {
+            // Of books that state no balances nobody knows whether a day without entries is one without a statement.
+            for known in left[side as usize].iter().filter(|known| known.closing.is_some()) {
+                let it = of!(&known.account, known.currency);
+                it.book(side).missing = !came(side, it) && came(other, it);
+            }
+        }
         for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
             let open: HashSet<u32> = open.iter().copied().collect();
             for (place, item) in (0..).zip(self.sides[side as usize]) {
