@@ -503,9 +503,20 @@ pub struct Start {
     /// The run and the task that started it as a sub-workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// The run in which an agent started it, where it goes on by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<RunId>,
     /// When its main part times out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+}
+
+impl Start {
+    /// The run that started it, where none of the people did: as a sub-workflow, or by an agent.
+    #[must_use]
+    pub fn started_by(&self) -> Option<RunId> {
+        self.parent.as_ref().map(|parent| parent.run).or(self.within)
+    }
 }
 
 /// Expertise that a task requires and its agent receives. A run goes on with what it was when the run began.

@@ -23,6 +23,7 @@ pub fn started(at: i64) -> Entry {
         route: None,
         skills: Vec::new(),
         parent: None,
+        within: None,
         deadline: None,
     };
     Entry { seq: 1, at: Timestamp::from_micros(at), event: Event::RunStarted(Box::new(start)) }

@@ -151,7 +151,7 @@ pub struct RunInfo {
     pub plan: Digest,
     /// Who started it.
     pub by: String,
-    /// The run that started it as a sub-workflow, where one did.
+    /// The run that started it, where none of the people did.
     pub parent: Option<RunId>,
     /// When it began.
     pub started: Timestamp,
@@ -162,7 +162,7 @@ pub struct RunInfo {
 impl RunInfo {
     /// What the first entry of a run says of it.
     pub(crate) fn of(run: RunId, at: Timestamp, start: &Start) -> RunInfo {
-        let parent = start.parent.as_ref().map(|parent| parent.run);
+        let parent = start.started_by();
         RunInfo { run, name: start.name.to_string(), plan: start.plan, by: start.by.to_string(), parent, started: at, ended: None }
     }
 }

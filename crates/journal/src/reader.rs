@@ -524,7 +524,7 @@ pub(crate) fn index(connection: &Connection, run: RunId, entry: &Entry) -> rusql
     match &entry.event {
         Event::RunStarted(start) => {
             let sql = "INSERT OR REPLACE INTO runs (run, name, plan, by, parent, started) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let parent = start.parent.as_ref().map(|parent| bytes_of(parent.run));
+            let parent = start.started_by().map(bytes_of);
             let row = params![bytes_of(run), &*start.name, start.plan.0, &*start.by, parent, entry.at.micros()];
             connection.prepare_cached(sql)?.execute(row).map(drop)
         }

@@ -215,6 +215,7 @@ fn decided(plan: &Arc<Plan>, output: &str) -> Decision {
         route: None,
         skills: Vec::new(),
         parent: None,
+        within: None,
         deadline: None,
     };
     let rehearsal = rehearse(plan, RunId(1), Timestamp::default(), start, &answers);

@@ -138,7 +138,7 @@ impl Desk {
         fits.map_err(|wrong| Failure::new(FailureClass::Invalid, wrong))?;
         let by = starter(&engine, &call).await?;
         let order = intake.order(call.request.input, &by);
-        let (decided, told_to_stop) = (pin!(decided(&engine, order.id(id))), pin!(call.cancel.raised()));
+        let (decided, told_to_stop) = (pin!(decided(&engine, order.id(id).within(call.request.run))), pin!(call.cancel.raised()));
         match select(decided, told_to_stop).await {
             Either::Left((decided, _)) => decided,
             Either::Right(_) => Err(Failure::new(FailureClass::Unavailable, "it was told to stop; the case goes on")),
@@ -174,7 +174,7 @@ impl Desk {
         // Whoever starts it again finds the run that is there, or was.
         let started = match engine.load(id).await {
             Ok(_) => false,
-            Err(Error::NoRun(_)) => match engine.start(Order { input: call.request.input, by, ..order }.id(id)) {
+            Err(Error::NoRun(_)) => match engine.start(Order { input: call.request.input, by, ..order }.id(id).within(call.request.run)) {
                 Ok(_) => true,
                 Err(Error::Exists(_)) => false,
                 Err(wrong) => return Err(failed(&wrong)),

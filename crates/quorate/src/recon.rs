@@ -322,7 +322,7 @@ impl World for Books {
         }
         let mut cases = Vec::new();
         if let Some(reader) = self.reader()? {
-            let listed = reader.list(&Wanted { roots: true, ..Wanted::newest(MAX_CASES) }).map_err(|wrong| wrong.to_string())?;
+            let listed = reader.list(&Wanted::newest(MAX_CASES)).map_err(|wrong| wrong.to_string())?;
             for info in listed.iter().filter(|info| self.policies.contains(&info.name)) {
                 let Some(run) = self.load(info.run)? else { continue };
                 cases.extend(case(&run).filter(|(_, day)| *day < before).map(|(case, _)| case));

@@ -64,7 +64,7 @@ const WORK: &str = r#"'{"work": [{"id": "a", "amount": 5}, {"id": "b", "amount":
 
 /// The run that follows a policy.
 fn run_of(house: &House, policy: &str) -> String {
-    let listed = house.run(&["runs", "list", "--json"], "");
+    let listed = house.run(&["runs", "list", "--all", "--json"], "");
     let all: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let found = all["runs"].as_array().unwrap().iter().find(|run| run["target"] == policy);
     found.unwrap_or_else(|| panic!("{all}"))["run_id"].as_str().unwrap().to_owned()
@@ -132,9 +132,17 @@ fn every_piece_of_work_is_a_run_of_its_own_that_outlives_who_brought_it() {
     exit 0
     "#);
     assert_snapshot!(house.type_in("runs list"), @"
-    <id>	CASH/HIGH	waiting	<time>	<took>	eve
-    <id>	CASH/MEDIUM	waiting	<time>	<took>	eve
-    <id>	CASH/LOW	succeeded	<time>	<took>	eve
+    <id>	day	succeeded	<time>	<took>	eve
+    exit 0
+    ");
+    assert_snapshot!(house.type_in("runs list --workflow CASH/LOW"), @"
+    <id>	CASH/LOW	succeeded	<time>	<took>	run <id>
+    exit 0
+    ");
+    assert_snapshot!(house.type_in("runs list --all"), @"
+    <id>	CASH/HIGH	waiting	<time>	<took>	run <id>
+    <id>	CASH/MEDIUM	waiting	<time>	<took>	run <id>
+    <id>	CASH/LOW	succeeded	<time>	<took>	run <id>
     <id>	day	succeeded	<time>	<took>	eve
     exit 0
     ");
@@ -150,7 +158,7 @@ fn work_that_is_brought_again_finds_the_run_that_is_there() {
     let house = desk();
     let first = house.type_in(&format!("run . -q -i {WORK}"));
     assert_eq!(house.type_in(&format!("run . -q -i {WORK}")), first);
-    let listed = house.type_in("runs list");
+    let listed = house.type_in("runs list --all");
     assert_eq!(listed.matches("CASH/").count(), 3, "{listed}");
     // What people answered meanwhile is found as well.
     house.type_in(&format!("approvals approve {} --as ann", run_of(&house, "CASH/MEDIUM")));

@@ -62,7 +62,7 @@ fn asked(all: &BTreeMap<String, (Value, Value)>) -> usize {
 
 /// The runs that are cases, and how many questions are open.
 fn cases(house: &House) -> (BTreeSet<String>, usize) {
-    let listed = house.run(&["runs", "list", "--json", "--limit", "1000"], "");
+    let listed = house.run(&["runs", "list", "--all", "--json", "--limit", "1000"], "");
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let runs = listed["runs"].as_array().unwrap().iter().filter(|run| run["target"] != "reconcile" && run["target"] != "recheck");
     let runs = runs.map(|run| run["run_id"].as_str().unwrap().to_owned()).collect();
@@ -213,7 +213,7 @@ fn what_has_cleared_and_comes_again_is_a_case_of_its_own() {
 
 /// The runs that wake up for something, and how they stand.
 fn rechecks(house: &House) -> Vec<(String, String)> {
-    let listed = house.run(&["runs", "list", "--json", "--limit", "1000"], "");
+    let listed = house.run(&["runs", "list", "--all", "--json", "--limit", "1000"], "");
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let runs = listed["runs"].as_array().unwrap().iter().filter(|run| run["target"] == "recheck");
     let text = |value: &Value| value.as_str().unwrap().to_owned();

@@ -122,6 +122,8 @@ pub struct Order {
     pub skills: Vec<Skill>,
     /// What has to be durable before what.
     pub durability: Durability,
+    /// The run in which an agent starts it.
+    pub within: Option<RunId>,
     /// Its id, where the caller has one: starting it a second time is refused, however often it is tried.
     pub id: Option<RunId>,
 }
@@ -131,13 +133,20 @@ impl Order {
     #[must_use]
     pub fn new(plan: Arc<Plan>, input: Payload) -> Order {
         let (by, durability) = ("system".into(), Durability::Strict);
-        Order { plan, input, profile: None, session: None, by, route: None, skills: Vec::new(), durability, id: None }
+        Order { plan, input, profile: None, session: None, by, route: None, skills: Vec::new(), durability, within: None, id: None }
     }
 
     /// The same, as the run of this id.
     #[must_use]
     pub fn id(mut self, id: RunId) -> Order {
         self.id = Some(id);
+        self
+    }
+
+    /// The same, started by an agent of another run.
+    #[must_use]
+    pub fn within(mut self, run: RunId) -> Order {
+        self.within = Some(run);
         self
     }
 
@@ -350,7 +359,7 @@ impl Engine {
     }
 
     pub(crate) fn start_as(&self, run: RunId, order: Order, parent: Option<Parent>, tap: Option<Tap>) -> Result<RunHandle, Error> {
-        let Order { plan, input, profile, session, by, route, skills, durability, id: _ } = order;
+        let Order { plan, input, profile, session, by, route, skills, durability, within, id: _ } = order;
         let bad = |why| Error::BadStart { plan: plan.name().clone(), why };
         plan.check_start(&input, profile.as_ref()).map_err(bad)?;
         if let Some(missing) = plan.skills().iter().find(|name| !skills.iter().any(|skill| skill.name == **name)) {
@@ -358,7 +367,7 @@ impl Engine {
         }
         let texts = if durability == Durability::Memory { Vec::new() } else { self.texts_of(&plan) };
         let (digest, name) = (plan.digest(), plan.name().clone());
-        let start = Start { plan: digest, name, input, profile, session, by, route, skills, parent, deadline: None };
+        let start = Start { plan: digest, name, input, profile, session, by, route, skills, parent, within, deadline: None };
         let (state, entries) = Run::start(&plan, run, self.0.options.clock.now(), start);
         let (tell, ended) = oneshot::channel();
         self.drive(Takeover { run: state, head: Head::START, entries, texts, durability, tell: Some(tell), tap })?;

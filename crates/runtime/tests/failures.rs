@@ -373,6 +373,7 @@ async fn a_sub_workflow_that_a_crash_left_at_either_end_is_gone_on_with() {
             route: None,
             skills: Vec::new(),
             parent,
+            within: None,
             deadline: None,
         };
         let (id, at) = (RunId(7), Timestamp::from_micros(0));

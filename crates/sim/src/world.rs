@@ -426,6 +426,7 @@ fn start(plan: &Plan, input: Payload) -> Start {
         route: None,
         skills: Vec::new(),
         parent: None,
+        within: None,
         deadline: None,
     }
 }

@@ -75,6 +75,7 @@ impl Story {
             route: None,
             skills: Vec::new(),
             parent: None,
+            within: None,
             deadline: None,
         };
         let (run, entries) = Run::start(&self.plan, RunId(7), Timestamp::default(), start);

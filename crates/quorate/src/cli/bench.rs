@@ -544,6 +544,7 @@ fn order_start(plan: &Plan) -> Start {
         route: None,
         skills: Vec::new(),
         parent: None,
+        within: None,
         deadline: None,
     }
 }

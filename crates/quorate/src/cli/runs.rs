@@ -141,7 +141,7 @@ struct Which {
     /// Only those that come after this one in the list.
     #[arg(long, value_name = "RUN")]
     after: Option<String>,
-    /// Those as well that other runs started.
+    /// Those as well that other runs started. Of a workflow that is named, they are shown in any case.
     #[arg(long)]
     all: bool,
     /// How many at the most.
@@ -251,7 +251,7 @@ impl Which {
             RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => Stands::Open,
             RunStatus::Succeeded | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => Stands::Ended(status),
         });
-        Ok(Wanted { limit: self.limit, name: self.workflow.clone(), stands, since: self.since, after, roots: !self.all })
+        Ok(Wanted { limit: self.limit, name: self.workflow.clone(), stands, since: self.since, after, roots: !self.all && self.workflow.is_none() })
     }
 }
 
