@@ -1402,6 +1402,12 @@ fn a_run_that_waits_for_a_certain_time_does_not_hold_up_other_commands() {
     let house = house();
     house.write("workflows/later.yaml", "tasks: [{ id: later, wait: { for: 1h } }]\n");
     assert!(house.type_in("run later --timeout 1s -q").ends_with("exit 6"));
+    insta::assert_snapshot!(house.type_in("runs watch last --timeout 1s"), @"
+    err: run <id> waits for <time>, for later
+    err: left run <id>, which waits for <time>, for later
+    err: hint: `quorate runs watch <id>` goes on with it
+    exit 6
+    ");
     let begun = std::time::Instant::now();
     assert!(house.type_in("run greet -i '{\"name\": \"Ann\"}' -q").ends_with("exit 0"));
     assert!(begun.elapsed().as_secs() < 10, "nobody waits an hour for somebody else's run");

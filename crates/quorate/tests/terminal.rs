@@ -175,8 +175,23 @@ fn a_list_is_a_table() {
     exit 0
     ");
     insta::assert_snapshot!(Terminal::type_in(&house, "approvals list").ended(), @"
-    APPROVAL  WORKFLOW  UNTIL  BY  QUESTION
-    <id>/sign_off  release  -  2 of the group leads  Ship 1.2 with a name …
+    APPROVAL  UNTIL  BY  QUESTION
+    <id>/sign_off  -  2 of the group leads  Ship 1.2 with a name that is fa…
+    exit 0
+    ");
+}
+
+/// Columns that are wide give way to what is asked; times and ids are worth nothing when they are cut.
+#[test]
+fn what_is_asked_can_be_read_in_eighty_columns() {
+    let house = house();
+    let question = "Pay 12,500.00 EUR to a customer who has asked for it three times this week?";
+    let approval = format!("{{ question: '{question}', by: {{ groups: [leads, deputies], at_least: 2 }}, within: 1d }}");
+    house.write("workflows/paying-out-to-customers.yaml", &format!("tasks: [{{ id: agree, approval: {approval} }}]\n"));
+    assert!(house.type_in("run paying-out-to-customers").ends_with("exit 5"));
+    insta::assert_snapshot!(Terminal::type_in(&house, "approvals list").ended(), @"
+    APPROVAL  UNTIL  BY  QUESTION
+    <id>/agree  <time>  2 of the group l…  Pay 12,500.00 EUR to a …
     exit 0
     ");
 }

@@ -168,7 +168,7 @@ fn list(context: &Context, mine: bool) -> Outcome {
     if open.is_empty() {
         context.screen.note(if mine { "there is nothing that you may answer" } else { "nobody is asked anything" });
     }
-    let mut table = Table::new(&["APPROVAL", "WORKFLOW", "UNTIL", "BY", "QUESTION"]);
+    let mut table = Table::new(&["APPROVAL", "WORKFLOW", "UNTIL", "BY", "QUESTION"]).minor(&["WORKFLOW"]);
     for (run, task, asks) in &open {
         let until = asks.deadline.map(moment).unwrap_or_else(|| "-".to_owned());
         let id = format!("{}/{}", run.id().short(), task.id());

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::context::{Context, Reader, counted, input, load};
 use super::exit::{Exit, Outcome, Problem};
-use super::follow::{Afar, Watch, goes_on_by_itself, now, start, watch, watch_from_afar};
+use super::follow::{Afar, View, Watch, goes_on_by_itself, now, start, watch, watch_from_afar};
 use super::modes::{Modes, Off};
 use super::screen::{Cell, Screen, Style, Table, lasting, one_line};
 use super::{events, run, tree};
@@ -504,6 +504,11 @@ fn bring_on(context: &Context, wanted: &str, jsonl: bool, at_most: Option<Durati
         note_unexpected(context, &known, &signal.name);
     }
     let mut how = Watch { view: run::view(context, jsonl), at_most, known: known.seq(), by: Some(&me) };
+    // What happened before is not told again, and of what only sleeps there would be nothing to read.
+    let sleeps = known.status() == RunStatus::Waiting && known.tasks().all(|task| task.asks().is_none());
+    if how.view == View::Lines && give.is_none() && sleeps {
+        context.screen.note(&format!("run {} {}", id.short(), standing(&known)));
+    }
     super::runtime()?.block_on(async {
         let given = given.map(|given| (id, given));
         let owned = loop {

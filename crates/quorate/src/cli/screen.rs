@@ -222,8 +222,11 @@ impl Table {
             let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(&cell.text));
             cells.chain([columns(self.head[column])]).max().unwrap_or(0)
         };
-        // The least that the last column needs.
-        const LAST: usize = 12;
+        // The least that the last column needs, if it needs as much, and one that is cut.
+        const LAST: usize = 24;
+        const CUT: usize = 10;
+        // What is not wider is a time or a number, and worth nothing when it is cut.
+        const WHOLE: usize = 20;
         let is_empty = |column: usize| self.rows.iter().all(|row| row.get(column).is_none_or(|cell| cell.text.is_empty()));
         // A minor column in which nothing stands is left out in any case.
         let mut shown: Vec<(usize, usize)> = (0..self.head.len())
@@ -231,13 +234,24 @@ impl Table {
             .map(|column| (column, width_of(column)))
             .collect();
         let before = |shown: &[(usize, usize)]| shown.iter().rev().skip(1).map(|(_, width)| width + 2).sum::<usize>();
+        let fits = |shown: &[(usize, usize)]| {
+            let last = shown.last().map_or(0, |(_, width)| (*width).min(LAST));
+            before(shown) + last <= screen.width
+        };
         for name in self.minor {
-            if before(&shown) + LAST > screen.width {
+            if !fits(&shown) {
                 shown.retain(|(column, _)| self.head[*column] != *name);
             }
         }
-        // The last column takes what is left; it says the least when it is cut.
-        let room = screen.width.saturating_sub(before(&shown)).max(LAST);
+        // The widest ones give way. The first one does not: it is what is typed again.
+        while !fits(&shown) {
+            let between = 1..shown.len().saturating_sub(1);
+            let may_be_cut = shown[between].iter_mut().filter(|(column, width)| width_of(*column) > WHOLE && *width > CUT);
+            let Some((_, width)) = may_be_cut.max_by_key(|(_, width)| *width) else { break };
+            *width -= 1;
+        }
+        // The last column takes what is left.
+        let room = screen.width.saturating_sub(before(&shown)).max(CUT);
         if let Some((_, last)) = shown.last_mut() {
             *last = (*last).min(room);
         }
