@@ -251,7 +251,14 @@ impl Which {
             RunStatus::Running | RunStatus::Waiting | RunStatus::Compensating => Stands::Open,
             RunStatus::Succeeded | RunStatus::Failed | RunStatus::TimedOut | RunStatus::Cancelled => Stands::Ended(status),
         });
-        Ok(Wanted { limit: self.limit, name: self.workflow.clone(), stands, since: self.since, after, roots: !self.all && self.workflow.is_none() })
+        Ok(Wanted {
+            limit: self.limit,
+            name: self.workflow.clone(),
+            stands,
+            since: self.since,
+            after,
+            roots: !self.all && self.workflow.is_none(),
+        })
     }
 }
 
