@@ -616,7 +616,7 @@ impl Deciding<'_> {
             if !rejects && asking.answers.iter().any(|given| given.by == by.name) {
                 return Err(Refusal::AnsweredAlready { task: task.id, by: by.name.clone() });
             }
-            let verdict = verdict_of(approval, asking, &answer, &levels).map_err(bad)?;
+            let verdict = verdict_of(approval, asking, &answer, &levels, &|other| self.run.agree(other, &answer.choice)).map_err(bad)?;
             if approval.override_needs_note && !says_something(&answer.note) && !self.run.proposes(&answer.choice) {
                 return Err(bad("it is not what was proposed, and needs a note".to_owned()));
             }
@@ -1327,7 +1327,13 @@ fn says_something(note: &str) -> bool {
 }
 
 /// What an answer to a question of the plan comes to.
-fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer, levels: &[u32]) -> Result<Verdict, String> {
+fn verdict_of(
+    approval: &Approval,
+    asking: &Asking,
+    answer: &Answer,
+    levels: &[u32],
+    agrees: &dyn Fn(&str) -> bool,
+) -> Result<Verdict, String> {
     let Some(choice) = approval.choices.iter().find(|choice| choice.name == answer.choice) else {
         let names: Vec<&str> = approval.choices.iter().map(|choice| choice.name.as_str()).collect();
         return Err(format!("choose one of {}", names.join(", ")));
@@ -1340,7 +1346,7 @@ fn verdict_of(approval: &Approval, asking: &Asking, answer: &Answer, levels: &[u
     }
     // Each level counts for itself: who is asked later does not lower what was needed before.
     let agree = |level: u32| {
-        let others = asking.answers.iter().filter(|other| other.by != answer.by && other.choice == answer.choice);
+        let others = asking.answers.iter().filter(|other| other.by != answer.by && agrees(&other.choice));
         others.filter(|other| other.levels.contains(&level)).count() + usize::from(levels.contains(&level))
     };
     let enough = (0..=asking.level).any(|level| agree(level) >= approval.levels[level as usize].at_least.unwrap_or(1) as usize);
@@ -1354,6 +1360,11 @@ impl Run {
         let with = self.decision().and_then(|decision| decision.with.as_ref());
         let proposed = with.and_then(|with| with.decode::<BTreeMap<String, serde_json::Value>>().ok()).unwrap_or_default();
         choice == APPROVE || proposed.values().any(|value| value == choice)
+    }
+
+    /// Whether two answers say the same: in the same words, or one of them by naming what is proposed.
+    fn agree(&self, one: &str, other: &str) -> bool {
+        one == other || (one == APPROVE || other == APPROVE) && self.proposes(one) && self.proposes(other)
     }
 }
 

@@ -139,6 +139,11 @@ fn every_piece_of_work_is_a_run_of_its_own_that_outlives_who_brought_it() {
     <id>	CASH/LOW	succeeded	<time>	<took>	run <id>
     exit 0
     ");
+    assert_snapshot!(house.type_in("runs list --status waiting"), @"
+    <id>	CASH/HIGH	waiting	<time>	<took>	run <id>
+    <id>	CASH/MEDIUM	waiting	<time>	<took>	run <id>
+    exit 0
+    ");
     assert_snapshot!(house.type_in("runs list --all"), @"
     <id>	CASH/HIGH	waiting	<time>	<took>	run <id>
     <id>	CASH/MEDIUM	waiting	<time>	<took>	run <id>

@@ -655,6 +655,17 @@ fn a_mistyped_field_of_an_input_is_not_passed_over() {
     today
     exit 0
     ");
+    // Other words are no slips, nor are names that are numbered.
+    house.write(
+        "workflows/score.yaml",
+        "input: { \"note?\": text, \"type?\": text, \"rate?\": text, \"amount_a?\": number }\ntasks: [{ id: say, agent: std.set, params: { value: yes } }]\n",
+    );
+    for name in ["name", "date", "time", "amount_b", "note2"] {
+        assert!(house.type_in(&format!("run score -q -i '{{\"{name}\": 1}}'")).ends_with("exit 0"), "{name}");
+    }
+    for name in ["notes", "nte", "tpye", "NOTE", "amuont_a", "anount_a"] {
+        assert!(house.type_in(&format!("run score -q -i '{{\"{name}\": 1}}'")).contains("did you mean"), "{name}");
+    }
     house.write("days.csv", "account,Days\n1,2026-03-12\n");
     insta::assert_snapshot!(house.type_in("run sign --each days.csv"), @r#"
     err: error: days.csv, line 2, has `Days`, which is not declared, and no `day`

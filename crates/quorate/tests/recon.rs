@@ -749,6 +749,15 @@ fn a_statement_whose_end_is_cut_off_does_not_add_up() {
     let on_it: Vec<&(Value, Value)> = all.values().filter(|(it, _)| it["account"] == "8800445566").collect();
     assert!(on_it.iter().any(|(it, _)| it["kind"] == "STATEMENT_ERROR" && it["why"].as_str().unwrap().contains("may be missing")));
     assert!(on_it.iter().all(|(_, case)| case["action"] != "AUTO_RESOLVE"), "{on_it:?}");
+    // It is not signed without a reason, though all else is explained; whoever signs reads what it rests on, and so does whoever looks later.
+    let refused = house.type_in("run sign_off -q --as gus");
+    let what = "This does not add up: Custody GBP GBP at data/2026-03-12/custodian.sta:308: consistency of side A: it begins with 519,000.00, and does not say what it ends with: its end may be missing.";
+    assert!(refused.contains(what) && refused.ends_with("exit 1"), "{refused}");
+    let id = bring_although(&house, FIRST, "gus", "the bank sends it anew");
+    assert!(house.type_in(&format!("approvals show {id}")).contains(what));
+    assert!(house.type_in(&format!("approvals approve {id} -q --as fay")).ends_with("exit 0"));
+    let sealed: Value = serde_json::from_str(&std::fs::read_to_string(folder_of(&house, FIRST, &id).join("signed.json")).unwrap()).unwrap();
+    assert!(sealed["faults"][0].as_str().unwrap().contains("its end may be missing") && sealed["unexplained"] == "the bank sends it anew");
     // Nobody knows what the next one should begin with.
     assert_snapshot!(rests_on(&report(&house, SECOND)), @"
     File checks: all 20 statements add up; of one nobody knows whether it begins with what the one before ended with.
@@ -764,7 +773,7 @@ fn a_ledger_whose_end_is_cut_off_is_not_signed_without_saying_why() {
     File checks: 2 faults in 12 statements; one does not say what there was before and after.
     No account states its balances on both sides: nothing is proved. It rests on statements with one fault.
     ");
-    assert_snapshot!(house.type_in("run sign_off -q --as gus").lines().next().unwrap(), @"err: run <id> failed: stands failed (invalid: No account states its balances on both sides: nothing is proved. It is not signed as long as that is so: correct the files and reconcile 2026-03-12 again; or say why it is signed all the same, as `unexplained`), after <took>");
+    assert_snapshot!(house.type_in("run sign_off -q --as gus").lines().next().unwrap(), @"err: run <id> failed: stands failed (invalid: No account states its balances on both sides: nothing is proved. This does not add up: Main cash EUR at data/2026-03-12/ledger.csv:2: consistency of side B: it begins with 1,842,200.15, and does not say what it ends with: its end may be missing. It is not signed as long as that is so: correct the files and reconcile 2026-03-12 again; or say why it is signed all the same, as `unexplained`), after <took>");
 }
 
 #[test]
@@ -774,11 +783,42 @@ fn an_account_whose_statement_does_not_come_is_named() {
     cut_off(&house, SECOND, "broker.csv", |text| text.find('\n').unwrap() + 1);
     assert_snapshot!(rests_on(&report(&house, SECOND)), @"
     File checks: all 14 statements add up, and each begins with what the one before ended with. No statements came for 6 accounts that had some before.
-    Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained. Not proved, since not both sides state their balances: Broker equities USD, Main cash USD, Foreign exchange EUR. No statement came for Broker equities EUR on side A, Foreign exchange USD on side A, Bond events EUR on side A, Orders derivatives USD on side A, Orders equities EUR on side A, Regulatory reports EUR on side A: what was stated there before counts.
+    Proof amount: 0.00 EUR, 0.00 GBP, 0.00 USD: everything is explained. Not proved, since not both sides state their balances: Broker equities USD, Main cash USD, Foreign exchange EUR. No statement came for Broker equities EUR on side A, Foreign exchange USD on side A, Bond events EUR on side A, Orders derivatives USD on side A, Orders equities EUR on side A, Regulatory reports EUR on side A: it counts as it was left.
     ");
     // Who signs reads it as well.
     let id = bring(&house, SECOND, "gus");
     assert!(house.type_in(&format!("approvals show {id}")).contains("No statement came for Broker equities EUR on side A"));
+}
+
+#[test]
+fn an_account_that_does_not_come_behind_one_that_was_cut_off_is_named() {
+    let house = House::copied(&example());
+    cut_off(&house, FIRST, "custodian.sta", |text| text.len() * 6 / 10);
+    report(&house, FIRST);
+    let none_of_it = |text: &str| text.find(":25:8800445566").map(|at| text[..at].rfind(":20:").unwrap()).unwrap();
+    cut_off(&house, SECOND, "custodian.sta", none_of_it);
+    let shown = rests_on(&report(&house, SECOND));
+    assert!(shown.contains("No statement came for Custody GBP GBP on side A: it counts as it was left."), "{shown}");
+}
+
+#[test]
+fn a_statement_that_came_twice_keeps_nothing_from_being_taken_back() {
+    let house = House::copied(&example());
+    let whole = std::fs::read_to_string(house.path().join("data").join(FIRST).join("custodian.sta")).unwrap();
+    cut_off(&house, FIRST, "custodian.sta", |text| text.len() * 6 / 10);
+    report(&house, FIRST);
+    let all = breaks(&written(&house, FIRST));
+    let missing = |(it, case): &&(Value, Value)| {
+        it["account"] == "8800445566" && it["kind"] == "MISSING_IN_A" && case["action"] == "HIL_REVIEW" && it["booking"].is_array()
+    };
+    let run = all.values().find(missing).unwrap().1["run"].as_str().unwrap().to_owned();
+    assert!(house.type_in(&format!("approvals answer {run} -q --choice adjust --note told --as ann")).ends_with("exit 0"));
+    assert_ne!(signed_although(&house, FIRST, "fay", "it is cut off"), "nothing");
+    // The whole file has the entry, and one of its statements twice.
+    std::fs::write(house.path().join("data").join(FIRST).join("custodian.sta"), whole).unwrap();
+    report(&house, FIRST);
+    let back = signed(&house, FIRST, "fay");
+    assert!(back.contains("what was booked with an earlier signature has no reason any more"), "{back}");
 }
 
 #[test]
@@ -802,6 +842,21 @@ fn whoever_answered_otherwise_has_not_decided_it() {
     let rows = csv_of(&folder_of(&house, FIRST, &id).join("bookings.csv"));
     let decided: BTreeSet<&str> = rows.iter().filter(|row| row[0] == format!("ADJ-{name}")).map(|row| row[6].as_str()).collect();
     assert_eq!(decided, BTreeSet::from(["\"dora, emil\""]));
+}
+
+#[test]
+fn who_names_what_is_proposed_agrees_with_who_approves_it() {
+    let house = House::copied(&example());
+    report(&house, FIRST);
+    let all = breaks(&written(&house, FIRST));
+    let (_, case) = all.values().find(|(_, case)| case["action"] == "ESCALATE" && case["with"]["resolution"] == "chase").unwrap();
+    let run = case["run"].as_str().unwrap();
+    for (by, choice) in [("dora", "approve"), ("fay", "chase")] {
+        let said = house.type_in(&format!("approvals answer {run} -q --choice {choice} --as {by}"));
+        assert!(said.ends_with("exit 0"), "{by}: {said}");
+    }
+    assert!(questions(&house).keys().all(|id| !id.starts_with(run)), "two people have said the same");
+    assert!(house.type_in(&format!("runs list --all --workflow {}", case["policy"].as_str().unwrap())).contains("succeeded"));
 }
 
 #[test]
@@ -1141,7 +1196,7 @@ fn what_is_not_explained_is_not_signed_without_saying_why() {
     let house = house_of(wrong.as_array().unwrap());
     report(&house, FIRST);
     assert_snapshot!(house.type_in("run sign_off -q --as gus"), @"
-    err: run <id> failed: stands failed (invalid: Proof amount: 100.00 EUR: this is NOT explained. It is not signed as long as that is so: correct the files and reconcile 2026-03-12 again; or say why it is signed all the same, as `unexplained`), after <took>
+    err: run <id> failed: stands failed (invalid: Proof amount: 100.00 EUR: this is NOT explained. This does not add up: Main cash EUR at data/2026-03-12/broker.csv:4: consistency of side A: 0.00 before and 10.00 of one entry make 10.00, and not 110.00: 100.00 do not add up. It is not signed as long as that is so: correct the files and reconcile 2026-03-12 again; or say why it is signed all the same, as `unexplained`), after <took>
     err: hint: `quorate runs explain <id>` tells the whole story
     exit 1
     ");
@@ -1205,10 +1260,10 @@ fn questions(house: &House) -> BTreeMap<String, String> {
     listed["approvals"].as_array().unwrap().iter().map(|it| (text(it, "approval_id"), text(it, "question"))).collect()
 }
 
-/// Somebody answers the one question that is about something.
+/// Somebody answers the one question that is about something, and is no sign-off: these tell of all.
 fn answer(house: &House, about: &str, choice: &str, by: &str) {
     let all = questions(house);
-    let mut found = all.iter().filter(|(_, question)| question.contains(about));
+    let mut found = all.iter().filter(|(id, question)| question.contains(about) && !id.ends_with("/sign"));
     let (id, _) = found.next().unwrap_or_else(|| panic!("{about} is not asked: {all:?}"));
     let said = house.type_in(&format!("approvals answer {id} -q --choice {choice} --note told --as {by}"));
     assert!(said.ends_with("exit 0"), "{said}");
@@ -1326,7 +1381,7 @@ fn what_was_booked_stands_whichever_day_it_was_signed_with_and_goes_where_it_was
     let both = serde_json::json!([{ "amount": 6000.00, "reference": reference }, { "amount": -6000.00, "reference": reference }]);
     correct(&house, SECOND, &serde_json::json!({ "account": CASH, "a": [], "b": both }));
     assert_snapshot!(become_of(&house, SECOND), @"
-    2026-03-13: 2 entries and 4 that were open: 4 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved. No statement came for Main cash EUR on side A: what was stated there before counts.
+    2026-03-13: 2 entries and 4 that were open: 4 are matched, 2 are open in 2 breaks.; No account states its balances on both sides: nothing is proved. No statement came for Main cash EUR on side A: it counts as it was left. No closing balance came for Main cash EUR on side B, though one did before.
       MISSING_IN_A since 2026-03-12: HIL_REVIEW wait, at stake 6050.0: the statement has nothing that surely belongs to it, and one entry that is alike
       MISSING_IN_B since 2026-03-12: HIL_REVIEW wait, at stake 6000.0: the ledger has nothing that surely belongs to it, and one entry that is alike
     ");
@@ -1370,7 +1425,7 @@ fn what_was_held_back_is_booked_once_the_fault_is_closed_by_force_with_whichever
         let id = bring_although(&house, day, "gus", "the bank looks for it");
         house.type_in(&format!("approvals show {id}")).lines().next().unwrap().to_owned()
     };
-    assert_snapshot!(asked(FIRST), @"Reconciliation of 2026-03-12: of one break, agents settled 0 and people 0, 1 are chased or corrected, and 0 still wait for an answer. Nothing is to be booked; one difference held back, since a statement of the account does not add up: once somebody has closed that by force, the day is signed once more. Proof amount: 799.99 EUR: this is NOT explained. It is to be signed all the same: the bank looks for it. Is it signed?");
+    assert_snapshot!(asked(FIRST), @"Reconciliation of 2026-03-12: of one break, agents settled 0 and people 0, 1 are chased or corrected, and 0 still wait for an answer. Nothing is to be booked; one difference held back, since a statement of the account does not add up: once somebody has closed that by force, the day is signed once more. Proof amount: 799.99 EUR: this is NOT explained. This does not add up: Main cash EUR at data/2026-03-12/broker.csv:4: consistency of side A: 1,000.00 before and 100.01 of one entry make 1,100.01, and not 1,900.00: 799.99 do not add up. It is to be signed all the same: the bank looks for it. Is it signed?");
     report(&house, SECOND);
     answer(&house, "do not add up", "force_close", "ann");
     assert_snapshot!(asked(FIRST), @"Reconciliation of 2026-03-12: of one break, agents settled 0 and people 0, 1 are chased or corrected, and 0 still wait for an answer. One difference is to be booked: 0.01 EUR. Proof amount: 799.99 EUR: this is NOT explained. It is to be signed all the same: the bank looks for it. Is it signed?");
@@ -1381,7 +1436,7 @@ fn what_was_held_back_is_booked_once_the_fault_is_closed_by_force_with_whichever
     let brought = serde_json::json!([{ "amount": 0.01, "reference": "ADJ-RENT" }]);
     correct(&house, "2026-03-16", &serde_json::json!({ "account": CASH, "a": [], "b": brought }));
     assert_snapshot!(become_of(&house, "2026-03-16"), @"
-    2026-03-16: 1 entry and one that was open: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved. No statement came for Main cash EUR on side A: what was stated there before counts.
+    2026-03-16: 1 entry and one that was open: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved. No statement came for Main cash EUR on side A: it counts as it was left. No closing balance came for Main cash EUR on side B, though one did before.
       cleared: adjustment ADJ-RENT/425284 of 2026-03-12 is matched with data/2026-03-16/ledger.csv:2: amount and reference are the same, 2 business days apart
       cleared: it was settled: force_close
     ");
@@ -1723,7 +1778,7 @@ fn on_an_account_that_does_not_add_up_nothing_is_taken_back() {
     report(&house, FIRST);
     let asked = house.type_in("run sign_off -q --as gus -i '{\"unexplained\": \"the file is cut off\"}'");
     assert!(asked.ends_with("exit 5"), "{asked}");
-    assert!(questions(&house).into_values().any(|question| question.contains("Nothing is to be booked.")));
+    assert!(questions(&house).into_values().any(|question| question.contains("Nothing is to be booked; 2 differences held back, ")));
     correct(&house, FIRST, &whole);
     report(&house, FIRST);
     let booked = to_be_signed(&house);
@@ -1874,7 +1929,7 @@ fn a_fault_that_is_opened_again_stands_against_its_account() {
     report(&house, FIRST);
     answer(&house, "do not add up", "force_close", "ann");
     assert_snapshot!(become_of(&house, SECOND), @"
-    2026-03-13: 2 entries: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 2 entries: 0 are matched, 2 are open in one break.; No account states its balances on both sides: nothing is proved. No closing balance came for Main cash EUR on side A, Main cash EUR on side B, though one did before.
       AMOUNT_DIFF since 2026-03-13: AUTO_RESOLVE write_off, at stake 0.04: the reference is the same, and 50.04 in A differ from 50.00 in B by 0.04
       cleared: it was settled: force_close
     ");
@@ -2159,7 +2214,7 @@ fn a_day_without_balances_proves_nothing_and_accuses_nobody() {
     };
     assert_snapshot!(over(&[(FIRST, day(40.00, Some((0.00, 40.00)))), (SECOND, day(60.00, None)), ("2026-03-16", day(5.00, Some((100.00, 105.00))))]), @"
     2026-03-12: 2 entries: 2 are matched, 0 are open in 0 breaks.; Proof amount: 0.00 EUR: everything is explained.
-    2026-03-13: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved.
+    2026-03-13: 2 entries: 2 are matched, 0 are open in 0 breaks.; No account states its balances on both sides: nothing is proved. No closing balance came for Main cash EUR on side A, Main cash EUR on side B, though one did before.
     2026-03-16: 2 entries: 2 are matched, 0 are open in 0 breaks.; Proof amount: 0.00 EUR: everything is explained.
     ");
 }

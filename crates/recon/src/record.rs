@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+use crate::books::FaultKind;
 use crate::{BreakKind, Currency, Item, Place, Side, exact};
 
 /// An item, as it is written down.
@@ -204,6 +205,9 @@ pub struct BreakRecord {
     /// Of a statement that does not add up: where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement_at: Option<String>,
+    /// What kind of fault that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultKind>,
     /// What stands against resolving anything on its account by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,

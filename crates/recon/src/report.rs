@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::books::FaultKind;
 use crate::record::{BUCKETS, BreakRecord, Due, ItemRecord, Settled, bucket};
-use crate::words::{counted, hex, money, not_come, proved, sum};
+use crate::words::{Less, counted, hex, money, proved, sum};
 use crate::world::World;
 use crate::{BreakKind, Currency, Side, exact};
 
@@ -42,7 +42,9 @@ struct DayIn {
     faults: Vec<FaultIn>,
     statements: usize,
     stated: usize,
+    #[serde(default)]
     linked: usize,
+    #[serde(default)]
     unlinked: usize,
     not_seen: Vec<String>,
     passes: Vec<PassIn>,
@@ -107,7 +109,10 @@ struct PassIn {
 
 #[derive(Debug, Deserialize)]
 struct BookIn {
+    #[serde(default)]
     missing: bool,
+    #[serde(default)]
+    unsaid: bool,
     #[serde(with = "exact::option")]
     opening: Option<Decimal>,
     #[serde(with = "exact::option")]
@@ -414,7 +419,7 @@ impl Report<'_> {
             [] => String::new(),
             all => format!(" What was matched before was not looked up in {}: not what was written.", all.join(", ")),
         };
-        let not_come = match self.not_come().len() {
+        let not_come = match self.less().not_come.len() {
             0 => String::new(),
             1 => " No statement came for one account that had one before.".to_owned(),
             several => format!(" No statements came for {several} accounts that had some before."),
@@ -554,9 +559,13 @@ impl Report<'_> {
         (!sums.is_empty()).then(|| format!("Booked before, and in the ledger already: {}.", sums.join(", ")))
     }
 
-    /// The accounts of which a side did not come.
-    fn not_come(&self) -> Vec<String> {
-        self.day.accounts.iter().filter_map(|it| not_come(&it.name, it.currency, [it.a.missing, it.b.missing])).collect()
+    /// Of what there was more before.
+    fn less(&self) -> Less {
+        let mut less = Less::default();
+        for it in &self.day.accounts {
+            less.add(&it.name, it.currency, [&it.a, &it.b].map(|book| (book.missing, book.unsaid)));
+        }
+        less
     }
 
     fn proof_line(&self) -> String {
@@ -564,7 +573,7 @@ impl Report<'_> {
         let not_proved: Vec<String> = not_proved.map(|account| format!("{} {}", account.name, account.currency)).collect();
         let doubtful = self.day.faults.iter().filter(|fault| fault.kind != FaultKind::Duplicate).count();
         let doubt = if doubtful == 0 { String::new() } else { format!(" It rests on statements with {}.", counted(doubtful, "fault")) };
-        format!("{}{doubt}", proved(&self.proof(), &not_proved, &self.not_come()))
+        format!("{}{doubt}", proved(&self.proof(), &not_proved, &self.less()))
     }
 
     fn counts(&self) -> String {

@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::booking::{self, Booking, Expected, Posted, Posts};
+use crate::books::FaultKind;
 use crate::reconcile::Adjustment;
 use crate::record::{BreakRecord, Settled};
 use crate::report::WrittenFile;
 use crate::settings::Books;
-use crate::words::{counted, money, not_come, proved, sum};
+use crate::words::{Less, counted, money, proved, sum};
 use crate::world::{Fate, NoFile, Since, World};
 use crate::{Currency, exact};
 
@@ -131,9 +132,12 @@ pub(crate) struct Standing {
     stand: Stand,
     proof: BTreeMap<Currency, Value>,
     not_proved: Vec<String>,
-    /// The accounts of which a side did not come: what it stated before counts.
+    /// The accounts of which there was more before.
     #[serde(default)]
-    not_come: Vec<String>,
+    less: Less,
+    /// The statements that do not add up, as long as nobody has closed that by force.
+    #[serde(default)]
+    faults: Vec<String>,
     explained: bool,
     /// Why it is signed all the same, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,7 +248,10 @@ struct AccountIn {
 
 #[derive(Debug, Deserialize)]
 struct BookIn {
+    #[serde(default)]
     missing: bool,
+    #[serde(default)]
+    unsaid: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -265,6 +272,10 @@ struct Decided {
     otherwise: BTreeSet<String>,
     /// The accounts whose statements do not add up: nothing is booked there that nobody has looked at.
     faulty: HashSet<Arc<str>>,
+    /// Those of them of which nobody knows what there is: one that came twice says it as well as one that came once.
+    unsound: HashSet<Arc<str>>,
+    /// What is wrong with these, in words.
+    faults: Vec<String>,
     /// Whoever had a say in any of it.
     heard: BTreeSet<String>,
 }
@@ -275,6 +286,11 @@ impl Decided {
         for it in breaks {
             if it.statement_at.is_some() && !later.closes(world, again, it)? {
                 all.faulty.insert(it.account.clone());
+                if it.fault != Some(FaultKind::Duplicate) {
+                    all.unsound.insert(it.account.clone());
+                    let account = it.account_name.as_deref().unwrap_or(&it.account);
+                    all.faults.push(format!("{account} {} at {}: {}", it.currency, it.at, it.why));
+                }
             }
             match fate_of(world, &it.key)? {
                 Some(fate) => all.add(it, &fate, again.contains(&it.key)),
@@ -321,7 +337,7 @@ impl Decided {
 struct Proof {
     amounts: BTreeMap<Currency, Decimal>,
     not_proved: Vec<String>,
-    not_come: Vec<String>,
+    less: Less,
 }
 
 impl Proof {
@@ -331,8 +347,11 @@ impl Proof {
             *amounts.entry(currency).or_default() += amount.abs();
         }
         let not_proved = accounts.iter().filter(|it| it.proof.is_none()).map(|it| format!("{} {}", it.name, it.currency));
-        let not_come = accounts.iter().filter_map(|it| not_come(&it.name, it.currency, [it.a.missing, it.b.missing]));
-        Proof { amounts, not_proved: not_proved.collect(), not_come: not_come.collect() }
+        let mut less = Less::default();
+        for it in accounts {
+            less.add(&it.name, it.currency, [&it.a, &it.b].map(|book| (book.missing, book.unsaid)));
+        }
+        Proof { amounts, not_proved: not_proved.collect(), less }
     }
 
     /// Whether all is explained, as far as that is known of any account.
@@ -341,7 +360,7 @@ impl Proof {
     }
 
     fn told(&self) -> String {
-        proved(&self.amounts, &self.not_proved, &self.not_come)
+        proved(&self.amounts, &self.not_proved, &self.less)
     }
 }
 
@@ -353,8 +372,8 @@ struct ByNow {
     bookings: Vec<Booking>,
     /// How many differences are held back, since a statement does not add up.
     held: usize,
-    /// Whether a statement does not add up that nobody has looked at.
-    faulty: bool,
+    /// The statements that do not, as long as nobody has closed that by force.
+    faults: Vec<String>,
     not_by: BTreeSet<String>,
     /// What other sign-offs have booked.
     posts: Posts,
@@ -379,8 +398,8 @@ impl StandingParams {
         let again: HashSet<String> = world.opened_again()?.into_iter().collect();
         let decided = Decided::of(world, &whole.breaks, &later, &again)?;
         let posts = Posts::read(world.standing_outputs(run, POSTS)?)?;
-        let lost = lost(day, &whole, &decided, &later, &posts);
-        let Decided { mut stand, mut due, faulty, heard, .. } = decided;
+        let (lost, kept) = lost(day, &whole, &decided, &later, &posts);
+        let Decided { mut stand, mut due, faulty, faults, heard, .. } = decided;
         // Whoever had a say in any of it leaves it to others to sign.
         not_by.extend(heard);
         let (held, let_pass): (Vec<Booking>, Vec<Booking>) =
@@ -400,14 +419,14 @@ impl StandingParams {
         };
         bookings.retain(&mut is_wanted);
         held.retain(&mut is_wanted);
-        let (held, faulty) = (held.len(), !faulty.is_empty());
-        Ok(ByNow { faulty, run: done.run, whole, stand, bookings, held, not_by, posts })
+        let held = held.len() + kept;
+        Ok(ByNow { faults, run: done.run, whole, stand, bookings, held, not_by, posts })
     }
 }
 
 /// How a day stands by now: what agents settled, what people did, and what is to be booked for it.
 pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -> Result<Standing, String> {
-    let ByNow { run, whole, stand, bookings, held, faulty, not_by, .. } = wanted.by_now(world, run)?;
+    let ByNow { run, whole, stand, bookings, held, faults, not_by, .. } = wanted.by_now(world, run)?;
     let day = whole.day;
     let files: Report = world
         .output(&run, StandingParams::named(&wanted.report, "report"))?
@@ -416,17 +435,20 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     unchanged(world, &files.files)?;
     let proof = Proof::of(&whole.accounts);
     let explained = proof.explained();
-    let unexplained = wanted.unexplained.as_deref().map(str::trim).filter(|why| !why.is_empty() && !explained);
-    // Books that state no balances prove nothing, day after day; those that do not add up might.
-    if !explained && (faulty || !proof.amounts.is_empty()) && unexplained.is_none() {
+    let unexplained = wanted.unexplained.as_deref().map(str::trim).filter(|why| !why.is_empty());
+    // Books that state no balances prove nothing, day after day.
+    let open = !explained && !proof.amounts.is_empty() || !faults.is_empty();
+    let unexplained = unexplained.filter(|_| open || !explained);
+    let rests = if faults.is_empty() { String::new() } else { format!(" This does not add up: {}.", faults.join("; ")) };
+    if open && unexplained.is_none() {
         return Err(format!(
-            "{} It is not signed as long as that is so: correct the files and reconcile {day} again; or say why it is signed all the same, as `unexplained`",
+            "{}{rests} It is not signed as long as that is so: correct the files and reconcile {day} again; or say why it is signed all the same, as `unexplained`",
             proof.told()
         ));
     }
     let all_the_same = unexplained.map(|why| format!(" It is to be signed all the same: {why}.")).unwrap_or_default();
     let text = format!(
-        "Reconciliation of {day}: {}. {}. {}{all_the_same}",
+        "Reconciliation of {day}: {}. {}. {}{rests}{all_the_same}",
         stand.told(whole.breaks.len()),
         to_book(&bookings, held, &stand.not_booked),
         proof.told()
@@ -440,7 +462,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
         stand,
         proof: proof.amounts.into_iter().map(|(currency, amount)| (currency, json!(money(amount)))).collect(),
         not_proved: proof.not_proved,
-        not_come: proof.not_come,
+        less: proof.less,
+        faults,
         explained,
         unexplained: unexplained.map(str::to_owned),
         bookings,
@@ -449,8 +472,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     })
 }
 
-/// The bookings that have lost their reason: what was decided otherwise since, on the last day that has the break, or is not there any more.
-fn lost(day: Date, whole: &Reconciled, decided: &Decided, later: &Later, posts: &Posts) -> BTreeSet<String> {
+/// The bookings that have lost their reason, and how many more are held back: what was decided otherwise since, on the last day that has the break, or is not there any more.
+fn lost(day: Date, whole: &Reconciled, decided: &Decided, later: &Later, posts: &Posts) -> (BTreeSet<String>, usize) {
     let there: HashSet<String> =
         whole.breaks.iter().map(Booking::id_of).chain(whole.adjustments.iter().map(|it| Booking::let_pass(it).id)).collect();
     let goes_on: HashSet<String> = later.breaks.iter().map(Booking::id_of).collect();
@@ -460,8 +483,13 @@ fn lost(day: Date, whole: &Reconciled, decided: &Decided, later: &Later, posts: 
     let mut lost: BTreeSet<String> =
         decided.otherwise.iter().filter(|id| !goes_on.contains(*id)).chain(undue).chain(unknown).cloned().collect();
     // Of an account that does not add up nobody knows what is lost.
-    lost.retain(|id| posts.of(id).iter().all(|entry| !decided.faulty.contains(&entry.account)));
-    lost
+    let mut kept = 0;
+    lost.retain(|id| {
+        let sound = posts.of(id).iter().all(|entry| !decided.unsound.contains(&entry.account));
+        kept += usize::from(!sound && !posts.sum(id).is_zero());
+        sound
+    });
+    (lost, kept)
 }
 
 impl Stand {
@@ -650,7 +678,7 @@ pub(crate) fn seal(world: &dyn World, run: RunId, wanted: &PostParams) -> Result
     let sealed = json!({
         "schema": "quorate.recon.signed/1", "day": day.day, "reconciled_in": day.run, "signed_in": run.to_string(), "signed_by": answers,
         "not_by": day.not_by, "files": all, "bookings": day.bookings.len(), "breaks": day.breaks, "stand": day.stand,
-        "proof": day.proof, "not_proved": day.not_proved, "not_come": day.not_come, "explained": day.explained, "unexplained": day.unexplained,
+        "proof": day.proof, "not_proved": day.not_proved, "not_come": day.less.not_come, "no_closing": day.less.unsaid, "faults": day.faults, "explained": day.explained, "unexplained": day.unexplained,
     });
     let mut bytes = serde_json::to_vec_pretty(&sealed).map_err(|wrong| wrong.to_string())?;
     bytes.push(b'\n');

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{BreakRecord, ItemRecord, NearRecord};
 use crate::{BreakKind, Currency, Side};
@@ -33,10 +34,33 @@ pub(crate) fn sum(amount: Decimal, currency: Currency) -> String {
     format!("{} {currency}", money(amount))
 }
 
-/// An account of which one side did not come: which of them.
-pub(crate) fn not_come(name: &str, currency: Currency, missing: [bool; 2]) -> Option<String> {
-    let side = [Side::A, Side::B].into_iter().zip(missing).find_map(|(side, missing)| missing.then_some(side))?;
-    Some(format!("{name} {currency} on side {side}"))
+/// The sides of accounts of which there was more before, by their names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Less {
+    /// No statement came.
+    pub(crate) not_come: Vec<String>,
+    /// It does not say what it ends with.
+    pub(crate) unsaid: Vec<String>,
+}
+
+impl Less {
+    /// Adds both sides of an account: of each whether it did not come, and whether it does not say what it ends with.
+    pub(crate) fn add(&mut self, name: &str, currency: Currency, sides: [(bool, bool); 2]) {
+        for (side, (missing, unsaid)) in [Side::A, Side::B].into_iter().zip(sides) {
+            let name = || format!("{name} {currency} on side {side}");
+            self.not_come.extend(missing.then(name));
+            self.unsaid.extend(unsaid.then(name));
+        }
+    }
+
+    fn told(&self) -> String {
+        let sentence = |all: &[String], begins: &str, ends: &str| match all {
+            [] => String::new(),
+            all => format!(" {begins} {}{ends}.", listed(all)),
+        };
+        sentence(&self.not_come, "No statement came for", ": it counts as it was left")
+            + &sentence(&self.unsaid, "No closing balance came for", ", though one did before")
+    }
 }
 
 /// Names, as long as they are few.
@@ -47,11 +71,8 @@ fn listed(all: &[String]) -> String {
 }
 
 /// Whether everything is explained, by what is not, currency by currency; and by what statements.
-pub(crate) fn proved(proof: &BTreeMap<Currency, Decimal>, not_proved: &[String], not_come: &[String]) -> String {
-    let older = match not_come {
-        [] => String::new(),
-        all => format!(" No statement came for {}: what was stated there before counts.", listed(all)),
-    };
+pub(crate) fn proved(proof: &BTreeMap<Currency, Decimal>, not_proved: &[String], less: &Less) -> String {
+    let older = less.told();
     if proof.is_empty() {
         return format!("No account states its balances on both sides: nothing is proved.{older}");
     }

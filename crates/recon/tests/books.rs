@@ -222,9 +222,46 @@ fn a_page_of_iso_20022_begins_and_ends_with_what_there_is_in_between() {
       5: 50 EUR 2026-03-02
     file:7: DE02 EUR - -: 160 (file:8) to 900 (file:9)
       10: 25 EUR 2026-03-02
+    file:4: consistency: it ends in the middle, with 150.00, and the page that follows it is not there
     file:8: continuity: it begins with 160.00, and the statement before ended with 150.00: 10.00 are missing in between
     file:9: consistency: 160.00 before and 25.00 of one entry make 185.00, and not 900.00: 715.00 do not add up
     ");
+}
+
+/// What is said of statements of which one end is missing.
+#[test]
+fn a_statement_is_there_from_its_beginning_to_its_end() {
+    let only = |said: String| {
+        said.lines().filter(|line| line.contains(": consistency: ") || line.contains(": continuity: ")).collect::<Vec<_>>().join("\n")
+    };
+    let faults = |format: &Format, text: &str| only(told(format, text.as_bytes()));
+    let sta = |begins: &str, ends: &str| format!(":20:X\n:25:1/EUR\n:28C:7/1\n{begins}:61:260302C10,NTRFA\n{ends}-\n");
+    let (first, last) = (":60F:C260302EUR0,\n", ":62F:C260302EUR10,\n");
+    let (middle, middle_10) = (":60M:C260302EUR0,\n", ":62M:C260302EUR10,\n");
+    assert_eq!(faults(&Format::Mt940, &sta(first, last)), "");
+    assert_snapshot!(faults(&Format::Mt940, &sta(first, "")), @"file:4: consistency: it begins with 0.00, and does not say what it ends with: its end may be missing");
+    assert_snapshot!(faults(&Format::Mt940, ":20:X\n:25:12345678EUR\n:28C:7/1\n-\n"), @"file:1: consistency: it says neither what it begins with nor what it ends with: its end may be missing");
+    assert_snapshot!(faults(&Format::Mt940, &sta(first, middle_10)), @"file:6: consistency: it ends in the middle, with 10.00, and the page that follows it is not there");
+    assert_snapshot!(faults(&Format::Mt940, &sta(middle, last)), @"file:4: consistency: it begins in the middle, with 0.00, and the page before it is not there");
+    // The pages meet, in one message or in two.
+    let second = sta(":60M:C260302EUR10,\n", ":62F:C260302EUR20,\n");
+    assert_eq!(faults(&Format::Mt940, &(sta(first, middle_10) + &second)), "");
+    assert_eq!(faults(&Format::Mt940, &(sta(first, middle_10) + &second.replace("7/1", "8/1"))), "");
+
+    assert_snapshot!(only(of_camt(&[camt(&[("OPBD", "0")], &ntry("10", ""))])), @"file:3: consistency: it begins with 0.00, and does not say what it ends with: its end may be missing");
+    assert_snapshot!(only(of_camt(&[camt(&[("OPBD", "0"), ("ITBD", "10")], &ntry("10", ""))])), @"file:4: consistency: it ends in the middle, with 10.00, and the page that follows it is not there");
+    // Some banks say only how it ends, and some say of each page that it is the last.
+    assert_eq!(only(of_camt(&[camt(&[("CLBD", "10")], &ntry("10", ""))])), "");
+    let page = |number: u32, balance: (&str, &str)| {
+        let head = format!("<Stmt><Id>S</Id><StmtPgntn><PgNb>{number}</PgNb><LastPgInd>true</LastPgInd></StmtPgntn>");
+        camt(&[balance], &ntry("10", "")).replace("<Stmt>", &head)
+    };
+    assert_eq!(only(of_camt(&[page(1, ("OPBD", "0")), page(2, ("CLBD", "20"))])), "");
+
+    // A table has an end only where its mapping knows one.
+    let table = "Kind;Currency;Amount;D/C;Value;Booked;Reference;Who;Text\nO;EUR;5,00;C;02.03.2026;;;;\nE;EUR;1,00;C;02.03.2026;;A;;\n";
+    assert_snapshot!(faults(&mapping(MAPPING), table), @"file:2: consistency: it begins with 5.00, and does not say what it ends with: its end may be missing");
+    assert_eq!(faults(&mapping(&MAPPING.replace(r#""closing": ["S"],"#, "")), table), "");
 }
 
 #[test]
@@ -412,6 +449,7 @@ fn what_a_statement_of_swift_may_not_be() {
       11: -5.00 EUR 2026-03-02 ref:E2E-9 with:J JANSSEN code:MSC reversal: text:huur
     file:15: 12030000/0000202051 EUR STARTUMSE 00042/002: -70.00 (file:18) to -100.00 (file:21)
       20: -40.00 EUR 2026-03-02 ref:FEE code:CHG
+    file:13: consistency: it ends in the middle, with -60.00, and the page that follows it is not there
     file:18: continuity: it begins with -70.00, and the statement before ended with -60.00: -10.00 are missing in between
     file:21: consistency: -70.00 before and -40.00 of one entry make -110.00, and not -100.00: 10.00 do not add up
     ");

@@ -139,6 +139,7 @@ fn mt940_of_a_rust_parser() {
         line 27: 3,236.28 before and -321.44 of 8 entries make 2,914.84, and not 876.84: -2,038.00 do not add up
         line 35: it begins with 2,876.84, and the statement before ended with 876.84: 2,000.00 are missing in between
         line 40: 2,876.84 before and -24.49 of 2 entries make 2,852.35, and not 1,849.75: -1,002.60 do not add up
+        line 40: it ends in the middle, with 1,849.75, and the page that follows it is not there
     full/jejik/ing.sta: one statement of 7 entries
         line 26: 0.00 before and -45.59 of 7 entries make -45.59, and not 3.47: 49.06 do not add up
     full/jejik/knab.sta: 2 statements of 3 entries

@@ -1,5 +1,6 @@
 //! `quorate run`: starts a workflow and watches it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -219,15 +220,35 @@ pub(crate) fn names_are_meant(what: &str, input: &Payload, kind: &Type) -> Resul
     // What is no object is refused for that.
     let Ok(given) = input.decode::<BTreeMap<String, &RawValue>>() else { return Ok(()) };
     for name in given.keys().filter(|name| declared.iter().all(|field| field.name != **name)) {
-        let missing = || declared.iter().filter(|field| !given.contains_key(field.name.as_str()));
-        let near = quorate::expr::closest(name, missing().map(|field| field.name.as_str()));
-        if let Some(near) = missing().find(|field| near == Some(field.name.as_str())) {
+        let mut missing = declared.iter().filter(|field| !given.contains_key(field.name.as_str()));
+        if let Some(near) = missing.find(|field| is_slip(name, &field.name)) {
             let otherwise = if near.required { String::new() } else { format!(" if not, say `\"{}\": null` with it", near.name) };
             let problem = Problem::new(Exit::Invalid, format!("{what} has `{name}`, which is not declared, and no `{}`", near.name));
             return Err(problem.hint(format!("did you mean `{}`?{otherwise}", near.name)));
         }
     }
     Ok(())
+}
+
+/// Whether one name is a slip of the finger away from another. Names that are other words, or number the same one, are not: `date` and
+/// `rate`, `amount_a` and `amount_b`.
+fn is_slip(given: &str, meant: &str) -> bool {
+    /// In a shorter name, another letter makes another word.
+    const LONG: usize = 6;
+    let [given, meant] = [given, meant].map(|name| name.to_lowercase().chars().collect::<Vec<char>>());
+    let apart: Vec<usize> = (0..given.len().min(meant.len())).filter(|at| given[*at] != meant[*at]).collect();
+    let with_one_more = |long: &[char], short: &[char]| {
+        let at = apart.first().copied().unwrap_or(short.len());
+        short.len() > 1 && !long[at].is_numeric() && long[at + 1..] == short[at..]
+    };
+    match (given.len().cmp(&meant.len()), &apart[..]) {
+        (Ordering::Equal, []) => true,
+        (Ordering::Equal, [at]) => given.len() >= LONG && at + 1 < given.len(),
+        (Ordering::Equal, [one, other]) => one + 1 == *other && given[*one] == meant[*other] && given[*other] == meant[*one],
+        (Ordering::Equal, _) => false,
+        (Ordering::Greater, _) => given.len() == meant.len() + 1 && with_one_more(&given, &meant),
+        (Ordering::Less, _) => meant.len() == given.len() + 1 && with_one_more(&meant, &given),
+    }
 }
 
 /// Whether what comes in looks like work.

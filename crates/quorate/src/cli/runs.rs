@@ -141,7 +141,7 @@ struct Which {
     /// Only those that come after this one in the list.
     #[arg(long, value_name = "RUN")]
     after: Option<String>,
-    /// Those as well that other runs started. Of a workflow that is named, they are shown in any case.
+    /// Those as well that other runs started. Of a workflow or a status that is named, they are shown in any case.
     #[arg(long)]
     all: bool,
     /// How many at the most.
@@ -257,7 +257,7 @@ impl Which {
             stands,
             since: self.since,
             after,
-            roots: !self.all && self.workflow.is_none(),
+            roots: !self.all && self.workflow.is_none() && self.status.is_none(),
         })
     }
 }

@@ -77,6 +77,8 @@ struct Stmt {
     currency: Option<Currency>,
     opening: Option<(Balance, Currency)>,
     closing: Option<(Balance, Currency)>,
+    begins_within: bool,
+    ends_within: bool,
     /// What there is where one page ends and the next begins.
     interim: Vec<(Balance, Currency)>,
     balance: Bal,
@@ -97,9 +99,11 @@ impl Stmt {
         let mut interim = std::mem::take(&mut self.interim).into_iter();
         if self.opening.is_none() && (self.closing.is_some() || interim.len() > 1) {
             self.opening = interim.next();
+            self.begins_within = self.opening.is_some();
         }
         if self.closing.is_none() && self.opening.is_some() {
             self.closing = interim.next_back();
+            self.ends_within = self.closing.is_some();
         }
     }
 }
@@ -529,6 +533,9 @@ impl Document<'_> {
             page: statement.page.map(|number| (number, statement.goes_on)),
             account,
             currency,
+            says_end: statement.opening.is_some(),
+            begins_within: statement.begins_within,
+            ends_within: statement.ends_within,
             opening: statement.opening.map(|(balance, _)| balance),
             closing: statement.closing.map(|(balance, _)| balance),
             count: statement.count.map(|(count, line)| (count, self.reading.place(line))),

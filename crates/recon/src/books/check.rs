@@ -71,6 +71,9 @@ pub struct Known {
     pub currency: Currency,
     /// What there was in the end, if that was said.
     pub closing: Option<Decimal>,
+    /// Whether it has ever said what there was.
+    #[serde(default)]
+    pub stated: bool,
     /// What tells its last statements from others, the newest last.
     pub marks: Vec<String>,
 }
@@ -102,7 +105,7 @@ pub fn check(statements: &mut Vec<Statement>, is_known: &dyn Fn(&str, Currency) 
         before.iter().map(|known| ((known.account.clone(), known.currency), known.clone())).collect();
     for (key, of_account) in accounts {
         let (account, currency) = key.clone();
-        let known = left.remove(&key).unwrap_or(Known { account, currency, closing: None, marks: Vec::new() });
+        let known = left.remove(&key).unwrap_or(Known { account, currency, closing: None, stated: false, marks: Vec::new() });
         let (ordered, after) = checks.account(of_account, known, is_known);
         left.insert(key, after);
         statements.extend(ordered);
@@ -158,10 +161,13 @@ impl Checks {
                 self.continuity(statement, closing);
             }
             self.within(statement);
+            self.whole(statement, at > 0 || !earlier.is_empty(), ordered.get(at + 1));
             // Behind entries of which nobody says what they led to, it is not known any more.
             closing = statement.closing.as_ref().map(|balance| balance.amount).or(closing.filter(|_| statement.items.is_empty()));
         }
-        (ordered, Known { closing, marks, ..known })
+        let states = |statement: &Statement| statement.opening.is_some() || statement.closing.is_some();
+        let stated = known.stated || ordered.iter().any(states);
+        (ordered, Known { closing, stated, marks, ..known })
     }
 
     /// A page has the one before it before it, and the one that follows behind it.
@@ -208,6 +214,32 @@ impl Checks {
         }
     }
 
+    /// A statement is there from its beginning to its end, as far as it says what these are.
+    fn whole(&mut self, statement: &Statement, follows: bool, next: Option<&Statement>) {
+        let mut fault = |place: &Place, what: String| self.fault(FaultKind::Consistency, statement, place, Decimal::ZERO, what);
+        // Of numbered pages it is known which of them are missing.
+        let goes_on = statement.page.is_some_and(|(_, goes_on)| goes_on) || next.is_some_and(|next| is_next_page(statement, next));
+        if let Some(opening) = statement.opening.as_ref().filter(|_| statement.begins_within && statement.page.is_none() && !follows) {
+            let begins = money(opening.amount);
+            fault(&opening.place, format!("it begins in the middle, with {begins}, and the page before it is not there"));
+        }
+        match (&statement.opening, &statement.closing) {
+            _ if goes_on => {}
+            (_, Some(closing)) if statement.ends_within => {
+                let ends = money(closing.amount);
+                fault(&closing.place, format!("it ends in the middle, with {ends}, and the page that follows it is not there"));
+            }
+            (Some(opening), None) if statement.says_end => {
+                let begins = money(opening.amount);
+                fault(&opening.place, format!("it begins with {begins}, and does not say what it ends with: its end may be missing"));
+            }
+            (None, None) if statement.says_end => {
+                fault(&statement.place, "it says neither what it begins with nor what it ends with: its end may be missing".to_owned());
+            }
+            _ => {}
+        }
+    }
+
     fn within(&mut self, statement: &Statement) {
         // What is not booked yet is in no balance, but in what is counted; what is in another currency is in no balance either.
         let own = || statement.items.iter().filter(|item| item.currency == statement.currency);
@@ -229,13 +261,6 @@ impl Checks {
                 let what = format!("{before} before and {sum} of {entries} make {after}, and not {stated}: {missing} do not add up");
                 self.fault(FaultKind::Consistency, statement, &closing.place, by, what);
             }
-        }
-        // Whoever says what there was before says what there is after, unless that is on another page.
-        let goes_on = statement.page.is_some_and(|(_, goes_on)| goes_on);
-        if let (Some(opening), None, false) = (&statement.opening, &statement.closing, goes_on) {
-            let before = money(opening.amount);
-            let what = format!("it begins with {before}, and does not say what it ends with: its end may be missing");
-            self.fault(FaultKind::Consistency, statement, &opening.place, Decimal::ZERO, what);
         }
         if let Some((count, place)) = statement.count.as_ref().filter(|(count, _)| *count != statement.entries) {
             let what = format!("it says that it has {count} entries, and has {}", statement.entries);
@@ -269,6 +294,13 @@ fn of(total: Totalled) -> &'static str {
         Totalled::Credits => "its credits",
         Totalled::Debits => "its debits",
     }
+}
+
+/// Whether a page follows another one, though that says that it is the last: there are banks that say so of each.
+fn is_next_page(one: &Statement, next: &Statement) -> bool {
+    let numbered = one.page.zip(next.page).is_some_and(|((one, _), (next, _))| one.checked_add(1) == Some(next));
+    let meet = one.closing.as_ref().zip(next.opening.as_ref()).is_some_and(|(ends, begins)| ends.amount == begins.amount);
+    numbered && is_one(one, next) || one.ends_within && next.begins_within && meet
 }
 
 /// Whether two pages are of one statement, as far as they say of which.

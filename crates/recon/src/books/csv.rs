@@ -253,7 +253,9 @@ impl Table<'_> {
         if self.names.is_empty() {
             return Err(self.reading.give_up(1, "it is empty: there is no line that names its columns"));
         }
+        let closes = self.mapping.rows.as_ref().is_some_and(|rows| !rows.closing.is_empty());
         for account in self.statements.values_mut() {
+            account.whole.says_end = closes && account.whole.opening.is_some();
             if account.whole.closing.is_none()
                 && let (Some(amount), Some(last)) = (account.balance, account.whole.items.last())
             {
@@ -493,6 +495,9 @@ fn empty(place: Place, account: Arc<str>, currency: Currency) -> Statement {
         currency,
         opening,
         closing,
+        says_end: false,
+        begins_within: false,
+        ends_within: false,
         count,
         totals: Vec::new(),
         items: Vec::new(),

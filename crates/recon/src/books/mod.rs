@@ -87,6 +87,12 @@ pub struct Statement {
     pub opening: Option<Balance>,
     /// What there is after it.
     pub closing: Option<Balance>,
+    /// Whether its source says what there is after it: one that does not is cut off.
+    pub says_end: bool,
+    /// Whether what it begins with stands in the middle of a statement, behind another page.
+    pub begins_within: bool,
+    /// Whether what it ends with stands there, before another page.
+    pub ends_within: bool,
     /// How many entries it says that it has, and where.
     pub count: Option<(u64, Place)>,
     /// What it says that they come to: signed, or both directions together.

@@ -40,6 +40,8 @@ struct Page {
     /// Whether it goes on with a page before.
     goes_on: bool,
     closing: Option<(Balance, Currency)>,
+    /// Whether another page follows.
+    is_followed: bool,
     items: Vec<Item>,
 }
 
@@ -107,6 +109,7 @@ impl Message<'_> {
                 opening: None,
                 goes_on: false,
                 closing: None,
+                is_followed: false,
                 items: Vec::new(),
             };
             self.page = Some(empty);
@@ -121,7 +124,10 @@ impl Message<'_> {
                 page.goes_on = field.tag == "60M";
                 page.opening = Self::balance(self.reading, &field)?;
             }
-            "62F" | "62M" => page.closing = Self::balance(self.reading, &field)?,
+            "62F" | "62M" => {
+                page.is_followed = field.tag == "62M";
+                page.closing = Self::balance(self.reading, &field)?;
+            }
             "61" => {
                 self.reading.counted(field.line)?;
                 match line(&field.lines) {
@@ -179,6 +185,7 @@ impl Message<'_> {
             && before.closing.as_ref().map(|it| it.amount) == opening.as_ref().map(|it| it.amount)
         {
             before.closing = closing;
+            before.ends_within = page.is_followed;
             before.entries += entries;
             before.items.append(&mut items);
             return Ok(());
@@ -194,6 +201,10 @@ impl Message<'_> {
             currency,
             opening,
             closing,
+            // Neither may be left out.
+            says_end: true,
+            begins_within: page.goes_on,
+            ends_within: page.is_followed,
             count: None,
             totals,
             items,

@@ -164,8 +164,10 @@ pub struct Adjustment {
 /// An account on one side.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BookRecord {
-    /// Whether no statement of the day came, though one did before, and one of the other side: what it stated before counts.
+    /// Whether no statement of the day came, though one did before, and one of the other side: it counts as it was left.
     pub missing: bool,
+    /// Whether what came does not say what it ends with, though the one before did.
+    pub unsaid: bool,
     /// What there was before, where that is stated.
     #[serde(with = "exact::option")]
     pub opening: Option<Decimal>,

@@ -125,6 +125,7 @@ impl Work<'_> {
             title: String::new(),
             about: Vec::new(),
             at: String::new(),
+            fault: it.fault.as_ref().map(|fault| fault.kind),
             statement_at: it.fault.as_ref().map(|fault| fault.place.to_string()),
             blocked_by: self.blocked_by(it),
             alike: 1,
@@ -315,9 +316,12 @@ impl Work<'_> {
         };
         for (side, other) in [(Side::A, Side::B), (Side::B, Side::A)] {
             // Of books that state no balances nobody knows whether a day without entries is one without a statement.
-            for known in left[side as usize].iter().filter(|known| known.closing.is_some()) {
+            for known in left[side as usize].iter().filter(|known| known.stated) {
                 let it = of!(&known.account, known.currency);
-                it.book(side).missing = !came(side, it) && came(other, it);
+                let (came, other) = (came(side, it), came(other, it));
+                let book = it.book(side);
+                book.missing = !came && other;
+                book.unsaid = came && known.closing.is_some() && book.closing.is_none();
             }
         }
         for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
