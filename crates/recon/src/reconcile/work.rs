@@ -311,17 +311,14 @@ impl Work<'_> {
                 book.opening = book.opening.or(known.closing);
             }
         }
-        let came = |side: Side, it: &AccountRecord| {
-            statements[side as usize].iter().any(|statement| statement.account == it.account && statement.currency == it.currency)
-        };
+        let came = statements.each_ref().map(|all| all.iter().map(|it| (&it.account, it.currency)).collect::<HashSet<_>>());
         for (side, other) in [(Side::A, Side::B), (Side::B, Side::A)] {
             // Of books that state no balances nobody knows whether a day without entries is one without a statement.
             for known in left[side as usize].iter().filter(|known| known.stated) {
-                let it = of!(&known.account, known.currency);
-                let (came, other) = (came(side, it), came(other, it));
-                let book = it.book(side);
-                book.missing = !came && other;
-                book.unsaid = came && known.closing.is_some() && book.closing.is_none();
+                let [this, other] = [side, other].map(|side| came[side as usize].contains(&(&known.account, known.currency)));
+                let book = of!(&known.account, known.currency).book(side);
+                book.missing = !this && other;
+                book.unsaid = this && known.closing.is_some() && book.closing.is_none();
             }
         }
         for (side, open) in [(Side::A, &found.open_a), (Side::B, &found.open_b)] {
