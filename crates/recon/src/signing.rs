@@ -472,7 +472,8 @@ pub(crate) fn standing(world: &dyn World, run: RunId, wanted: &StandingParams) -
     })
 }
 
-/// The bookings that have lost their reason, and how many more are held back: what was decided otherwise since, on the last day that has the break, or is not there any more.
+/// The bookings that have lost their reason: what was decided otherwise since, on the last day that has the break, or is not there any more.
+/// And how many of them stand all the same, since their account does not add up.
 fn lost(day: Date, whole: &Reconciled, decided: &Decided, later: &Later, posts: &Posts) -> (BTreeSet<String>, usize) {
     let there: HashSet<String> =
         whole.breaks.iter().map(Booking::id_of).chain(whole.adjustments.iter().map(|it| Booking::let_pass(it).id)).collect();

@@ -157,11 +157,12 @@ impl Checks {
         let mut closing = known.closing;
         self.pages(&ordered);
         for (at, statement) in ordered.iter().enumerate() {
-            if at > 0 || !earlier.is_empty() {
+            let follows = at > 0 || !earlier.is_empty();
+            if follows {
                 self.continuity(statement, closing);
             }
             self.within(statement);
-            self.whole(statement, at > 0 || !earlier.is_empty(), ordered.get(at + 1));
+            self.whole(statement, follows, ordered.get(at + 1));
             // Behind entries of which nobody says what they led to, it is not known any more.
             closing = statement.closing.as_ref().map(|balance| balance.amount).or(closing.filter(|_| statement.items.is_empty()));
         }
